@@ -1,0 +1,15 @@
+//! Lets the program find libtorch without environment variables: the folder it was linked against
+//! becomes its rpath.
+
+fn main() {
+    println!("cargo:rerun-if-changed=build.rs");
+    let Ok(lib) = std::env::var("DEP_TCH_LIBTORCH_LIB") else {
+        panic!("torch-sys did not say where libtorch is; run `make setup` first");
+    };
+    println!("cargo:rustc-link-arg=-Wl,-rpath,{lib}");
+    if std::path::Path::new(&lib).join("libtorch_cuda.so").exists() {
+        // Nothing refers to libtorch_cuda by name, so the linker would drop it, and CUDA with it.
+        println!("cargo:rustc-link-arg=-Wl,--no-as-needed");
+        println!("cargo:rustc-link-arg=-ltorch_cuda");
+    }
+}

@@ -1,0 +1,3 @@
+//! Networks whose weights keep their sign.
+
+pub mod random;
