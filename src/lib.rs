@@ -1,3 +1,4 @@
 //! Networks whose weights keep their sign.
 
+pub mod experiment;
 pub mod random;

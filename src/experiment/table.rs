@@ -1,0 +1,388 @@
+//! The result tables: what a row of `trials.csv` and of `curves.csv` holds, and how it is read and
+//! written.
+//!
+//! Columns are listed once, here; the files, the terminal table and the documentation follow the
+//! list. Swept settings (`train_size`, …) stand between `arm` and `seed`, each under its own name.
+//! Rows come from finished cells and hold no times, so the same cells give the same bytes.
+//!
+//! Where the files lie and when they are written is left to [`store`](super::store).
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+/// One column of a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Column {
+    /// The name in the file's first line.
+    pub name: &'static str,
+    /// What one value says, with its unit.
+    pub meaning: &'static str,
+}
+
+const fn column(name: &'static str, meaning: &'static str) -> Column {
+    Column { name, meaning }
+}
+
+/// Columns before the swept settings, in every table.
+const KEY: [Column; 2] = [
+    column("id", "the cell: first 16 hex digits of the digest of its specification"),
+    column("arm", "the experimental condition"),
+];
+
+/// Columns of `trials.csv` after the swept settings.
+pub const TRIAL: [Column; 10] = [
+    column("seed", "the seed, shared by all arms (pairs)"),
+    column("status", "`done` or `diverged` (a loss or weight became non-finite)"),
+    column("test_error", "share of test images classified wrongly, in [0, 1], after `best_step`"),
+    column("validation_error", "the same on the validation images, after `best_step`"),
+    column("train_error", "the same on the training subset, after `best_step`"),
+    column("best_step", "optimizer steps before the weights that were tested"),
+    column("steps", "optimizer steps in all"),
+    column("violations_after", "held weights on the wrong side of zero at the end"),
+    column("resets", "times a weight was put back by the projection"),
+    column("sign_flips", "times a weight crossed zero in a step, projection included"),
+];
+
+/// Columns of `curves.csv` after the swept settings.
+pub const CURVE: [Column; 7] = [
+    column("seed", "the seed, shared by all arms (pairs)"),
+    column("step", "optimizer steps so far; 0 is before training"),
+    column("train_loss", "mean cross-entropy over the batches since the row before, in nats"),
+    column("validation_loss", "mean cross-entropy on the validation images, in nats"),
+    column("validation_error", "share of validation images classified wrongly, in [0, 1]"),
+    column("resets", "times a weight was put back so far"),
+    column("sign_flips", "times a weight crossed zero so far"),
+];
+
+/// How a cell ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// Trained to its end.
+    Done,
+    /// Stopped at a non-finite loss or weight: kept, counted, shown.
+    Diverged,
+}
+
+/// What a row is about: the cell, its arm, its swept settings and its seed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Key {
+    /// The cell's id.
+    pub id: String,
+    /// The arm's name in the experiment file.
+    pub arm: String,
+    /// Swept settings by name, in the order of the columns.
+    pub settings: Vec<(String, f64)>,
+    /// The seed.
+    pub seed: u64,
+}
+
+impl Key {
+    /// The value of the swept setting `name`, if the experiment sweeps it.
+    pub fn setting(&self, name: &str) -> Option<f64> {
+        self.settings.iter().find(|(setting, _)| setting == name).map(|(_, value)| *value)
+    }
+}
+
+/// One row of `trials.csv`: one cell. See [`TRIAL`] for what each value means.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs)]
+pub struct Trial {
+    pub key: Key,
+    pub outcome: Outcome,
+}
+
+/// How one training run ended. See [`TRIAL`] for what each value means.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct Outcome {
+    pub status: Status,
+    pub test_error: Option<f64>,
+    pub validation_error: Option<f64>,
+    pub train_error: Option<f64>,
+    pub best_step: Option<u64>,
+    pub steps: u64,
+    pub violations_after: u64,
+    pub resets: u64,
+    pub sign_flips: u64,
+}
+
+/// One row of `curves.csv`: one evaluation of one cell.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs)]
+pub struct CurveRow {
+    pub key: Key,
+    pub point: CurvePoint,
+}
+
+/// The state of a training run at one step. See [`CURVE`] for what each value means.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct CurvePoint {
+    pub step: u64,
+    pub train_loss: Option<f64>,
+    pub validation_loss: Option<f64>,
+    pub validation_error: f64,
+    pub resets: u64,
+    pub sign_flips: u64,
+}
+
+/// Why a table could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file cannot be opened or read.
+    #[error("{path}: {source}")]
+    Io {
+        /// The table.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file is not such a table.
+    #[error("{path}: {what}; `polarity run` writes it anew")]
+    Malformed {
+        /// The table.
+        path: PathBuf,
+        /// The line or column, and what was expected there.
+        what: String,
+    },
+}
+
+/// `trials.csv` as text, rows in the order given.
+pub fn write_trials(settings: &[String], trials: &[Trial]) -> String {
+    let rows = trials.iter().map(|Trial { key, outcome }| {
+        let values = [
+            key.seed.to_string(),
+            match outcome.status {
+                Status::Done => "done".into(),
+                Status::Diverged => "diverged".into(),
+            },
+            optional(outcome.test_error),
+            optional(outcome.validation_error),
+            optional(outcome.train_error),
+            optional(outcome.best_step),
+            outcome.steps.to_string(),
+            outcome.violations_after.to_string(),
+            outcome.resets.to_string(),
+            outcome.sign_flips.to_string(),
+        ];
+        (key, values.to_vec())
+    });
+    write(settings, &TRIAL, rows)
+}
+
+/// `curves.csv` as text, rows in the order given.
+pub fn write_curves(settings: &[String], curves: &[CurveRow]) -> String {
+    let rows = curves.iter().map(|CurveRow { key, point }| {
+        let values = [
+            key.seed.to_string(),
+            point.step.to_string(),
+            optional(point.train_loss),
+            optional(point.validation_loss),
+            point.validation_error.to_string(),
+            point.resets.to_string(),
+            point.sign_flips.to_string(),
+        ];
+        (key, values.to_vec())
+    });
+    write(settings, &CURVE, rows)
+}
+
+fn optional<T: ToString>(value: Option<T>) -> String {
+    value.map(|value| value.to_string()).unwrap_or_default()
+}
+
+fn write<'a>(
+    settings: &[String],
+    columns: &[Column],
+    rows: impl Iterator<Item = (&'a Key, Vec<String>)>,
+) -> String {
+    let names = |columns: &[Column]| columns.iter().map(|c| c.name.to_owned()).collect::<Vec<_>>();
+    let mut table = csv::Writer::from_writer(Vec::new());
+    let promise = "a table in memory takes every row of the header's length";
+    table.write_record([names(&KEY), settings.to_vec(), names(columns)].concat()).expect(promise);
+    for (key, values) in rows {
+        let start = vec![key.id.clone(), key.arm.clone()];
+        let swept = key.settings.iter().map(|(_, value)| value.to_string()).collect();
+        table.write_record([start, swept, values].concat()).expect(promise);
+    }
+    String::from_utf8(table.into_inner().expect(promise)).expect("every value was text")
+}
+
+/// Reads `trials.csv`.
+///
+/// # Errors
+/// When the file cannot be read, lacks a column, or has a value that is no number.
+pub fn read_trials(path: &Path) -> Result<Vec<Trial>, Error> {
+    read(path, &TRIAL, |row| {
+        Ok(Outcome {
+            status: match row.text("status")? {
+                "done" => Status::Done,
+                "diverged" => Status::Diverged,
+                other => return Err(row.wrong("status", other)),
+            },
+            test_error: row.optional("test_error")?,
+            validation_error: row.optional("validation_error")?,
+            train_error: row.optional("train_error")?,
+            best_step: row.optional("best_step")?,
+            steps: row.number("steps")?,
+            violations_after: row.number("violations_after")?,
+            resets: row.number("resets")?,
+            sign_flips: row.number("sign_flips")?,
+        })
+    })
+    .map(|rows| rows.into_iter().map(|(key, outcome)| Trial { key, outcome }).collect())
+}
+
+/// Reads `curves.csv`.
+///
+/// # Errors
+/// When the file cannot be read, lacks a column, or has a value that is no number.
+pub fn read_curves(path: &Path) -> Result<Vec<CurveRow>, Error> {
+    read(path, &CURVE, |row| {
+        Ok(CurvePoint {
+            step: row.number("step")?,
+            train_loss: row.optional("train_loss")?,
+            validation_loss: row.optional("validation_loss")?,
+            validation_error: row.number("validation_error")?,
+            resets: row.number("resets")?,
+            sign_flips: row.number("sign_flips")?,
+        })
+    })
+    .map(|rows| rows.into_iter().map(|(key, point)| CurveRow { key, point }).collect())
+}
+
+fn read<T>(
+    path: &Path,
+    columns: &[Column],
+    parse: impl Fn(&Row) -> Result<T, String>,
+) -> Result<Vec<(Key, T)>, Error> {
+    let malformed = |what| Error::Malformed { path: path.to_owned(), what };
+    let text = std::fs::read_to_string(path)
+        .map_err(|source| Error::Io { path: path.to_owned(), source })?;
+    let mut table = csv::Reader::from_reader(text.as_bytes());
+    let header = table.headers().map_err(|error| malformed(error.to_string()))?.clone();
+    for column in KEY.iter().chain(columns) {
+        if !header.iter().any(|name| name == column.name) {
+            return Err(malformed(format!("no column `{}`", column.name)));
+        }
+    }
+    let mut rows = Vec::new();
+    for (index, values) in table.records().enumerate() {
+        let values = values.map_err(|error| malformed(error.to_string()))?;
+        let row = Row { line: index + 2, header: &header, values: &values };
+        let both = row.key().and_then(|key| Ok((key, parse(&row)?)));
+        rows.push(both.map_err(malformed)?);
+    }
+    Ok(rows)
+}
+
+/// One line of a table being read.
+struct Row<'a> {
+    line: usize,
+    header: &'a csv::StringRecord,
+    values: &'a csv::StringRecord,
+}
+
+impl Row<'_> {
+    fn text(&self, name: &str) -> Result<&str, String> {
+        let place = self.header.iter().position(|column| column == name);
+        place.and_then(|i| self.values.get(i)).ok_or(format!("line {}: no `{name}`", self.line))
+    }
+
+    fn number<T: std::str::FromStr>(&self, name: &str) -> Result<T, String> {
+        let text = self.text(name)?;
+        text.parse().map_err(|_| self.wrong(name, text))
+    }
+
+    fn optional<T: std::str::FromStr>(&self, name: &str) -> Result<Option<T>, String> {
+        if self.text(name)?.is_empty() { Ok(None) } else { self.number(name).map(Some) }
+    }
+
+    fn wrong(&self, name: &str, text: &str) -> String {
+        format!("line {}: `{text}` is no value of `{name}`", self.line)
+    }
+
+    fn key(&self) -> Result<Key, String> {
+        let swept = self.header.iter().skip(KEY.len()).take_while(|name| *name != "seed");
+        let settings = swept.map(|name| Ok((name.to_owned(), self.number(name)?)));
+        Ok(Key {
+            id: self.text("id")?.to_owned(),
+            arm: self.text("arm")?.to_owned(),
+            settings: settings.collect::<Result<_, String>>()?,
+            seed: self.number("seed")?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn trial() -> Trial {
+        let settings = vec![("train_size".to_owned(), 100.0)];
+        Trial {
+            key: Key { id: "00ff".into(), arm: "frozen, odd".into(), settings, seed: 3 },
+            outcome: Outcome {
+                status: Status::Done,
+                test_error: Some(0.125),
+                validation_error: Some(1.0 / 3.0),
+                train_error: None,
+                best_step: Some(40),
+                steps: 48,
+                violations_after: 0,
+                resets: 17,
+                sign_flips: 0,
+            },
+        }
+    }
+
+    fn written(text: &str) -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("trials.csv");
+        std::fs::write(&path, text).unwrap();
+        (folder, path)
+    }
+
+    #[test]
+    fn trials_survive_being_written_and_read() {
+        let text = write_trials(&["train_size".into()], &[trial()]);
+        let (_folder, path) = written(&text);
+        assert_eq!(read_trials(&path).unwrap(), [trial()]);
+    }
+
+    #[test]
+    fn curves_survive_being_written_and_read() {
+        let point = CurvePoint {
+            step: 0,
+            train_loss: None,
+            validation_loss: Some(2.302585092994046),
+            validation_error: 0.9,
+            resets: 0,
+            sign_flips: 0,
+        };
+        let row = CurveRow { key: trial().key, point };
+        let text = write_curves(&["train_size".into()], std::slice::from_ref(&row));
+        let (_folder, path) = written(&text);
+        assert_eq!(read_curves(&path).unwrap(), [row]);
+    }
+
+    #[test]
+    fn a_damaged_table_is_refused_with_line_and_column() {
+        let text = write_trials(&["train_size".into()], &[trial()]).replace("0.125", "much");
+        let (_folder, path) = written(&text);
+        let message = read_trials(&path).unwrap_err().to_string();
+        assert!(message.contains("line 2: `much` is no value of `test_error`"), "{message}");
+    }
+
+    #[test]
+    fn a_table_without_a_column_is_refused_by_its_name() {
+        let (_folder, path) = written("id,arm,seed\n");
+        let message = read_trials(&path).unwrap_err().to_string();
+        assert!(message.contains("no column `status`"), "{message}");
+    }
+}
