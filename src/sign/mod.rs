@@ -1,0 +1,28 @@
+//! The core of the method, without tensors and without training: one bit a weight.
+//!
+//! A [`SignMask`] says for every weight of one tensor which sign it must keep, or that it is free.
+//! A weight on the wrong side of zero is a
+//! *violator*, and a [`Reset`] rule says what it becomes; [`project`] applies the rule to a slice.
+//!
+//! ```
+//! use polarity::random::Stream;
+//! use polarity::sign::{Reset, SignMask, project};
+//!
+//! let source = [0.3, -0.1, 0.0, 2.0];
+//! let mask = SignMask::of_weights(&source)?;
+//! assert_eq!(mask.to_signs(), [1, -1, 0, 1]);
+//!
+//! let mut fresh = [-0.5, -0.5, -0.5, 0.5];
+//! let resets = project(&mut fresh, &mask, Reset::Flip, &mut Stream::new(0, "example"));
+//! assert_eq!((resets, fresh), (1, [0.5, -0.5, -0.5, 0.5]));
+//! # Ok::<(), polarity::sign::NotANumber>(())
+//! ```
+//!
+//! Left to others: the fast projections (`optim`), names that differ between networks (`transfer`),
+//! and reading foreign checkpoints (`weights`).
+
+pub mod mask;
+pub mod reset;
+
+pub use mask::{NotANumber, SignMask};
+pub use reset::{InvalidMagnitude, Reset, project};
