@@ -1,7 +1,8 @@
 //! The core of the method, without tensors and without training: one bit a weight.
 //!
 //! A [`SignMask`] says for every weight of one tensor which sign it must keep, or that it is free.
-//! A weight on the wrong side of zero is a
+//! A [`Template`] names the masks of a whole network and says where they came from; the
+//! [file](mod@file) it lives in is plain safetensors. A weight on the wrong side of zero is a
 //! *violator*, and a [`Reset`] rule says what it becomes; [`project`] applies the rule to a slice.
 //!
 //! ```
@@ -21,8 +22,15 @@
 //! Left to others: the fast projections (`optim`), names that differ between networks (`transfer`),
 //! and reading foreign checkpoints (`weights`).
 
+mod atomic;
+pub mod builtin;
+pub mod file;
 pub mod mask;
+mod nearest;
 pub mod reset;
+pub mod template;
 
+pub use file::{FileError, Flaw};
 pub use mask::{NotANumber, SignMask};
 pub use reset::{InvalidMagnitude, Reset, project};
+pub use template::{Agreement, Layer, Shuffle, Template, TemplateError};
