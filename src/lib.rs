@@ -3,3 +3,4 @@
 pub mod experiment;
 pub mod random;
 pub mod sign;
+pub mod stats;
