@@ -1,6 +1,7 @@
 //! Networks whose weights keep their sign.
 
 pub mod experiment;
+pub mod figure;
 pub mod random;
 pub mod sign;
 pub mod stats;

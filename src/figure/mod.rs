@@ -1,0 +1,180 @@
+//! Figures: result tables become PNGs.
+//!
+//! A figure kind is a function from the tables of one experiment to one picture; [`kinds`] lists
+//! them by name:
+//!
+//! - **error-vs-samples**: how wrong each arm is on the test set, and how much better or worse than
+//!   the baseline with the same seeds. With one training size a row an arm: every run a dot, the
+//!   median and the quartiles, and beside them the median of the paired differences with its 95 %
+//!   interval, drawn and written. With several sizes lines over a logarithmic axis, and the
+//!   differences in a panel below.
+//! - **learning-curves**: how the validation error falls from before the first step on, a panel a
+//!   training size. The head start that signs give lies in the first steps, so steps are spaced by
+//!   log(1 + step).
+//!
+//! An arm has the same colour and marker in every figure; frozen arms have solid lines and full
+//! markers, fluid ones dashed lines and hollow markers. Every picture says in its caption how many
+//! runs it shows, what its intervals are, what differs between runs, and which runs diverged. The
+//! same tables give the same bytes on every machine.
+//!
+//! Nothing is trained here and no cell is read: what is not in the tables is not in a figure.
+
+mod axis;
+mod canvas;
+mod curves;
+mod error_vs_samples;
+mod learning_curves;
+mod legend;
+mod panel;
+mod runs;
+mod style;
+#[cfg(test)]
+mod tests;
+mod text;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::experiment::table::{CurveRow, Trial};
+
+/// The tables of one experiment, and what a figure says about them.
+#[derive(Clone, Copy, Debug)]
+pub struct Results<'a> {
+    /// The experiment's name, for error messages.
+    pub name: &'a str,
+    /// The figure's title, such as `Fashion-MNIST, AlexNet, 96 px`.
+    pub title: &'a str,
+    /// The arms to show, in this order. Rows of other arms are left out.
+    pub arms: &'a [String],
+    /// The arm that differences are taken to.
+    pub baseline: Option<&'a str>,
+    /// The error of guessing, in [0, 1].
+    pub chance: f64,
+    /// The rows of `trials.csv`.
+    pub trials: &'a [Trial],
+    /// The rows of `curves.csv`; empty where the experiment records none.
+    pub curves: &'a [CurveRow],
+}
+
+/// A kind of figure.
+#[derive(Clone, Copy, Debug)]
+pub struct Kind {
+    /// Its name in experiment files, and the name of its PNG.
+    pub name: &'static str,
+    /// One line on what it shows.
+    pub help: &'static str,
+    /// Draws it, as a PNG at the path given, which is replaced only by a whole file.
+    pub draw: fn(&Results, &Path) -> Result<(), Error>,
+}
+
+/// Why a figure could not be drawn.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum Error {
+    /// There is no such kind.
+    #[error("figures: `{kind}` is no kind of figure; expected one of {}", names())]
+    UnknownKind { kind: String },
+    /// The baseline is none of the arms.
+    #[error(
+        "{experiment}: baseline `{baseline}` is none of the arms {}",
+        quoted(arms)
+    )]
+    UnknownBaseline {
+        experiment: String,
+        baseline: String,
+        arms: Vec<String>,
+    },
+    /// The tables hold nothing to draw.
+    #[error("{experiment}: no finished run with a {what}; run the experiment before its figures")]
+    Empty {
+        experiment: String,
+        what: &'static str,
+    },
+    /// Runs that must not be shown as repetitions of each other.
+    #[error(
+        "{experiment}: runs differ in `{setting}`, but figures show only `train_size` as a swept \
+         setting; draw one value of `{setting}` at a time"
+    )]
+    Pooled { experiment: String, setting: String },
+    /// A training size with no place on the axis.
+    #[error("{experiment}: train_size: expected a number above 0, got `{size}`")]
+    Size { experiment: String, size: f64 },
+    /// The picture cannot be written.
+    #[error("{path}: the figure cannot be written: {source}")]
+    Write { path: PathBuf, source: io::Error },
+}
+
+fn names() -> String {
+    let names: Vec<String> = kinds().iter().map(|kind| kind.name.to_owned()).collect();
+    quoted(&names)
+}
+
+fn quoted(names: &[String]) -> String {
+    names
+        .iter()
+        .map(|name| format!("`{name}`"))
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+/// All kinds of figures.
+pub fn kinds() -> &'static [Kind] {
+    &[
+        Kind {
+            name: "error-vs-samples",
+            help: "test error of each arm by number of training samples, with paired differences \
+                   to the baseline arm",
+            draw: error_vs_samples::draw,
+        },
+        Kind {
+            name: "learning-curves",
+            help: "validation error of each arm by optimizer step, from before the first step on",
+            draw: learning_curves::draw,
+        },
+    ]
+}
+
+/// Draws the kind of figure named `kind` as `<folder>/<kind>.png`, and gives back that path. The
+/// folder is made where it is missing.
+///
+/// # Errors
+/// When there is no such kind, the tables hold nothing for it, or the file cannot be written.
+pub fn draw(kind: &str, results: &Results, folder: &Path) -> Result<PathBuf, Error> {
+    let Some(kind) = kinds().iter().find(|known| known.name == kind) else {
+        return Err(Error::UnknownKind {
+            kind: kind.to_owned(),
+        });
+    };
+    std::fs::create_dir_all(folder).map_err(|source| Error::Write {
+        path: folder.to_owned(),
+        source,
+    })?;
+    let path = folder.join(kind.name).with_extension("png");
+    (kind.draw)(results, &path)?;
+    Ok(path)
+}
+
+impl Results<'_> {
+    /// The baseline's place among the arms.
+    fn baseline(&self) -> Result<Option<usize>, Error> {
+        let Some(baseline) = self.baseline else {
+            return Ok(None);
+        };
+        match self.arms.iter().position(|arm| arm == baseline) {
+            Some(place) => Ok(Some(place)),
+            None => Err(Error::UnknownBaseline {
+                experiment: self.name.to_owned(),
+                baseline: baseline.to_owned(),
+                arms: self.arms.to_vec(),
+            }),
+        }
+    }
+}
+
+/// Writes a finished page.
+fn save(canvas: &canvas::Canvas, path: &Path) -> Result<(), Error> {
+    canvas.save(path).map_err(|source| Error::Write {
+        path: path.to_owned(),
+        source,
+    })
+}

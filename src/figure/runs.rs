@@ -1,0 +1,121 @@
+//! The rows of `trials.csv` as a figure needs them: by training size, arm and seed.
+
+use std::collections::BTreeMap;
+
+use crate::experiment::table::{Key, Status, Trial};
+use crate::figure::{Error, Results};
+use crate::stats::{Bootstrap, Interval};
+
+/// The swept setting that figures know how to show.
+pub(super) const TRAIN_SIZE: &str = "train_size";
+
+/// The runs of one arm at one training size.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Runs {
+    /// Test errors in % by seed, of the runs that have one.
+    pub(super) errors: BTreeMap<u64, f64>,
+    /// Runs in all.
+    pub(super) count: usize,
+    /// Runs that diverged.
+    pub(super) diverged: usize,
+}
+
+impl Runs {
+    /// The errors in the order of their seeds.
+    pub(super) fn values(&self) -> Vec<f64> {
+        self.errors.values().copied().collect()
+    }
+
+    /// The errors of `self` and `other` under each seed that both have.
+    pub(super) fn pairs(&self, other: &Runs) -> Vec<(f64, f64)> {
+        let pair = |(seed, error): (&u64, &f64)| Some((*error, *other.errors.get(seed)?));
+        self.errors.iter().filter_map(pair).collect()
+    }
+
+    /// The median difference to `baseline` by seed, in points, with its interval.
+    pub(super) fn difference_to(&self, baseline: &Runs) -> Option<Interval> {
+        Bootstrap::default().median_difference(&self.pairs(baseline))
+    }
+}
+
+/// The runs of one training size, an entry an arm in the order of the arms.
+#[derive(Clone, Debug)]
+pub(super) struct AtSize {
+    /// The number of training samples, where the experiment sweeps it.
+    pub(super) size: Option<f64>,
+    pub(super) arms: Vec<Runs>,
+}
+
+/// The trials of `results` by rising training size.
+///
+/// # Errors
+/// When no trial of the arms has a test error, or when they differ in a setting other than
+/// `train_size`, whose runs must not be pooled.
+pub(super) fn by_size(results: &Results) -> Result<Vec<AtSize>, Error> {
+    let known = |trial: &&Trial| results.arms.contains(&trial.key.arm);
+    let trials: Vec<&Trial> = results.trials.iter().filter(known).collect();
+    let mut sizes = sizes(results, trials.iter().map(|trial| &trial.key))?
+        .into_iter()
+        .map(|size| AtSize {
+            size,
+            arms: vec![Runs::default(); results.arms.len()],
+        })
+        .collect::<Vec<_>>();
+    for trial in trials {
+        let size = trial.key.setting(TRAIN_SIZE);
+        let at_size = sizes.iter_mut().find(|at_size| at_size.size == size);
+        let arm = results.arms.iter().position(|arm| *arm == trial.key.arm);
+        let (Some(at_size), Some(arm)) = (at_size, arm) else {
+            continue;
+        };
+        let runs = &mut at_size.arms[arm];
+        runs.count += 1;
+        runs.diverged += usize::from(trial.outcome.status == Status::Diverged);
+        if let Some(error) = trial.outcome.test_error.filter(|error| error.is_finite()) {
+            runs.errors.insert(trial.key.seed, 100.0 * error);
+        }
+    }
+    sizes.retain(|at_size| at_size.arms.iter().any(|runs| !runs.errors.is_empty()));
+    if sizes.is_empty() {
+        return Err(Error::Empty {
+            experiment: results.name.to_owned(),
+            what: "test error",
+        });
+    }
+    Ok(sizes)
+}
+
+/// The different training sizes of `keys`, rising.
+///
+/// # Errors
+/// When the keys differ in a setting other than `train_size`, or a size is not above 0.
+pub(super) fn sizes<'a>(
+    results: &Results,
+    keys: impl Iterator<Item = &'a Key>,
+) -> Result<Vec<Option<f64>>, Error> {
+    let mut sizes: Vec<Option<f64>> = Vec::new();
+    let mut first: Option<&Key> = None;
+    for key in keys {
+        for (setting, value) in key.settings.iter().filter(|(name, _)| name != TRAIN_SIZE) {
+            if first.get_or_insert(key).setting(setting) != Some(*value) {
+                let experiment = results.name.to_owned();
+                return Err(Error::Pooled {
+                    experiment,
+                    setting: setting.clone(),
+                });
+            }
+        }
+        let size = key.setting(TRAIN_SIZE);
+        if let Some(size) = size.filter(|size| !(size.is_finite() && *size > 0.0)) {
+            return Err(Error::Size {
+                experiment: results.name.to_owned(),
+                size,
+            });
+        }
+        if !sizes.contains(&size) {
+            sizes.push(size);
+        }
+    }
+    sizes.sort_by(|a, b| a.unwrap_or(0.0).total_cmp(&b.unwrap_or(0.0)));
+    Ok(sizes)
+}

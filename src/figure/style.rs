@@ -1,0 +1,271 @@
+//! What every figure looks like: sizes of text, greys, and the look of each arm.
+//!
+//! An arm looks the same in every figure. Its *hue* and marker come from what it is trained with
+//! (`imagenet`, `random`, `shuffled-filter`, …); *frozen* arms have solid lines and full markers,
+//! *fluid* ones dashed lines and hollow markers, so twins share a hue and are told apart in grey
+//! too. Colours are those of M. Okabe and K. Ito's palette for all kinds of colour vision, and a
+//! few beside them that differ from those in lightness.
+
+use super::canvas::{Canvas, Color, Point, Stroke, Type};
+
+/// Text and lines that are read.
+pub(super) const DARK: Color = Color(34, 34, 34);
+/// Text that explains, and axes.
+pub(super) const MUTED: Color = Color(95, 95, 95);
+/// Thin lines that guide the eye.
+pub(super) const GRID: Color = Color(226, 226, 226);
+const WHITE: Color = Color(255, 255, 255);
+
+/// The width of a figure in pixels; its height follows from what it shows.
+pub(super) const WIDTH: usize = 1600;
+/// Left free at the edges of the page.
+pub(super) const MARGIN: f64 = 36.0;
+
+/// The figure's title.
+pub(super) const TITLE: Type = Type {
+    size: 34.0,
+    color: DARK,
+    medium: true,
+};
+/// Names of arms, and what stands beside them.
+pub(super) const LABEL: Type = Type {
+    size: 26.0,
+    color: DARK,
+    medium: false,
+};
+/// Names of panels and their axes.
+pub(super) const AXIS: Type = Type {
+    size: 25.0,
+    color: MUTED,
+    medium: false,
+};
+/// Numbers on an axis.
+pub(super) const TICK: Type = Type {
+    size: 23.0,
+    color: MUTED,
+    medium: false,
+};
+/// The sentences under the figure.
+pub(super) const CAPTION: Type = Type {
+    size: 22.0,
+    color: MUTED,
+    medium: false,
+};
+
+/// The shape of an arm's markers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Marker {
+    Disc,
+    Square,
+    Diamond,
+    Up,
+    Down,
+}
+
+/// Colour and marker of what an arm is trained with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Hue {
+    color: Color,
+    marker: Marker,
+}
+
+const fn hue(color: Color, marker: Marker) -> Hue {
+    Hue { color, marker }
+}
+
+const BLUE: Hue = hue(Color(0, 114, 178), Marker::Disc);
+const GREY: Hue = hue(Color(85, 85, 85), Marker::Square);
+const GREEN: Hue = hue(Color(0, 158, 115), Marker::Diamond);
+const TEAL: Hue = hue(Color(92, 196, 200), Marker::Up);
+const VERMILLION: Hue = hue(Color(213, 94, 0), Marker::Down);
+const PINK: Hue = hue(Color(204, 121, 167), Marker::Up);
+const PURPLE: Hue = hue(Color(124, 58, 140), Marker::Down);
+const ORANGE: Hue = hue(Color(230, 159, 0), Marker::Square);
+const SKY: Hue = hue(Color(86, 180, 233), Marker::Diamond);
+
+/// Hues by what an arm is named for, the more special first: an arm has the first hue of which all
+/// words are in its name.
+const KNOWN: [(&[&str], Hue); 16] = [
+    (&["shuffled", "filter"], TEAL),
+    (&["shuffled"], GREEN),
+    (&["flipped", "10"], PINK),
+    (&["flipped", "30"], PURPLE),
+    (&["flipped"], PURPLE),
+    (&["opposite"], VERMILLION),
+    (&["informed"], ORANGE),
+    (&["weights"], SKY),
+    (&["weight"], SKY),
+    (&["magnitudes"], SKY),
+    (&["imagenet"], BLUE),
+    (&["signs"], BLUE),
+    (&["source"], BLUE),
+    (&["polarity"], BLUE),
+    (&["random"], GREY),
+    (&["init"], GREY),
+];
+
+/// Hues for names without a known word, in the order in which they are given out.
+const SPARE: [Hue; 9] = [
+    BLUE, ORANGE, GREEN, VERMILLION, PURPLE, SKY, GREY, PINK, TEAL,
+];
+
+/// How one arm is drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Look {
+    hue: Hue,
+    fluid: bool,
+}
+
+impl Look {
+    pub(super) fn color(self) -> Color {
+        self.hue.color
+    }
+
+    /// The arm's line.
+    pub(super) fn stroke(self, width: f64) -> Stroke {
+        let dash = self.fluid.then_some((width * 3.2, width * 2.4));
+        Stroke {
+            dash,
+            ..Stroke::solid(self.hue.color, width)
+        }
+    }
+
+    /// Draws the arm's marker, `radius` pixels from its centre to its edge.
+    pub(super) fn mark(self, canvas: &mut Canvas, at: Point, radius: f64) {
+        self.hue.marker.fill(canvas, at, radius, self.hue.color);
+        if self.fluid {
+            let rim = (radius * 0.32).max(1.4);
+            self.hue.marker.fill(canvas, at, radius - rim, WHITE);
+        }
+    }
+}
+
+impl Marker {
+    /// Fills the marker; all shapes have about the area of the disc.
+    fn fill(self, canvas: &mut Canvas, (x, y): Point, radius: f64, color: Color) {
+        let corners = |points: &[Point]| -> Vec<Point> {
+            points
+                .iter()
+                .map(|(dx, dy)| (x + dx * radius, y + dy * radius))
+                .collect()
+        };
+        let shape: &[Point] = match self {
+            Marker::Disc => return canvas.disc((x, y), radius, color),
+            Marker::Square => &[(-0.9, -0.9), (0.9, -0.9), (0.9, 0.9), (-0.9, 0.9)],
+            Marker::Diamond => &[(0.0, -1.25), (1.25, 0.0), (0.0, 1.25), (-1.25, 0.0)],
+            Marker::Up => &[(0.0, -1.3), (1.2, 0.8), (-1.2, 0.8)],
+            Marker::Down => &[(0.0, 1.3), (1.2, -0.8), (-1.2, -0.8)],
+        };
+        canvas.polygon(&corners(shape), color);
+    }
+}
+
+/// The looks of `arms`, in their order.
+///
+/// Names are read as words between hyphens, underscores and spaces. Two arms share a hue only when
+/// they are twins, whose names differ in nothing but `frozen` and `fluid`: where a second name asks
+/// for a hue that is taken, or has no known word, it gets the next hue that no arm of the figure
+/// asks for. With more than nine different names hues repeat.
+pub(super) fn looks(arms: &[String]) -> Vec<Look> {
+    let mut given: Vec<(Vec<&str>, Option<Hue>)> = Vec::new();
+    for arm in arms {
+        let twins = without_hold(arm);
+        if given.iter().any(|(name, _)| *name == twins) {
+            continue;
+        }
+        let known = known(&twins).filter(|hue| given.iter().all(|(_, other)| *other != Some(*hue)));
+        given.push((twins, known));
+    }
+    let asked: Vec<Hue> = given.iter().filter_map(|(_, hue)| *hue).collect();
+    let mut spare: Vec<Hue> = SPARE
+        .into_iter()
+        .filter(|hue| !asked.contains(hue))
+        .collect();
+    spare.extend(SPARE);
+    let mut spare = spare.into_iter().cycle();
+    for (_, hue) in &mut given {
+        *hue = hue.or_else(|| spare.next());
+    }
+    let look = |arm: &String| {
+        let twins = without_hold(arm);
+        let (_, hue) = given
+            .iter()
+            .find(|(name, _)| *name == twins)
+            .expect("every name was given");
+        Look {
+            hue: hue.expect("the spare hues never end"),
+            fluid: words(arm).any(|word| word == "fluid"),
+        }
+    };
+    arms.iter().map(look).collect()
+}
+
+fn words(arm: &str) -> impl Iterator<Item = &str> {
+    arm.split(['-', '_', ' ']).filter(|word| !word.is_empty())
+}
+
+/// What twins have in common: the words of the name but for the hold.
+fn without_hold(arm: &str) -> Vec<&str> {
+    words(arm)
+        .filter(|word| !["frozen", "fluid"].contains(word))
+        .collect()
+}
+
+fn known(words: &[&str]) -> Option<Hue> {
+    let fits = |(needed, _): &&(&[&str], Hue)| needed.iter().all(|word| words.contains(word));
+    KNOWN.iter().find(fits).map(|(_, hue)| *hue)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn looks_of(arms: &[&str]) -> Vec<Look> {
+        looks(&arms.iter().map(|arm| arm.to_string()).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn an_arm_looks_the_same_whatever_stands_beside_it() {
+        let few = looks_of(&["fluid-random", "frozen-imagenet"]);
+        let many = looks_of(&["opposite", "frozen-imagenet", "strange", "fluid-random"]);
+        assert_eq!(few, [many[3], many[1]]);
+    }
+
+    #[test]
+    fn twins_share_a_hue_and_differ_in_line_and_marker() {
+        let [frozen, fluid] = looks_of(&["frozen-shuffled", "fluid-shuffled"])[..] else {
+            panic!("two arms have two looks")
+        };
+        assert_eq!(frozen.hue, fluid.hue);
+        assert!(frozen.stroke(3.0).dash.is_none() && fluid.stroke(3.0).dash.is_some());
+    }
+
+    #[test]
+    fn the_arms_of_a_study_all_look_different() {
+        let arms = [
+            "frozen-signs",
+            "fluid-signs",
+            "frozen-random",
+            "fluid-random",
+            "frozen-shuffled",
+            "frozen-shuffled-filter",
+            "frozen-flipped-10",
+            "frozen-flipped-30",
+            "frozen-opposite",
+            "frozen-informed",
+        ];
+        let looks = looks_of(&arms);
+        for (i, look) in looks.iter().enumerate() {
+            assert!(!looks[..i].contains(look), "{} looks like another", arms[i]);
+        }
+    }
+
+    #[test]
+    fn a_hue_that_is_taken_or_unknown_is_replaced_by_one_that_is_free() {
+        let [signs, imagenet, strange] = looks_of(&["signs", "imagenet", "strange"])[..] else {
+            panic!("three arms have three looks")
+        };
+        assert_eq!(signs.hue, BLUE);
+        assert_eq!([imagenet.hue, strange.hue], [ORANGE, GREEN]);
+    }
+}

@@ -1,0 +1,327 @@
+//! What every kind of figure promises.
+
+use super::*;
+use crate::experiment::table::{CurvePoint, Key, Outcome, Status};
+
+/// Tables of some arms, sizes and seeds, each arm a little worse than the one before.
+struct Tables {
+    arms: Vec<String>,
+    trials: Vec<Trial>,
+    curves: Vec<CurveRow>,
+}
+
+impl Tables {
+    fn new(arms: &[&str], sizes: &[f64], seeds: u64) -> Tables {
+        let arms: Vec<String> = arms.iter().map(|arm| arm.to_string()).collect();
+        let mut tables = Tables {
+            arms: arms.clone(),
+            trials: vec![],
+            curves: vec![],
+        };
+        for (place, arm) in arms.iter().enumerate() {
+            for size in sizes {
+                for seed in 0..seeds {
+                    let settings = vec![("train_size".to_owned(), *size)];
+                    let key = Key {
+                        id: String::new(),
+                        arm: arm.clone(),
+                        settings,
+                        seed,
+                    };
+                    let wobble = (seed * 7 % 5) as f64 * 0.011 + (seed * 3 % 7) as f64 * 0.004;
+                    let error = 3.0 / (size + 1.0).sqrt() + 0.02 * place as f64 + wobble;
+                    tables.trials.push(Trial {
+                        key: key.clone(),
+                        outcome: outcome(error),
+                    });
+                    for step in [0, 1, 5, 20, 80] {
+                        let validation_error = error + (0.9 - error) / (1.0 + step as f64);
+                        let point = point(step, validation_error);
+                        tables.curves.push(CurveRow {
+                            key: key.clone(),
+                            point,
+                        });
+                    }
+                }
+            }
+        }
+        tables
+    }
+
+    fn results(&self) -> Results<'_> {
+        Results {
+            name: "study",
+            title: "A study",
+            arms: &self.arms,
+            baseline: Some(&self.arms[0]),
+            chance: 0.9,
+            trials: &self.trials,
+            curves: &self.curves,
+        }
+    }
+}
+
+fn outcome(error: f64) -> Outcome {
+    Outcome {
+        status: Status::Done,
+        test_error: Some(error),
+        validation_error: Some(error),
+        train_error: None,
+        best_step: Some(80),
+        steps: 80,
+        violations_after: 0,
+        resets: 0,
+        sign_flips: 0,
+    }
+}
+
+fn point(step: u64, validation_error: f64) -> CurvePoint {
+    CurvePoint {
+        step,
+        train_loss: None,
+        validation_loss: None,
+        validation_error,
+        resets: 0,
+        sign_flips: 0,
+    }
+}
+
+fn bytes(kind: &str, results: &Results) -> Vec<u8> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = draw(kind, results, &folder.path().join("new")).unwrap();
+    assert_eq!(
+        path.file_name().unwrap().to_str(),
+        Some(format!("{kind}.png").as_str())
+    );
+    let only = std::fs::read_dir(path.parent().unwrap()).unwrap().count();
+    assert_eq!(only, 1, "a temporary file was left beside the figure");
+    std::fs::read(path).unwrap()
+}
+
+/// Width and height in the header of a PNG.
+fn size(png: &[u8]) -> (u32, u32) {
+    assert_eq!(&png[1..4], b"PNG");
+    let number = |at: usize| u32::from_be_bytes(png[at..at + 4].try_into().unwrap());
+    (number(16), number(20))
+}
+
+fn kind_names() -> impl Iterator<Item = &'static str> {
+    kinds().iter().map(|kind| kind.name)
+}
+
+#[test]
+fn every_kind_has_its_own_name_and_one_line_of_help() {
+    for (i, kind) in kinds().iter().enumerate() {
+        assert!(kinds()[..i].iter().all(|other| other.name != kind.name));
+        assert!(!kind.help.is_empty() && !kind.help.contains('\n') && !kind.help.contains("  "));
+    }
+}
+
+#[test]
+fn every_kind_draws_one_size_and_several() {
+    let arms = [
+        "frozen-signs",
+        "fluid-signs",
+        "frozen-random",
+        "a-name-of-no-known-kind",
+    ];
+    for kind in kind_names() {
+        for sizes in [
+            &[50.0][..],
+            &[50.0, 100.0],
+            &[50.0, 100.0, 200.0, 400.0, 800.0],
+        ] {
+            let png = bytes(kind, &Tables::new(&arms, sizes, 5).results());
+            let (width, height) = size(&png);
+            assert!(
+                width == 1600 && (600..1300).contains(&height),
+                "{kind}: {width} × {height}"
+            );
+            assert!(
+                png.len() > 15_000,
+                "{kind} is nearly blank: {} bytes",
+                png.len()
+            );
+        }
+    }
+}
+
+#[test]
+fn the_same_tables_give_the_same_bytes_and_others_give_others() {
+    let arms = ["frozen-signs", "fluid-signs"];
+    let [tables, same, other] =
+        [50.0, 50.0, 51.0].map(|first| Tables::new(&arms, &[first, 100.0], 5));
+    for kind in kind_names() {
+        let drawn = bytes(kind, &tables.results());
+        assert_eq!(drawn, bytes(kind, &same.results()));
+        assert_ne!(drawn, bytes(kind, &other.results()));
+    }
+}
+
+#[test]
+fn the_order_of_rows_and_rows_of_other_arms_change_nothing() {
+    let tables = Tables::new(&["frozen-signs", "fluid-signs"], &[50.0, 100.0], 5);
+    let mut more = Tables::new(
+        &["frozen-signs", "fluid-signs", "opposite"],
+        &[50.0, 100.0],
+        5,
+    );
+    more.arms.pop();
+    more.trials.reverse();
+    more.curves.reverse();
+    for kind in kind_names() {
+        assert_eq!(bytes(kind, &tables.results()), bytes(kind, &more.results()));
+    }
+}
+
+#[test]
+fn one_seed_is_enough() {
+    for kind in kind_names() {
+        bytes(
+            kind,
+            &Tables::new(&["frozen-signs", "fluid-signs"], &[50.0], 1).results(),
+        );
+        bytes(
+            kind,
+            &Tables::new(&["frozen-signs", "fluid-signs"], &[50.0, 100.0], 1).results(),
+        );
+    }
+}
+
+#[test]
+fn an_experiment_that_sweeps_no_size_is_drawn() {
+    let mut tables = Tables::new(&["frozen-signs", "fluid-signs"], &[50.0], 3);
+    tables
+        .trials
+        .iter_mut()
+        .for_each(|trial| trial.key.settings.clear());
+    tables
+        .curves
+        .iter_mut()
+        .for_each(|row| row.key.settings.clear());
+    for kind in kind_names() {
+        bytes(kind, &tables.results());
+    }
+}
+
+#[test]
+fn runs_without_a_number_are_left_out_and_counted() {
+    for sizes in [&[50.0][..], &[50.0, 100.0]] {
+        let whole = Tables::new(&["frozen-signs", "fluid-signs"], sizes, 5);
+        let mut gaps = Tables::new(&["frozen-signs", "fluid-signs"], sizes, 5);
+        gaps.trials[0].outcome.status = Status::Diverged;
+        gaps.trials[0].outcome.test_error = None;
+        gaps.trials[1].outcome.test_error = Some(f64::NAN);
+        gaps.curves[3].point.validation_error = f64::NAN;
+        gaps.curves.truncate(gaps.curves.len() - 2);
+        for kind in kind_names() {
+            assert_ne!(bytes(kind, &whole.results()), bytes(kind, &gaps.results()));
+        }
+    }
+}
+
+#[test]
+fn an_arm_without_any_run_keeps_its_place() {
+    for sizes in [&[50.0][..], &[50.0, 100.0]] {
+        let mut tables = Tables::new(&["frozen-signs", "fluid-signs"], sizes, 3);
+        tables.arms.insert(0, "frozen-late".to_owned());
+        for kind in kind_names() {
+            bytes(kind, &tables.results());
+        }
+    }
+}
+
+#[test]
+fn long_names_and_titles_stay_on_the_page() {
+    let long = "frozen-".to_owned() + &"very-".repeat(40) + "long";
+    let tables = Tables::new(&[&long, "fluid-signs"], &[50.0, 100.0], 3);
+    let title = "A title that does not end. ".repeat(20);
+    for kind in kind_names() {
+        bytes(
+            kind,
+            &Results {
+                title: &title,
+                ..tables.results()
+            },
+        );
+    }
+}
+
+#[track_caller]
+fn refused(kind: &str, results: &Results) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let message = draw(kind, results, folder.path()).unwrap_err().to_string();
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    message
+}
+
+#[test]
+fn a_kind_that_does_not_exist_is_refused_with_those_that_do() {
+    let tables = Tables::new(&["frozen-signs"], &[50.0], 1);
+    assert_eq!(
+        refused("pie", &tables.results()),
+        "figures: `pie` is no kind of figure; expected one of `error-vs-samples`, \
+         `learning-curves`",
+    );
+}
+
+#[test]
+fn tables_without_rows_are_refused_by_what_they_lack() {
+    let tables = Tables::new(&["frozen-signs"], &[], 1);
+    let message = |kind| refused(kind, &tables.results());
+    assert!(message("error-vs-samples").contains("study: no finished run with a test error"));
+    assert!(message("learning-curves").contains("study: no finished run with a learning curve"));
+}
+
+#[test]
+fn a_baseline_that_is_no_arm_is_refused() {
+    let tables = Tables::new(&["frozen-signs", "fluid-signs"], &[50.0], 2);
+    let results = Results {
+        baseline: Some("fluid-random"),
+        ..tables.results()
+    };
+    let message = refused("error-vs-samples", &results);
+    assert_eq!(
+        message,
+        "study: baseline `fluid-random` is none of the arms `frozen-signs`, `fluid-signs`",
+    );
+}
+
+#[test]
+fn runs_of_different_settings_are_never_pooled() {
+    let mut tables = Tables::new(&["frozen-signs"], &[50.0], 2);
+    for (place, trial) in tables.trials.iter_mut().enumerate() {
+        trial.key.settings.push(("width".to_owned(), place as f64));
+    }
+    for (place, row) in tables.curves.iter_mut().enumerate() {
+        row.key.settings.push(("width".to_owned(), place as f64));
+    }
+    for kind in kind_names() {
+        assert!(refused(kind, &tables.results()).contains("runs differ in `width`"));
+    }
+}
+
+#[test]
+fn a_training_size_of_zero_is_refused() {
+    let tables = Tables::new(&["frozen-signs"], &[0.0, 50.0], 2);
+    for kind in kind_names() {
+        let message = refused(kind, &tables.results());
+        assert_eq!(
+            message,
+            "study: train_size: expected a number above 0, got `0`"
+        );
+    }
+}
+
+#[test]
+fn a_folder_that_cannot_be_made_is_named() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let tables = Tables::new(&["frozen-signs"], &[50.0], 2);
+    let message = draw("learning-curves", &tables.results(), file.path())
+        .unwrap_err()
+        .to_string();
+    assert!(
+        message.starts_with(&file.path().display().to_string()),
+        "{message}"
+    );
+}
