@@ -2,6 +2,7 @@
 
 pub mod experiment;
 pub mod figure;
+pub mod data;
 pub mod fetch;
 pub mod random;
 pub mod sign;

