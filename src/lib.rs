@@ -7,3 +7,8 @@ pub mod fetch;
 pub mod random;
 pub mod sign;
 pub mod stats;
+pub mod catalog;
+pub mod data;
+pub mod fetch;
+pub mod random;
+pub mod weights;
