@@ -15,14 +15,10 @@ pub fn packages() -> impl Iterator<Item = &'static Package> {
 /// # Errors
 /// When there is none; lists the names that there are.
 pub fn find(name: &str) -> Result<&'static Package, Unknown> {
-    packages()
-        .find(|package| package.name == name)
-        .ok_or_else(|| Unknown {
-            got: name.to_owned(),
-            known: packages()
-                .map(|package| format!("`{}`", package.name))
-                .collect(),
-        })
+    packages().find(|package| package.name == name).ok_or_else(|| Unknown {
+        got: name.to_owned(),
+        known: packages().map(|package| format!("`{}`", package.name)).collect(),
+    })
 }
 
 /// There is no package of that name.
@@ -39,10 +35,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     fn is_sha256(digest: &str) -> bool {
-        digest.len() == 64
-            && digest
-                .bytes()
-                .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+        digest.len() == 64 && digest.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
     }
 
     #[test]
@@ -55,17 +48,9 @@ mod tests {
     #[test]
     fn every_package_describes_itself_in_a_line() {
         for package in packages() {
-            assert!(
-                !package.help.is_empty() && !package.help.contains('\n'),
-                "{}",
-                package.name
-            );
+            assert!(!package.help.is_empty() && !package.help.contains('\n'), "{}", package.name);
             assert!(!package.licence.is_empty(), "{}", package.name);
-            assert!(
-                matches!(package.room, "data" | "weights"),
-                "{}",
-                package.name
-            );
+            assert!(matches!(package.room, "data" | "weights"), "{}", package.name);
         }
     }
 

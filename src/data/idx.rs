@@ -27,23 +27,14 @@ impl Idx {
     /// When a byte is missing or too many, or the values are no unsigned bytes.
     pub fn parse(mut bytes: Vec<u8>) -> Result<Idx, Problem> {
         let Some((&[zero, also_zero, kind, rank], rest)) = bytes.split_first_chunk() else {
-            return Err(Problem::Header {
-                expected: 4,
-                got: bytes.len(),
-            });
+            return Err(Problem::Header { expected: 4, got: bytes.len() });
         };
         if [zero, also_zero, kind] != [0, 0, UNSIGNED_BYTE] {
-            return Err(Problem::Magic {
-                rank,
-                got: [zero, also_zero, kind, rank],
-            });
+            return Err(Problem::Magic { rank, got: [zero, also_zero, kind, rank] });
         }
         let header = 4 + 4 * usize::from(rank);
         let Some(extents) = rest.get(..header - 4) else {
-            return Err(Problem::Header {
-                expected: header,
-                got: bytes.len(),
-            });
+            return Err(Problem::Header { expected: header, got: bytes.len() });
         };
         let shape: Vec<usize> = extents
             .as_chunks()
@@ -52,18 +43,14 @@ impl Idx {
             .map(|&extent| u32::from_be_bytes(extent) as usize)
             .collect();
 
-        let expected = shape
-            .iter()
-            .try_fold(1_usize, |product, &extent| product.checked_mul(extent));
+        let expected =
+            shape.iter().try_fold(1_usize, |product, &extent| product.checked_mul(extent));
         let got = bytes.len() - header;
         if expected != Some(got) {
             return Err(Problem::Length { shape, got });
         }
         bytes.drain(..header);
-        Ok(Idx {
-            shape,
-            values: bytes,
-        })
+        Ok(Idx { shape, values: bytes })
     }
 }
 
@@ -81,10 +68,7 @@ pub fn decompressed(path: &Path) -> Result<Vec<u8>, Error> {
         MultiGzDecoder::new(bytes.as_slice()).read_to_end(&mut plain)?;
         Ok(plain)
     };
-    read().map_err(|cause| Error {
-        file: path.to_owned(),
-        problem: Problem::Read(cause),
-    })
+    read().map_err(|cause| Error { file: path.to_owned(), problem: Problem::Read(cause) })
 }
 
 /// An IDX file that cannot be used: which one, and why.
@@ -133,9 +117,7 @@ pub enum Problem {
 }
 
 fn needed(shape: &[usize]) -> String {
-    let product: u128 = shape
-        .iter()
-        .fold(1, |product, &n| product.saturating_mul(n as u128));
+    let product: u128 = shape.iter().fold(1, |product, &n| product.saturating_mul(n as u128));
     format!("{product} bytes of data")
 }
 
@@ -160,40 +142,22 @@ mod tests {
     #[test]
     fn an_array_is_read_with_its_shape() {
         let idx = Idx::parse(encode(&[2, 1, 3], &[1, 2, 3, 4, 5, 6])).unwrap();
-        assert_eq!(
-            idx,
-            Idx {
-                shape: vec![2, 1, 3],
-                values: vec![1, 2, 3, 4, 5, 6]
-            }
-        );
+        assert_eq!(idx, Idx { shape: vec![2, 1, 3], values: vec![1, 2, 3, 4, 5, 6] });
     }
 
     #[test]
     fn a_truncated_file_is_refused() {
-        assert_eq!(
-            error(b"\0\0\x08"),
-            "expected an IDX header of 4 bytes, got a file of 3"
-        );
+        assert_eq!(error(b"\0\0\x08"), "expected an IDX header of 4 bytes, got a file of 3");
         let whole = encode(&[2, 3], &[0; 6]);
-        assert_eq!(
-            error(&whole[..11]),
-            "expected an IDX header of 12 bytes, got a file of 11"
-        );
-        assert_eq!(
-            error(&whole[..17]),
-            "expected 6 bytes of data for shape [2, 3], got 5"
-        );
+        assert_eq!(error(&whole[..11]), "expected an IDX header of 12 bytes, got a file of 11");
+        assert_eq!(error(&whole[..17]), "expected 6 bytes of data for shape [2, 3], got 5");
     }
 
     #[test]
     fn trailing_bytes_are_refused() {
         let mut bytes = encode(&[2], &[0; 2]);
         bytes.push(0);
-        assert_eq!(
-            error(&bytes),
-            "expected 2 bytes of data for shape [2], got 3"
-        );
+        assert_eq!(error(&bytes), "expected 2 bytes of data for shape [2], got 3");
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 pub mod idx;
 pub mod registry;
+pub mod subset;
 
 use std::path::{Path, PathBuf};
 
@@ -108,30 +109,16 @@ pub fn load(spec: &Spec, cache: &Path) -> Result<DataSet, Error> {
         Spec::Registered(name) => {
             let entry = registry::find(name).ok_or_else(|| Error::Unknown {
                 got: name.clone(),
-                known: registry::DATA_SETS
-                    .iter()
-                    .map(|entry| entry.package.name)
-                    .collect(),
+                known: registry::DATA_SETS.iter().map(|entry| entry.package.name).collect(),
             })?;
             let files = entry.files().try_map(|file| -> Result<_, Error> {
                 let bytes = entry.package.read(file, cache)?;
-                Ok(Raw {
-                    path: entry.package.folder(cache).join(file.name),
-                    bytes,
-                })
+                Ok(Raw { path: entry.package.folder(cache).join(file.name), bytes })
             })?;
-            let class_names = entry
-                .class_names
-                .iter()
-                .map(|&name| name.to_owned())
-                .collect();
+            let class_names = entry.class_names.iter().map(|&name| name.to_owned()).collect();
             assemble(name, files, Some(class_names))
         }
-        Spec::Idx {
-            name,
-            files,
-            class_names,
-        } => {
+        Spec::Idx { name, files, class_names } => {
             let files = files.clone().try_map(|path| -> Result<_, Error> {
                 let bytes = idx::decompressed(&path)?;
                 Ok(Raw { path, bytes })
@@ -162,9 +149,7 @@ fn assemble(
         Some(names) => names,
         None => {
             let greatest = files.train_labels.idx.values.iter().max();
-            (0..=greatest.copied().unwrap_or(0))
-                .map(|class| class.to_string())
-                .collect()
+            (0..=greatest.copied().unwrap_or(0)).map(|class| class.to_string()).collect()
         }
     };
     let test_file = files.test_images.path.clone();
@@ -173,20 +158,10 @@ fn assemble(
     let size = |images: &Images| [images.channels, images.height, images.width];
     if size(&train) != size(&test) {
         let (expected, got) = (size(&train), size(&test));
-        return Err(Error::Size {
-            file: test_file,
-            expected,
-            got,
-        });
+        return Err(Error::Size { file: test_file, expected, got });
     }
     let digest = sha256(digests.as_bytes());
-    Ok(DataSet {
-        name: name.to_owned(),
-        train,
-        test,
-        class_names,
-        digest,
-    })
+    Ok(DataSet { name: name.to_owned(), train, test, class_names, digest })
 }
 
 /// One file's path and its contents.
@@ -198,15 +173,8 @@ struct Part {
 impl Part {
     fn parse(raw: Raw) -> Result<Part, Error> {
         match Idx::parse(raw.bytes) {
-            Ok(idx) => Ok(Part {
-                path: raw.path,
-                idx,
-            }),
-            Err(problem) => Err(idx::Error {
-                file: raw.path,
-                problem,
-            }
-            .into()),
+            Ok(idx) => Ok(Part { path: raw.path, idx }),
+            Err(problem) => Err(idx::Error { file: raw.path, problem }.into()),
         }
     }
 }
@@ -217,55 +185,27 @@ fn images(images: Part, labels: Part, classes: usize) -> Result<Images, Error> {
         [count, channels, height, width] => (count, [channels, height, width]),
         _ => {
             let expected = "images: [count, height, width] or [count, channels, height, width]";
-            return Err(Error::Shape {
-                file: images.path,
-                expected,
-                got: images.idx.shape,
-            });
+            return Err(Error::Shape { file: images.path, expected, got: images.idx.shape });
         }
     };
     let [labelled] = *labels.idx.shape else {
         let expected = "labels: [count]";
-        return Err(Error::Shape {
-            file: labels.path,
-            expected,
-            got: labels.idx.shape,
-        });
+        return Err(Error::Shape { file: labels.path, expected, got: labels.idx.shape });
     };
     if images.idx.values.is_empty() {
         return Err(Error::Empty { file: images.path });
     }
     if count != labelled {
         let (images, labels) = (images.path, labels.path);
-        return Err(Error::Count {
-            labels,
-            expected: count,
-            got: labelled,
-            images,
-        });
+        return Err(Error::Count { labels, expected: count, got: labelled, images });
     }
     let labels_of = labels.idx.values;
-    if let Some(index) = labels_of
-        .iter()
-        .position(|&label| usize::from(label) >= classes)
-    {
+    if let Some(index) = labels_of.iter().position(|&label| usize::from(label) >= classes) {
         let (file, got) = (labels.path, labels_of[index]);
-        return Err(Error::Label {
-            file,
-            index,
-            classes,
-            got,
-        });
+        return Err(Error::Label { file, index, classes, got });
     }
     let pixels = images.idx.values;
-    Ok(Images {
-        channels,
-        height,
-        width,
-        pixels,
-        labels: labels_of,
-        classes,
-    })
+    Ok(Images { channels, height, width, pixels, labels: labels_of, classes })
 }
 
 /// Why a data set cannot be loaded.
@@ -356,11 +296,7 @@ mod tests {
     impl Folder {
         fn new() -> Folder {
             let folder = Folder(tempfile::tempdir().unwrap());
-            folder.write(
-                "train-images",
-                &[2, 2, 3],
-                &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 255],
-            );
+            folder.write("train-images", &[2, 2, 3], &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 255]);
             folder.write("train-labels", &[2], &[2, 0]);
             folder.write("test-images", &[1, 2, 3], &[9; 6]);
             folder.write("test-labels", &[1], &[1]);
@@ -390,10 +326,7 @@ mod tests {
         /// The error without the folder's name.
         fn error(&self) -> String {
             let folder = format!("{}/", self.0.path().display());
-            self.load(None)
-                .unwrap_err()
-                .to_string()
-                .replace(&folder, "")
+            self.load(None).unwrap_err().to_string().replace(&folder, "")
         }
     }
 
@@ -401,10 +334,7 @@ mod tests {
     fn four_idx_files_make_a_data_set() {
         let data = Folder::new().load(None).unwrap();
         assert_eq!((data.train.len(), data.test.len()), (2, 1));
-        assert_eq!(
-            (data.train.channels, data.train.height, data.train.width),
-            (1, 2, 3)
-        );
+        assert_eq!((data.train.channels, data.train.height, data.train.width), (1, 2, 3));
         assert_eq!(data.train.pixels[6..], [6, 7, 8, 9, 10, 255]);
         assert_eq!(data.train.labels, [2, 0]);
         assert_eq!(data.class_names, ["0", "1", "2"]);
@@ -438,20 +368,9 @@ mod tests {
     fn a_label_out_of_range_is_refused() {
         let folder = Folder::new();
         folder.write("test-labels", &[1], &[3]);
-        assert_eq!(
-            folder.error(),
-            "test-labels: label 0: expected a class below 3, got 3"
-        );
+        assert_eq!(folder.error(), "test-labels: label 0: expected a class below 3, got 3");
         let two = folder.load(Some(&["cat", "dog"])).unwrap_err();
-        assert!(matches!(
-            two,
-            Error::Label {
-                index: 0,
-                classes: 2,
-                got: 2,
-                ..
-            }
-        ));
+        assert!(matches!(two, Error::Label { index: 0, classes: 2, got: 2, .. }));
     }
 
     #[test]
@@ -475,10 +394,7 @@ mod tests {
         );
         let folder = Folder::new();
         folder.write("test-labels", &[1, 1], &[0]);
-        assert_eq!(
-            folder.error(),
-            "test-labels: expected labels: [count], got shape [1, 1]"
-        );
+        assert_eq!(folder.error(), "test-labels: expected labels: [count], got shape [1, 1]");
     }
 
     #[test]
@@ -486,10 +402,7 @@ mod tests {
         let folder = Folder::new();
         folder.write("test-images", &[0, 2, 3], &[]);
         folder.write("test-labels", &[0], &[]);
-        assert_eq!(
-            folder.error(),
-            "test-images: holds no pixel; expected at least one image"
-        );
+        assert_eq!(folder.error(), "test-images: holds no pixel; expected at least one image");
     }
 
     #[test]
@@ -506,15 +419,8 @@ mod tests {
     #[test]
     fn a_damaged_file_is_refused_by_name() {
         let folder = Folder::new();
-        fs::write(
-            folder.0.path().join("train-labels"),
-            [0, 0, 8, 1, 0, 0, 0, 2, 1],
-        )
-        .unwrap();
-        assert_eq!(
-            folder.error(),
-            "train-labels: expected 2 bytes of data for shape [2], got 1"
-        );
+        fs::write(folder.0.path().join("train-labels"), [0, 0, 8, 1, 0, 0, 0, 2, 1]).unwrap();
+        assert_eq!(folder.error(), "train-labels: expected 2 bytes of data for shape [2], got 1");
     }
 
     #[test]
@@ -533,19 +439,14 @@ mod tests {
         let spec = Spec::Registered("mnist".into());
         let error = load(&spec, cache.path()).unwrap_err().to_string();
         let path = cache.path().join("data/mnist/train-images-idx3-ubyte");
-        let expected = format!(
-            "{}: missing; get it with `polarity data fetch mnist`",
-            path.display()
-        );
+        let expected =
+            format!("{}: missing; get it with `polarity data fetch mnist`", path.display());
         assert_eq!(error, expected);
 
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, "else").unwrap();
         let error = load(&spec, cache.path()).unwrap_err().to_string();
         assert!(error.contains("expected sha256 ba891046"), "{error}");
-        assert!(
-            error.ends_with("get it again with `polarity data fetch mnist`"),
-            "{error}"
-        );
+        assert!(error.ends_with("get it again with `polarity data fetch mnist`"), "{error}");
     }
 }

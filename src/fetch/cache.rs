@@ -17,9 +17,7 @@ fn cache_dir_from(get: impl Fn(&str) -> Option<OsString>) -> Result<PathBuf, NoC
         return Ok(cache.into());
     }
     // The XDG specification has relative paths ignored.
-    if let Some(caches) = get("XDG_CACHE_HOME")
-        .map(PathBuf::from)
-        .filter(|path| path.is_absolute())
+    if let Some(caches) = get("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute())
     {
         return Ok(caches.join("polarity"));
     }
@@ -40,27 +38,17 @@ mod tests {
     fn the_cache_is_where_the_first_variable_says() {
         let cache = |set: &[(&str, &str)]| {
             let get = |name: &str| {
-                set.iter()
-                    .find(|(set, _)| *set == name)
-                    .map(|(_, value)| OsString::from(value))
+                set.iter().find(|(set, _)| *set == name).map(|(_, value)| OsString::from(value))
             };
-            cache_dir_from(get)
-                .map(|path| path.display().to_string())
-                .ok()
+            cache_dir_from(get).map(|path| path.display().to_string()).ok()
         };
         let home = ("HOME", "/home/u");
         let xdg = ("XDG_CACHE_HOME", "/xdg");
-        assert_eq!(
-            cache(&[home, xdg, ("POLARITY_CACHE", "c")]).as_deref(),
-            Some("c")
-        );
+        assert_eq!(cache(&[home, xdg, ("POLARITY_CACHE", "c")]).as_deref(), Some("c"));
         assert_eq!(cache(&[home, xdg]).as_deref(), Some("/xdg/polarity"));
         assert_eq!(cache(&[home]).as_deref(), Some("/home/u/.cache/polarity"));
         let relative = ("XDG_CACHE_HOME", "x");
-        assert_eq!(
-            cache(&[home, relative]).as_deref(),
-            Some("/home/u/.cache/polarity")
-        );
+        assert_eq!(cache(&[home, relative]).as_deref(), Some("/home/u/.cache/polarity"));
         assert_eq!(cache(&[]), None);
     }
 }

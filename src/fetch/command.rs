@@ -6,26 +6,18 @@ use std::process::{Command, Stdio};
 /// Runs `command` to its end.
 pub(super) fn run(command: &mut Command) -> Result<(), String> {
     let program = command.get_program().to_string_lossy().into_owned();
-    let output = command
-        .env("LC_ALL", "C")
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|error| match error.kind() {
+    let output = command.env("LC_ALL", "C").stdin(Stdio::null()).output().map_err(|error| {
+        match error.kind() {
             io::ErrorKind::NotFound => format!("`{program}` is not installed"),
             _ => format!("`{program}` cannot be run: {error}"),
-        })?;
+        }
+    })?;
     if output.status.success() {
         return Ok(());
     }
     let complaint = String::from_utf8_lossy(&output.stderr);
     // Package managers say what is wrong in the last line that is marked as an error.
-    let lines = || {
-        complaint
-            .lines()
-            .map(str::trim)
-            .filter(|line| !line.is_empty())
-            .rev()
-    };
+    let lines = || complaint.lines().map(str::trim).filter(|line| !line.is_empty()).rev();
     let marked = lines().find(|line| line.starts_with("E:") || line.starts_with("ERROR:"));
     let reason = marked.or(lines().next()).unwrap_or("it did not say why");
     Err(format!("`{program}` failed ({}): {reason}", output.status))
@@ -52,10 +44,7 @@ mod tests {
             Err(quoted.into())
         );
         let last = "`sh` failed (exit status: 1): second";
-        assert_eq!(
-            shell("(echo first; echo second; echo) >&2; exit 1"),
-            Err(last.into())
-        );
+        assert_eq!(shell("(echo first; echo second; echo) >&2; exit 1"), Err(last.into()));
     }
 
     #[test]

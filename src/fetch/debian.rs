@@ -14,11 +14,9 @@ pub(super) fn unpack(package: &str, scratch: &Path, target: &Path) -> Result<(),
     let io = |error: std::io::Error| error.to_string();
     if download(package, scratch, &[]).is_err() {
         let mut options = Vec::new();
-        for (key, folder) in [
-            ("Dir::State", "state"),
-            ("Dir::State::Lists", "lists"),
-            ("Dir::Cache", "cache"),
-        ] {
+        for (key, folder) in
+            [("Dir::State", "state"), ("Dir::State::Lists", "lists"), ("Dir::Cache", "cache")]
+        {
             let path = scratch.join(folder);
             fs::create_dir_all(path.join("partial")).map_err(io)?;
             options.extend(["-o".to_owned(), format!("{key}={}", path.display())]);
@@ -36,8 +34,5 @@ pub(super) fn unpack(package: &str, scratch: &Path, target: &Path) -> Result<(),
 }
 
 fn download(package: &str, folder: &Path, options: &[String]) -> Result<(), String> {
-    run(Command::new("apt-get")
-        .args(options)
-        .args(["download", package])
-        .current_dir(folder))
+    run(Command::new("apt-get").args(options).args(["download", package]).current_dir(folder))
 }

@@ -30,10 +30,7 @@ pub(super) struct Hashing<W> {
 
 impl<W: io::Write> Hashing<W> {
     pub(super) fn new(inner: W) -> Self {
-        Hashing {
-            inner,
-            digest: Sha256::new(),
-        }
+        Hashing { inner, digest: Sha256::new() }
     }
 
     /// The writer, and the digest of all that was written.
@@ -55,12 +52,10 @@ impl<W: io::Write> io::Write for Hashing<W> {
 }
 
 fn hexadecimal(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-            write!(text, "{byte:02x}").expect("a string takes all text");
-            text
-        })
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("a string takes all text");
+        text
+    })
 }
 
 #[cfg(test)]

@@ -61,9 +61,7 @@ fn get(url: &str, start: u64) -> Result<impl Read, Refusal> {
     })?;
     if start > 0 {
         let range = response.headers().get(header::CONTENT_RANGE);
-        let range = range
-            .and_then(|range| range.to_str().ok())
-            .unwrap_or_default();
+        let range = range.and_then(|range| range.to_str().ok()).unwrap_or_default();
         let continues = response.status() == StatusCode::PARTIAL_CONTENT
             && range.starts_with(&format!("bytes {start}-"));
         if !continues {
@@ -110,10 +108,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let part = folder.path().join("part");
         let cut = answer("200 OK\r\nContent-Length: 6", "abc");
-        let rest = answer(
-            "206 Partial Content\r\nContent-Range: bytes 3-5/6\r\nContent-Length: 3",
-            "def",
-        );
+        let rest =
+            answer("206 Partial Content\r\nContent-Range: bytes 3-5/6\r\nContent-Length: 3", "def");
         let (base, server) = serve(vec![cut, rest]);
         let error = download(&format!("{base}file.gz"), &part, 6).unwrap_err();
         assert!(error.starts_with("cut off: "), "{error}");
@@ -125,10 +121,7 @@ mod tests {
 
     #[test]
     fn a_server_that_cannot_continue_is_asked_for_the_whole_file() {
-        for refusal in [
-            answer("416 Range Not Satisfiable\r\nContent-Length: 0", ""),
-            whole(),
-        ] {
+        for refusal in [answer("416 Range Not Satisfiable\r\nContent-Length: 0", ""), whole()] {
             let folder = tempfile::tempdir().unwrap();
             let part = folder.path().join("part");
             fs::write(&part, "something else").unwrap();
@@ -142,10 +135,8 @@ mod tests {
     #[test]
     fn a_file_that_does_not_end_is_given_up() {
         let folder = tempfile::tempdir().unwrap();
-        let (base, server) = serve(vec![answer(
-            "200 OK",
-            &"a".repeat(usize::try_from(OVERHEAD).unwrap() + 100),
-        )]);
+        let (base, server) =
+            serve(vec![answer("200 OK", &"a".repeat(usize::try_from(OVERHEAD).unwrap() + 100))]);
         let error =
             download(&format!("{base}file.gz"), &folder.path().join("part"), 6).unwrap_err();
         assert_eq!(error, "the server sent 1048582 bytes and had more");

@@ -9,11 +9,7 @@ use std::path::Path;
 /// Calls `waiting` once if another fetch holds it.
 pub(super) fn hold(folder: &Path, waiting: &mut dyn FnMut()) -> io::Result<File> {
     let path = folder.join(".lock");
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(path)?;
+    let file = File::options().create(true).truncate(false).write(true).open(path)?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {

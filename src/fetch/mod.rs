@@ -102,24 +102,13 @@ impl Package {
     pub fn read(&self, file: &File, cache: &Path) -> Result<Vec<u8>, Unready> {
         let path = self.folder(cache).join(file.name);
         let bytes = fs::read(&path).map_err(|cause| match cause.kind() {
-            io::ErrorKind::NotFound => Unready::Missing {
-                path: path.clone(),
-                name: self.name,
-            },
-            _ => Unready::Read {
-                path: path.clone(),
-                cause,
-            },
+            io::ErrorKind::NotFound => Unready::Missing { path: path.clone(), name: self.name },
+            _ => Unready::Read { path: path.clone(), cause },
         })?;
         let got = digest::sha256(&bytes);
         if got != file.sha256 {
             let (expected, name) = (file.sha256, self.name);
-            return Err(Unready::Damaged {
-                path,
-                expected,
-                got,
-                name,
-            });
+            return Err(Unready::Damaged { path, expected, got, name });
         }
         Ok(bytes)
     }
@@ -140,10 +129,7 @@ impl Package {
     ) -> Result<Fetched, FetchError> {
         let progress = &mut |line: &str| progress(&format!("{}: {line}", self.name));
         let folder = self.folder(cache);
-        let unusable = |cause| FetchError::Cache {
-            folder: folder.clone(),
-            cause,
-        };
+        let unusable = |cause| FetchError::Cache { folder: folder.clone(), cause };
         fs::create_dir_all(&folder).map_err(unusable)?;
         let _lock = lock::hold(&folder, &mut || progress("waiting for another fetch of it"))
             .map_err(unusable)?;
@@ -165,20 +151,12 @@ impl Package {
             }
             if let Err(reason) = outcome {
                 progress(&format!("{origin}: {reason}"));
-                attempts.push(Attempt {
-                    source: origin,
-                    reason,
-                });
+                attempts.push(Attempt { source: origin, reason });
             }
         }
         if !wanted.is_empty() {
             let missing = wanted.into_iter().map(|index| &self.files[index]).collect();
-            return Err(FetchError::Sources {
-                name: self.name,
-                folder,
-                missing,
-                attempts,
-            });
+            return Err(FetchError::Sources { name: self.name, folder, missing, attempts });
         }
         Ok(Fetched { folder, sources })
     }

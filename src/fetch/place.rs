@@ -22,11 +22,7 @@ pub(super) enum PlaceError {
 }
 
 fn more(got: u64, expected: u64) -> String {
-    if got > expected {
-        "more".into()
-    } else {
-        got.to_string()
-    }
+    if got > expected { "more".into() } else { got.to_string() }
 }
 
 /// Puts the contents of `raw`, decompressed if it is gzip, into `folder` as `file`.
@@ -44,22 +40,14 @@ pub(super) fn place(raw: &Path, file: &File, folder: &Path) -> Result<(), PlaceE
     let got = io::copy(&mut source.take(file.bytes + 1), &mut target)?;
     let (mut target, sha256) = target.finish();
     if got != file.bytes {
-        return Err(PlaceError::Size {
-            expected: file.bytes,
-            got,
-        });
+        return Err(PlaceError::Size { expected: file.bytes, got });
     }
     if sha256 != file.sha256 {
-        return Err(PlaceError::Digest {
-            expected: file.sha256,
-            got: sha256,
-        });
+        return Err(PlaceError::Digest { expected: file.sha256, got: sha256 });
     }
     target.flush()?;
     target.as_file().sync_all()?;
-    target
-        .persist(folder.join(file.name))
-        .map_err(|error| error.error)?;
+    target.persist(folder.join(file.name)).map_err(|error| error.error)?;
     fs::File::open(folder)?.sync_all()?;
     Ok(())
 }
@@ -79,11 +67,7 @@ fn decompressed(path: &Path) -> io::Result<Box<dyn Read>> {
     let mut magic = [0; 2];
     let gzip = fs::File::open(path)?.read_exact(&mut magic).is_ok() && magic == [0x1f, 0x8b];
     let file = BufReader::new(fs::File::open(path)?);
-    Ok(if gzip {
-        Box::new(MultiGzDecoder::new(file))
-    } else {
-        Box::new(file)
-    })
+    Ok(if gzip { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) })
 }
 
 #[cfg(test)]
@@ -111,11 +95,7 @@ mod tests {
         let raw = tempfile::NamedTempFile::new().unwrap();
         fs::write(raw.path(), bytes).unwrap();
         let result = place(raw.path(), &ABC, folder.path());
-        assert_eq!(
-            fs::read_dir(&folder).unwrap().count(),
-            1,
-            "no temporary file is left"
-        );
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "no temporary file is left");
         (result, fs::read_to_string(place_of_abc).unwrap())
     }
 
@@ -159,12 +139,7 @@ mod tests {
         fs::write(&raw, "abc").unwrap();
         let usual = fs::metadata(&raw).unwrap().permissions();
         place(&raw, &ABC, folder.path()).unwrap();
-        assert_eq!(
-            fs::metadata(folder.path().join("abc"))
-                .unwrap()
-                .permissions(),
-            usual
-        );
+        assert_eq!(fs::metadata(folder.path().join("abc")).unwrap().permissions(), usual);
     }
 
     #[test]
@@ -172,11 +147,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("abc");
         assert_eq!(state(&path, &ABC).unwrap(), State::Missing);
-        for (content, expected) in [
-            ("ab", State::Damaged),
-            ("abd", State::Damaged),
-            ("abc", State::Ready),
-        ] {
+        for (content, expected) in
+            [("ab", State::Damaged), ("abd", State::Damaged), ("abc", State::Ready)]
+        {
             fs::write(&path, content).unwrap();
             assert_eq!(state(&path, &ABC).unwrap(), expected);
         }

@@ -21,27 +21,12 @@ pub(super) fn unpack(
     target: &Path,
 ) -> Result<(), String> {
     let requirements = scratch.join("requirements.txt");
-    fs::write(
-        &requirements,
-        format!("{name}=={version} --hash=sha256:{sha256}\n"),
-    )
-    .and_then(|()| fs::create_dir_all(target))
-    .map_err(|error| error.to_string())?;
+    fs::write(&requirements, format!("{name}=={version} --hash=sha256:{sha256}\n"))
+        .and_then(|()| fs::create_dir_all(target))
+        .map_err(|error| error.to_string())?;
     let outcome = run(Command::new("python3")
-        .args([
-            "-m",
-            "pip",
-            "download",
-            "--no-deps",
-            "--no-binary=:all:",
-            "--require-hashes",
-        ])
-        .args([
-            "--no-clean",
-            "--disable-pip-version-check",
-            "--retries=2",
-            "--dest",
-        ])
+        .args(["-m", "pip", "download", "--no-deps", "--no-binary=:all:", "--require-hashes"])
+        .args(["--no-clean", "--disable-pip-version-check", "--retries=2", "--dest"])
         .arg(scratch)
         .arg("--requirement")
         .arg(&requirements)

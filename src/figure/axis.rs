@@ -37,36 +37,21 @@ impl Axis {
         let (low, high) = extent(values);
         let margin = if high > low { (high - low) * 0.05 } else { 1.0 };
         let (low, high) = (low - margin, high + margin);
-        Axis {
-            scale: Scale::Linear,
-            low,
-            high,
-            ticks: round_ticks(low, high, count),
-        }
+        Axis { scale: Scale::Linear, low, high, ticks: round_ticks(low, high, count) }
     }
 
     /// The same for percentages, which end at 0 and 100.
     pub(super) fn percent(values: impl IntoIterator<Item = f64>, count: usize) -> Axis {
         let axis = Axis::linear(values, count);
         let (low, high) = (axis.low.max(0.0), axis.high.min(100.0));
-        Axis {
-            low,
-            high,
-            ticks: round_ticks(low, high, count),
-            ..axis
-        }
+        Axis { low, high, ticks: round_ticks(low, high, count), ..axis }
     }
 
     /// An axis of training sizes, with a tick at each and a margin of `margin` of its length.
     pub(super) fn sizes(sizes: &[f64], margin: f64) -> Axis {
         let (low, high) = extent(sizes.iter().copied());
         let ratio = (high / low).powf(margin);
-        Axis {
-            scale: Scale::Log,
-            low: low / ratio,
-            high: high * ratio,
-            ticks: sizes.to_vec(),
-        }
+        Axis { scale: Scale::Log, low: low / ratio, high: high * ratio, ticks: sizes.to_vec() }
     }
 
     /// An axis of steps from 0 to `last`, with ticks at 0, 1, 2, 5, 10, 20, ….
@@ -74,15 +59,8 @@ impl Axis {
         let last = last.max(1.0);
         let decades = (0..).map(|power| 10.0_f64.powi(power));
         let round = decades.flat_map(|ten| [ten, 2.0 * ten, 5.0 * ten]);
-        let ticks = std::iter::once(0.0)
-            .chain(round.take_while(|tick| *tick <= last))
-            .collect();
-        Axis {
-            scale: Scale::LogOnePlus,
-            low: 0.0,
-            high: last,
-            ticks,
-        }
+        let ticks = std::iter::once(0.0).chain(round.take_while(|tick| *tick <= last)).collect();
+        Axis { scale: Scale::LogOnePlus, low: 0.0, high: last, ticks }
     }
 
     /// Where `value` stands between the ends, 0 at `low` and 1 at `high`.
@@ -117,18 +95,14 @@ fn round_ticks(low: f64, high: f64, count: usize) -> Vec<f64> {
         .min_by(|a, b| apart(a).total_cmp(&apart(b)))
         .expect("there are four steps to choose from");
     let (first, last) = ((low / step).ceil() as i64, (high / step).floor() as i64);
-    (first..=last)
-        .map(|multiple| multiple as f64 * step)
-        .collect()
+    (first..=last).map(|multiple| multiple as f64 * step).collect()
 }
 
 /// A tick's number: no more decimals than it has, a true minus, and thousands set apart.
 pub(super) fn tick_text(value: f64) -> String {
     let rounded = (value * 1000.0).round() / 1000.0;
     let text = rounded.abs().to_string();
-    let (whole, rest) = text
-        .split_once('.')
-        .map_or((text.as_str(), None), |(w, r)| (w, Some(r)));
+    let (whole, rest) = text.split_once('.').map_or((text.as_str(), None), |(w, r)| (w, Some(r)));
     let mut out = String::from(if rounded < 0.0 { "−" } else { "" });
     for (i, digit) in whole.chars().enumerate() {
         if i > 0 && (whole.len() - i) % 3 == 0 && whole.len() > 4 {
@@ -154,10 +128,7 @@ mod tests {
             round_ticks(-0.24, 0.31, 6),
             [-0.2, -0.1, 0.0, 0.1, 0.2, 0.3_f64].map(|tick| (tick * 10.0_f64).round() * 0.1)
         );
-        assert_eq!(
-            Axis::steps(60.0).ticks,
-            [0.0, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0]
-        );
+        assert_eq!(Axis::steps(60.0).ticks, [0.0, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0]);
     }
 
     #[test]

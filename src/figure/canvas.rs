@@ -69,11 +69,7 @@ pub(super) struct Stroke {
 impl Stroke {
     /// A solid line.
     pub(super) fn solid(ink: impl Into<Ink>, width: f64) -> Stroke {
-        Stroke {
-            ink: ink.into(),
-            width,
-            dash: None,
-        }
+        Stroke { ink: ink.into(), width, dash: None }
     }
 }
 
@@ -95,21 +91,15 @@ pub(super) struct Type {
 
 impl Type {
     fn font(self) -> FontDesc<'static> {
-        let style = if self.medium {
-            FontStyle::Bold
-        } else {
-            FontStyle::Normal
-        };
+        let style = if self.medium { FontStyle::Bold } else { FontStyle::Normal };
         FontDesc::new(FONT, self.size * FINE as f64, style)
     }
 
     /// The width of `text` in pixels.
     pub(super) fn width(self, text: &str) -> f64 {
         register_fonts();
-        let ((left, _), (right, _)) = self
-            .font()
-            .layout_box(text)
-            .expect("the embedded font is registered");
+        let ((left, _), (right, _)) =
+            self.font().layout_box(text).expect("the embedded font is registered");
         f64::from(right - left) / FINE as f64
     }
 
@@ -118,9 +108,7 @@ impl Type {
         let ends = text.char_indices().map(|(i, _)| i).rev();
         let cuts = ends.map(|end| format!("{}…", &text[..end]));
         let mut candidates = std::iter::once(text.to_owned()).chain(cuts);
-        candidates
-            .find(|text| self.width(text) <= width)
-            .unwrap_or_default()
+        candidates.find(|text| self.width(text) <= width).unwrap_or_default()
     }
 
     /// `text` cut at spaces into lines of at most `width` pixels; a longer word has its own line.
@@ -142,18 +130,16 @@ impl Type {
 fn register_fonts() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        let Ok(()) = register_font(
-            "Roboto",
-            FontStyle::Normal,
-            include_bytes!("font/Roboto-Regular.ttf"),
-        )
-        .and_then(|()| {
-            register_font(
-                "Roboto",
-                FontStyle::Bold,
-                include_bytes!("font/Roboto-Medium.ttf"),
-            )
-        }) else {
+        let Ok(()) =
+            register_font("Roboto", FontStyle::Normal, include_bytes!("font/Roboto-Regular.ttf"))
+                .and_then(|()| {
+                    register_font(
+                        "Roboto",
+                        FontStyle::Bold,
+                        include_bytes!("font/Roboto-Medium.ttf"),
+                    )
+                })
+        else {
             panic!("the embedded font files are whole");
         };
     });
@@ -170,11 +156,7 @@ pub(super) struct Canvas {
 impl Canvas {
     pub(super) fn new(width: usize, height: usize) -> Canvas {
         register_fonts();
-        Canvas {
-            width,
-            height,
-            fine: vec![255; width * height * FINE * FINE * 3],
-        }
+        Canvas { width, height, fine: vec![255; width * height * FINE * FINE * 3] }
     }
 
     pub(super) fn width(&self) -> f64 {
@@ -210,18 +192,10 @@ impl Canvas {
             let [from, to] = [pair[0], pair[1]];
             let inside = |(x, y): Point| {
                 let share = (x - from.0) / (to.0 - from.0);
-                let ends = (
-                    from.1 + share * (to.1 - from.1),
-                    from.2 + share * (to.2 - from.2),
-                );
+                let ends = (from.1 + share * (to.1 - from.1), from.2 + share * (to.2 - from.2));
                 ends.0.min(ends.1) <= y && y <= ends.0.max(ends.1)
             };
-            let corners = [
-                (from.0, from.1),
-                (from.0, from.2),
-                (to.0, to.1),
-                (to.0, to.2),
-            ];
+            let corners = [(from.0, from.1), (from.0, from.2), (to.0, to.1), (to.0, to.2)];
             self.fill(spans(&corners, 0.0), ink, inside);
         }
     }
@@ -277,10 +251,7 @@ impl Canvas {
             let nearest = |edge: f64| (edge * FINE as f64).round().clamp(0.0, end as f64) as usize;
             nearest(span.start)..nearest(span.end)
         };
-        let (columns, rows) = (
-            fine(columns, self.width * FINE),
-            fine(rows, self.height * FINE),
-        );
+        let (columns, rows) = (fine(columns, self.width * FINE), fine(rows, self.height * FINE));
         let size = self.fine_size();
         let mut page = BitMapBackend::with_buffer(&mut self.fine, size);
         let centre = |index: usize| (index as f64 + 0.5) / FINE as f64;
@@ -312,10 +283,7 @@ impl Canvas {
                 }
             }
             let pixels = FINE * FINE;
-            page.extend(
-                sums.into_iter()
-                    .map(|sum| ((sum + pixels / 2) / pixels) as u8),
-            );
+            page.extend(sums.into_iter().map(|sum| ((sum + pixels / 2) / pixels) as u8));
         }
         page
     }
@@ -346,10 +314,7 @@ impl Canvas {
 fn spans(points: &[Point], reach: f64) -> (Range<f64>, Range<f64>) {
     let span = |coordinate: fn(&Point) -> f64| {
         let low = points.iter().map(coordinate).fold(f64::INFINITY, f64::min);
-        let high = points
-            .iter()
-            .map(coordinate)
-            .fold(f64::NEG_INFINITY, f64::max);
+        let high = points.iter().map(coordinate).fold(f64::NEG_INFINITY, f64::max);
         low - reach..high + reach
     };
     (span(|p| p.0), span(|p| p.1))
@@ -381,10 +346,7 @@ fn dashes(points: &[Point], (on, off): (f64, f64)) -> Vec<Vec<Point>> {
         let mut rest = distance(from, to);
         while rest > left {
             let share = left / rest;
-            from = (
-                from.0 + share * (to.0 - from.0),
-                from.1 + share * (to.1 - from.1),
-            );
+            from = (from.0 + share * (to.0 - from.0), from.1 + share * (to.1 - from.1));
             rest -= left;
             piece.push(from);
             if drawing {
@@ -428,16 +390,9 @@ mod tests {
     #[test]
     fn a_faint_band_has_no_seam_where_its_pieces_meet() {
         let mut canvas = Canvas::new(20, 6);
-        canvas.band(
-            &[(0.0, 1.0, 5.0), (7.4, 1.0, 5.0), (20.0, 1.0, 5.0)],
-            RED.faint(0.2),
-        );
+        canvas.band(&[(0.0, 1.0, 5.0), (7.4, 1.0, 5.0), (20.0, 1.0, 5.0)], RED.faint(0.2));
         let row: Vec<_> = (0..20).map(|x| pixel(&canvas, x, 3)).collect();
-        assert!(
-            row.iter()
-                .all(|colour| *colour == row[0] && *colour != [255; 3]),
-            "{row:?}"
-        );
+        assert!(row.iter().all(|colour| *colour == row[0] && *colour != [255; 3]), "{row:?}");
     }
 
     #[test]
@@ -450,11 +405,7 @@ mod tests {
         assert_eq!(pixel(&canvas, 4, 4), [255, 0, 0]);
     }
 
-    const TYPE: Type = Type {
-        size: 20.0,
-        color: Color(0, 0, 0),
-        medium: false,
-    };
+    const TYPE: Type = Type { size: 20.0, color: Color(0, 0, 0), medium: false };
 
     #[test]
     fn text_leaves_ink_about_its_place() {
@@ -478,10 +429,7 @@ mod tests {
                 Align::Centre => 50.0,
                 Align::Right => 50.0 - half,
             };
-            assert!(
-                (x - expected).abs() < 2.5 && (y - 20.0).abs() < 1.5,
-                "{align:?}: {x}, {y}"
-            );
+            assert!((x - expected).abs() < 2.5 && (y - 20.0).abs() < 1.5, "{align:?}: {x}, {y}");
         }
     }
 
@@ -489,10 +437,7 @@ mod tests {
     fn dashes_go_round_corners_and_keep_their_lengths() {
         let corner = [(0.0, 0.0), (5.0, 0.0), (5.0, 5.0)];
         let pieces = dashes(&corner, (4.0, 2.0));
-        assert_eq!(
-            pieces,
-            [vec![(0.0, 0.0), (4.0, 0.0)], vec![(5.0, 1.0), (5.0, 5.0)],]
-        );
+        assert_eq!(pieces, [vec![(0.0, 0.0), (4.0, 0.0)], vec![(5.0, 1.0), (5.0, 5.0)],]);
         assert_eq!(dashes(&corner[..1], (4.0, 2.0)), Vec::<Vec<Point>>::new());
     }
 

@@ -38,25 +38,16 @@ pub(super) fn by_size(results: &Results) -> Result<Vec<Curves>, Error> {
     let rows: Vec<&CurveRow> = results.curves.iter().filter(known).collect();
     let sizes = sizes(results, rows.iter().map(|row| &row.key))?;
     if sizes.is_empty() {
-        return Err(Error::Empty {
-            experiment: results.name.to_owned(),
-            what: "learning curve",
-        });
+        return Err(Error::Empty { experiment: results.name.to_owned(), what: "learning curve" });
     }
     let curves = |size: Option<f64>| {
-        let at_size: Vec<&CurveRow> = rows
-            .iter()
-            .copied()
-            .filter(|row| row.key.setting(TRAIN_SIZE) == size)
-            .collect();
+        let at_size: Vec<&CurveRow> =
+            rows.iter().copied().filter(|row| row.key.setting(TRAIN_SIZE) == size).collect();
         let arms = results
             .arms
             .iter()
             .map(|arm| over_seeds(at_size.iter().copied().filter(|row| row.key.arm == *arm)));
-        Curves {
-            size,
-            arms: arms.collect(),
-        }
+        Curves { size, arms: arms.collect() }
     };
     Ok(sizes.into_iter().map(curves).collect())
 }
@@ -69,9 +60,7 @@ fn over_seeds<'a>(rows: impl Iterator<Item = &'a CurveRow>) -> Curve {
     let mut runs: BTreeMap<u64, BTreeMap<u64, f64>> = BTreeMap::new();
     let mut steps = BTreeSet::new();
     for CurveRow { key, point } in rows {
-        runs.entry(key.seed)
-            .or_default()
-            .insert(point.step, 100.0 * point.validation_error);
+        runs.entry(key.seed).or_default().insert(point.step, 100.0 * point.validation_error);
         steps.insert(point.step);
     }
     let at = |step: u64| -> Option<(f64, Quartiles)> {
@@ -96,12 +85,7 @@ mod tests {
     use crate::experiment::table::{CurvePoint, Key};
 
     fn row(seed: u64, step: u64, validation_error: f64) -> CurveRow {
-        let key = Key {
-            id: String::new(),
-            arm: "arm".into(),
-            settings: vec![],
-            seed,
-        };
+        let key = Key { id: String::new(), arm: "arm".into(), settings: vec![], seed };
         let point = CurvePoint {
             step,
             train_loss: None,
@@ -115,19 +99,9 @@ mod tests {
 
     #[test]
     fn a_run_that_ends_early_keeps_its_last_value() {
-        let rows = [
-            row(0, 0, 0.9),
-            row(0, 1, 0.8),
-            row(1, 0, 0.9),
-            row(1, 1, 0.4),
-            row(1, 2, 0.2),
-        ];
+        let rows = [row(0, 0, 0.9), row(0, 1, 0.8), row(1, 0, 0.9), row(1, 1, 0.4), row(1, 2, 0.2)];
         let curve = over_seeds(rows.iter());
-        let medians: Vec<_> = curve
-            .points
-            .iter()
-            .map(|(step, q)| (*step, q.median))
-            .collect();
+        let medians: Vec<_> = curve.points.iter().map(|(step, q)| (*step, q.median)).collect();
         assert_eq!((curve.runs, curve.ended_early), (2, 1));
         for (found, expected) in medians.iter().zip([(0.0, 90.0), (1.0, 60.0), (2.0, 50.0)]) {
             assert_eq!(found.0, expected.0);

@@ -38,12 +38,7 @@ pub(super) fn draw(results: &Results, path: &Path) -> Result<(), Error> {
     let bottom = top + PANELS;
     let height = bottom + BELOW + text::caption_height(&caption, inner) + MARGIN;
     let right = WIDTH as f64 - MARGIN - legend::width(results.arms) - 32.0;
-    let area = Area {
-        left: MARGIN + NUMBERS,
-        top,
-        right,
-        bottom,
-    };
+    let area = Area { left: MARGIN + NUMBERS, top, right, bottom };
 
     let mut canvas = Canvas::new(WIDTH, height as usize);
     text::title(&mut canvas, results.title);
@@ -57,19 +52,12 @@ pub(super) fn draw(results: &Results, path: &Path) -> Result<(), Error> {
     let columns = columns(sizes.len());
     for (i, curves) in sizes.iter().enumerate() {
         let area = cell(area, i, columns, sizes.len().div_ceil(columns));
-        let panel = Panel {
-            area,
-            x: x.clone(),
-            y: y.clone(),
-        };
+        let panel = Panel { area, x: x.clone(), y: y.clone() };
         panel.frame(&mut canvas, i + columns >= sizes.len(), i % columns == 0);
         panel.guessing(&mut canvas, 100.0 * results.chance);
         match curves.size {
             Some(size) if sizes.len() > 1 => {
-                panel.heading(
-                    &mut canvas,
-                    &format!("{} training samples", tick_text(size)),
-                );
+                panel.heading(&mut canvas, &format!("{} training samples", tick_text(size)));
             }
             size => {
                 let heading = format!("validation error{}, %", text::with_samples(size));
@@ -101,43 +89,27 @@ fn caption(sizes: &[Curves]) -> String {
 
 /// The axes that all panels share.
 fn axes(results: &Results, sizes: &[Curves]) -> (Axis, Axis) {
-    let points = || {
-        sizes
-            .iter()
-            .flat_map(|at| at.arms.iter().flat_map(|curve| &curve.points))
-    };
+    let points = || sizes.iter().flat_map(|at| at.arms.iter().flat_map(|curve| &curve.points));
     let last = points().map(|(step, _)| *step).fold(0.0, f64::max);
     let errors = points().flat_map(|(_, q)| [q.lower, q.upper]);
-    (
-        Axis::steps(last),
-        Axis::percent(errors.chain([100.0 * results.chance]), 6),
-    )
+    (Axis::steps(last), Axis::percent(errors.chain([100.0 * results.chance]), 6))
 }
 
 /// Panels in a row, for `count` of them.
 fn columns(count: usize) -> usize {
-    (1..)
-        .find(|columns| columns * columns >= count)
-        .map_or(1, |square| match count {
-            2 | 3 => count,
-            _ => square,
-        })
+    (1..).find(|columns| columns * columns >= count).map_or(1, |square| match count {
+        2 | 3 => count,
+        _ => square,
+    })
 }
 
 /// The area of the `i`th panel in a grid over `whole`.
 fn cell(whole: Area, i: usize, columns: usize, rows: usize) -> Area {
     let width = (whole.width() + ACROSS) / columns as f64;
     let height = (whole.height() + DOWN) / rows as f64;
-    let (left, top) = (
-        whole.left + (i % columns) as f64 * width,
-        whole.top + (i / columns) as f64 * height,
-    );
-    Area {
-        left,
-        top,
-        right: left + width - ACROSS,
-        bottom: top + height - DOWN,
-    }
+    let (left, top) =
+        (whole.left + (i % columns) as f64 * width, whole.top + (i / columns) as f64 * height);
+    Area { left, top, right: left + width - ACROSS, bottom: top + height - DOWN }
 }
 
 fn draw_curves(canvas: &mut Canvas, panel: &Panel, arms: &[Curve], looks: &[Look]) {
@@ -151,11 +123,8 @@ fn draw_curves(canvas: &mut Canvas, panel: &Panel, arms: &[Curve], looks: &[Look
         canvas.band(&edges, look.color().faint(0.13));
     }
     for (arm, (curve, look)) in arms.iter().zip(looks).enumerate() {
-        let line: Vec<Point> = curve
-            .points
-            .iter()
-            .map(|(step, q)| panel.place(*step, q.median))
-            .collect();
+        let line: Vec<Point> =
+            curve.points.iter().map(|(step, q)| panel.place(*step, q.median)).collect();
         canvas.line(&line, look.stroke(3.5));
         // Each arm's markers start elsewhere, so that arms that run together stay visible.
         let mut next = panel.area.left + MARKERS * (arm as f64 + 0.5) / looks.len() as f64;
@@ -176,12 +145,7 @@ mod tests {
     fn panels_fill_a_grid_without_touching() {
         let shapes = [1, 2, 3, 4, 6, 10].map(|n| (columns(n), n.div_ceil(columns(n))));
         assert_eq!(shapes, [(1, 1), (2, 1), (3, 1), (2, 2), (3, 2), (4, 3)]);
-        let whole = Area {
-            left: 0.0,
-            top: 0.0,
-            right: 1000.0,
-            bottom: 500.0,
-        };
+        let whole = Area { left: 0.0, top: 0.0, right: 1000.0, bottom: 500.0 };
         let (first, last) = (cell(whole, 0, 3, 2), cell(whole, 5, 3, 2));
         assert_eq!((first.left, first.top), (0.0, 0.0));
         approx::assert_relative_eq!(last.right, 1000.0);

@@ -13,11 +13,7 @@ const LINE: f64 = 40.0;
 
 /// The width that a legend of these arms takes.
 pub(super) fn width(arms: &[String]) -> f64 {
-    NAME + arms
-        .iter()
-        .map(|arm| LABEL.width(arm))
-        .fold(0.0, f64::max)
-        .min(LONGEST)
+    NAME + arms.iter().map(|arm| LABEL.width(arm)).fold(0.0, f64::max).min(LONGEST)
 }
 
 /// Draws the legend from its upper left corner.

@@ -75,21 +75,11 @@ pub enum Error {
     #[error("figures: `{kind}` is no kind of figure; expected one of {}", names())]
     UnknownKind { kind: String },
     /// The baseline is none of the arms.
-    #[error(
-        "{experiment}: baseline `{baseline}` is none of the arms {}",
-        quoted(arms)
-    )]
-    UnknownBaseline {
-        experiment: String,
-        baseline: String,
-        arms: Vec<String>,
-    },
+    #[error("{experiment}: baseline `{baseline}` is none of the arms {}", quoted(arms))]
+    UnknownBaseline { experiment: String, baseline: String, arms: Vec<String> },
     /// The tables hold nothing to draw.
     #[error("{experiment}: no finished run with a {what}; run the experiment before its figures")]
-    Empty {
-        experiment: String,
-        what: &'static str,
-    },
+    Empty { experiment: String, what: &'static str },
     /// Runs that must not be shown as repetitions of each other.
     #[error(
         "{experiment}: runs differ in `{setting}`, but figures show only `train_size` as a swept \
@@ -110,11 +100,7 @@ fn names() -> String {
 }
 
 fn quoted(names: &[String]) -> String {
-    names
-        .iter()
-        .map(|name| format!("`{name}`"))
-        .collect::<Vec<_>>()
-        .join(", ")
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
 /// All kinds of figures.
@@ -141,14 +127,10 @@ pub fn kinds() -> &'static [Kind] {
 /// When there is no such kind, the tables hold nothing for it, or the file cannot be written.
 pub fn draw(kind: &str, results: &Results, folder: &Path) -> Result<PathBuf, Error> {
     let Some(kind) = kinds().iter().find(|known| known.name == kind) else {
-        return Err(Error::UnknownKind {
-            kind: kind.to_owned(),
-        });
+        return Err(Error::UnknownKind { kind: kind.to_owned() });
     };
-    std::fs::create_dir_all(folder).map_err(|source| Error::Write {
-        path: folder.to_owned(),
-        source,
-    })?;
+    std::fs::create_dir_all(folder)
+        .map_err(|source| Error::Write { path: folder.to_owned(), source })?;
     let path = folder.join(kind.name).with_extension("png");
     (kind.draw)(results, &path)?;
     Ok(path)
@@ -173,8 +155,5 @@ impl Results<'_> {
 
 /// Writes a finished page.
 fn save(canvas: &canvas::Canvas, path: &Path) -> Result<(), Error> {
-    canvas.save(path).map_err(|source| Error::Write {
-        path: path.to_owned(),
-        source,
-    })
+    canvas.save(path).map_err(|source| Error::Write { path: path.to_owned(), source })
 }

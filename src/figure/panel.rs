@@ -47,10 +47,8 @@ impl Panel {
         // Logarithms may differ in their last bit between machines; places must not.
         let whole = |pixels: f64| (pixels * 64.0).round() / 64.0;
         let Area { left, bottom, .. } = self.area;
-        let (across, up) = (
-            self.x.share(x) * self.area.width(),
-            self.y.share(y) * self.area.height(),
-        );
+        let (across, up) =
+            (self.x.share(x) * self.area.width(), self.y.share(y) * self.area.height());
         (whole(left + across), whole(bottom - up))
     }
 
@@ -62,12 +60,7 @@ impl Panel {
     /// Draws the grid, and the numbers along the sides that are asked for. Where numbers below
     /// would touch, the larger one is kept.
     pub(super) fn frame(&self, canvas: &mut Canvas, numbers_below: bool, numbers_left: bool) {
-        let Area {
-            left,
-            top,
-            right,
-            bottom,
-        } = self.area;
+        let Area { left, top, right, bottom } = self.area;
         let grid = Stroke::solid(GRID, 1.5);
         for &tick in &self.y.ticks {
             let y = self.height(tick);
@@ -87,10 +80,7 @@ impl Panel {
                 free_to = x - half - 8.0;
             }
         }
-        canvas.line(
-            &[(left, bottom), (right, bottom)],
-            Stroke::solid(MUTED, 1.5),
-        );
+        canvas.line(&[(left, bottom), (right, bottom)], Stroke::solid(MUTED, 1.5));
     }
 
     /// Writes the horizontal axis' name under its numbers.
@@ -101,12 +91,7 @@ impl Panel {
 
     /// Writes what the panel shows over its upper left corner.
     pub(super) fn heading(&self, canvas: &mut Canvas, text: &str) {
-        canvas.text(
-            text,
-            (self.area.left, self.area.top - 20.0),
-            Align::Left,
-            AXIS,
-        );
+        canvas.text(text, (self.area.left, self.area.top - 20.0), Align::Left, AXIS);
     }
 
     /// Draws the error of guessing as a dotted line, where the vertical axis reaches it.
@@ -115,10 +100,7 @@ impl Panel {
             return;
         }
         let (Area { left, right, .. }, y) = (self.area, self.height(chance));
-        let dotted = Stroke {
-            dash: Some((0.1, 7.0)),
-            ..Stroke::solid(MUTED, 2.5)
-        };
+        let dotted = Stroke { dash: Some((0.1, 7.0)), ..Stroke::solid(MUTED, 2.5) };
         canvas.line(&[(left, y), (right, y)], dotted);
     }
 }

@@ -56,10 +56,7 @@ pub(super) fn by_size(results: &Results) -> Result<Vec<AtSize>, Error> {
     let trials: Vec<&Trial> = results.trials.iter().filter(known).collect();
     let mut sizes = sizes(results, trials.iter().map(|trial| &trial.key))?
         .into_iter()
-        .map(|size| AtSize {
-            size,
-            arms: vec![Runs::default(); results.arms.len()],
-        })
+        .map(|size| AtSize { size, arms: vec![Runs::default(); results.arms.len()] })
         .collect::<Vec<_>>();
     for trial in trials {
         let size = trial.key.setting(TRAIN_SIZE);
@@ -77,10 +74,7 @@ pub(super) fn by_size(results: &Results) -> Result<Vec<AtSize>, Error> {
     }
     sizes.retain(|at_size| at_size.arms.iter().any(|runs| !runs.errors.is_empty()));
     if sizes.is_empty() {
-        return Err(Error::Empty {
-            experiment: results.name.to_owned(),
-            what: "test error",
-        });
+        return Err(Error::Empty { experiment: results.name.to_owned(), what: "test error" });
     }
     Ok(sizes)
 }
@@ -99,18 +93,12 @@ pub(super) fn sizes<'a>(
         for (setting, value) in key.settings.iter().filter(|(name, _)| name != TRAIN_SIZE) {
             if first.get_or_insert(key).setting(setting) != Some(*value) {
                 let experiment = results.name.to_owned();
-                return Err(Error::Pooled {
-                    experiment,
-                    setting: setting.clone(),
-                });
+                return Err(Error::Pooled { experiment, setting: setting.clone() });
             }
         }
         let size = key.setting(TRAIN_SIZE);
         if let Some(size) = size.filter(|size| !(size.is_finite() && *size > 0.0)) {
-            return Err(Error::Size {
-                experiment: results.name.to_owned(),
-                size,
-            });
+            return Err(Error::Size { experiment: results.name.to_owned(), size });
         }
         if !sizes.contains(&size) {
             sizes.push(size);

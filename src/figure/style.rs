@@ -22,35 +22,15 @@ pub(super) const WIDTH: usize = 1600;
 pub(super) const MARGIN: f64 = 36.0;
 
 /// The figure's title.
-pub(super) const TITLE: Type = Type {
-    size: 34.0,
-    color: DARK,
-    medium: true,
-};
+pub(super) const TITLE: Type = Type { size: 34.0, color: DARK, medium: true };
 /// Names of arms, and what stands beside them.
-pub(super) const LABEL: Type = Type {
-    size: 26.0,
-    color: DARK,
-    medium: false,
-};
+pub(super) const LABEL: Type = Type { size: 26.0, color: DARK, medium: false };
 /// Names of panels and their axes.
-pub(super) const AXIS: Type = Type {
-    size: 25.0,
-    color: MUTED,
-    medium: false,
-};
+pub(super) const AXIS: Type = Type { size: 25.0, color: MUTED, medium: false };
 /// Numbers on an axis.
-pub(super) const TICK: Type = Type {
-    size: 23.0,
-    color: MUTED,
-    medium: false,
-};
+pub(super) const TICK: Type = Type { size: 23.0, color: MUTED, medium: false };
 /// The sentences under the figure.
-pub(super) const CAPTION: Type = Type {
-    size: 22.0,
-    color: MUTED,
-    medium: false,
-};
+pub(super) const CAPTION: Type = Type { size: 22.0, color: MUTED, medium: false };
 
 /// The shape of an arm's markers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,9 +85,7 @@ const KNOWN: [(&[&str], Hue); 16] = [
 ];
 
 /// Hues for names without a known word, in the order in which they are given out.
-const SPARE: [Hue; 9] = [
-    BLUE, ORANGE, GREEN, VERMILLION, PURPLE, SKY, GREY, PINK, TEAL,
-];
+const SPARE: [Hue; 9] = [BLUE, ORANGE, GREEN, VERMILLION, PURPLE, SKY, GREY, PINK, TEAL];
 
 /// How one arm is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,10 +102,7 @@ impl Look {
     /// The arm's line.
     pub(super) fn stroke(self, width: f64) -> Stroke {
         let dash = self.fluid.then_some((width * 3.2, width * 2.4));
-        Stroke {
-            dash,
-            ..Stroke::solid(self.hue.color, width)
-        }
+        Stroke { dash, ..Stroke::solid(self.hue.color, width) }
     }
 
     /// Draws the arm's marker, `radius` pixels from its centre to its edge.
@@ -144,10 +119,7 @@ impl Marker {
     /// Fills the marker; all shapes have about the area of the disc.
     fn fill(self, canvas: &mut Canvas, (x, y): Point, radius: f64, color: Color) {
         let corners = |points: &[Point]| -> Vec<Point> {
-            points
-                .iter()
-                .map(|(dx, dy)| (x + dx * radius, y + dy * radius))
-                .collect()
+            points.iter().map(|(dx, dy)| (x + dx * radius, y + dy * radius)).collect()
         };
         let shape: &[Point] = match self {
             Marker::Disc => return canvas.disc((x, y), radius, color),
@@ -177,10 +149,7 @@ pub(super) fn looks(arms: &[String]) -> Vec<Look> {
         given.push((twins, known));
     }
     let asked: Vec<Hue> = given.iter().filter_map(|(_, hue)| *hue).collect();
-    let mut spare: Vec<Hue> = SPARE
-        .into_iter()
-        .filter(|hue| !asked.contains(hue))
-        .collect();
+    let mut spare: Vec<Hue> = SPARE.into_iter().filter(|hue| !asked.contains(hue)).collect();
     spare.extend(SPARE);
     let mut spare = spare.into_iter().cycle();
     for (_, hue) in &mut given {
@@ -188,10 +157,7 @@ pub(super) fn looks(arms: &[String]) -> Vec<Look> {
     }
     let look = |arm: &String| {
         let twins = without_hold(arm);
-        let (_, hue) = given
-            .iter()
-            .find(|(name, _)| *name == twins)
-            .expect("every name was given");
+        let (_, hue) = given.iter().find(|(name, _)| *name == twins).expect("every name was given");
         Look {
             hue: hue.expect("the spare hues never end"),
             fluid: words(arm).any(|word| word == "fluid"),
@@ -206,9 +172,7 @@ fn words(arm: &str) -> impl Iterator<Item = &str> {
 
 /// What twins have in common: the words of the name but for the hold.
 fn without_hold(arm: &str) -> Vec<&str> {
-    words(arm)
-        .filter(|word| !["frozen", "fluid"].contains(word))
-        .collect()
+    words(arm).filter(|word| !["frozen", "fluid"].contains(word)).collect()
 }
 
 fn known(words: &[&str]) -> Option<Hue> {

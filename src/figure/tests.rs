@@ -13,34 +13,19 @@ struct Tables {
 impl Tables {
     fn new(arms: &[&str], sizes: &[f64], seeds: u64) -> Tables {
         let arms: Vec<String> = arms.iter().map(|arm| arm.to_string()).collect();
-        let mut tables = Tables {
-            arms: arms.clone(),
-            trials: vec![],
-            curves: vec![],
-        };
+        let mut tables = Tables { arms: arms.clone(), trials: vec![], curves: vec![] };
         for (place, arm) in arms.iter().enumerate() {
             for size in sizes {
                 for seed in 0..seeds {
                     let settings = vec![("train_size".to_owned(), *size)];
-                    let key = Key {
-                        id: String::new(),
-                        arm: arm.clone(),
-                        settings,
-                        seed,
-                    };
+                    let key = Key { id: String::new(), arm: arm.clone(), settings, seed };
                     let wobble = (seed * 7 % 5) as f64 * 0.011 + (seed * 3 % 7) as f64 * 0.004;
                     let error = 3.0 / (size + 1.0).sqrt() + 0.02 * place as f64 + wobble;
-                    tables.trials.push(Trial {
-                        key: key.clone(),
-                        outcome: outcome(error),
-                    });
+                    tables.trials.push(Trial { key: key.clone(), outcome: outcome(error) });
                     for step in [0, 1, 5, 20, 80] {
                         let validation_error = error + (0.9 - error) / (1.0 + step as f64);
                         let point = point(step, validation_error);
-                        tables.curves.push(CurveRow {
-                            key: key.clone(),
-                            point,
-                        });
+                        tables.curves.push(CurveRow { key: key.clone(), point });
                     }
                 }
             }
@@ -89,10 +74,7 @@ fn point(step: u64, validation_error: f64) -> CurvePoint {
 fn bytes(kind: &str, results: &Results) -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
     let path = draw(kind, results, &folder.path().join("new")).unwrap();
-    assert_eq!(
-        path.file_name().unwrap().to_str(),
-        Some(format!("{kind}.png").as_str())
-    );
+    assert_eq!(path.file_name().unwrap().to_str(), Some(format!("{kind}.png").as_str()));
     let only = std::fs::read_dir(path.parent().unwrap()).unwrap().count();
     assert_eq!(only, 1, "a temporary file was left beside the figure");
     std::fs::read(path).unwrap()
@@ -119,29 +101,13 @@ fn every_kind_has_its_own_name_and_one_line_of_help() {
 
 #[test]
 fn every_kind_draws_one_size_and_several() {
-    let arms = [
-        "frozen-signs",
-        "fluid-signs",
-        "frozen-random",
-        "a-name-of-no-known-kind",
-    ];
+    let arms = ["frozen-signs", "fluid-signs", "frozen-random", "a-name-of-no-known-kind"];
     for kind in kind_names() {
-        for sizes in [
-            &[50.0][..],
-            &[50.0, 100.0],
-            &[50.0, 100.0, 200.0, 400.0, 800.0],
-        ] {
+        for sizes in [&[50.0][..], &[50.0, 100.0], &[50.0, 100.0, 200.0, 400.0, 800.0]] {
             let png = bytes(kind, &Tables::new(&arms, sizes, 5).results());
             let (width, height) = size(&png);
-            assert!(
-                width == 1600 && (600..1300).contains(&height),
-                "{kind}: {width} × {height}"
-            );
-            assert!(
-                png.len() > 15_000,
-                "{kind} is nearly blank: {} bytes",
-                png.len()
-            );
+            assert!(width == 1600 && (600..1300).contains(&height), "{kind}: {width} × {height}");
+            assert!(png.len() > 15_000, "{kind} is nearly blank: {} bytes", png.len());
         }
     }
 }
@@ -161,11 +127,7 @@ fn the_same_tables_give_the_same_bytes_and_others_give_others() {
 #[test]
 fn the_order_of_rows_and_rows_of_other_arms_change_nothing() {
     let tables = Tables::new(&["frozen-signs", "fluid-signs"], &[50.0, 100.0], 5);
-    let mut more = Tables::new(
-        &["frozen-signs", "fluid-signs", "opposite"],
-        &[50.0, 100.0],
-        5,
-    );
+    let mut more = Tables::new(&["frozen-signs", "fluid-signs", "opposite"], &[50.0, 100.0], 5);
     more.arms.pop();
     more.trials.reverse();
     more.curves.reverse();
@@ -177,28 +139,16 @@ fn the_order_of_rows_and_rows_of_other_arms_change_nothing() {
 #[test]
 fn one_seed_is_enough() {
     for kind in kind_names() {
-        bytes(
-            kind,
-            &Tables::new(&["frozen-signs", "fluid-signs"], &[50.0], 1).results(),
-        );
-        bytes(
-            kind,
-            &Tables::new(&["frozen-signs", "fluid-signs"], &[50.0, 100.0], 1).results(),
-        );
+        bytes(kind, &Tables::new(&["frozen-signs", "fluid-signs"], &[50.0], 1).results());
+        bytes(kind, &Tables::new(&["frozen-signs", "fluid-signs"], &[50.0, 100.0], 1).results());
     }
 }
 
 #[test]
 fn an_experiment_that_sweeps_no_size_is_drawn() {
     let mut tables = Tables::new(&["frozen-signs", "fluid-signs"], &[50.0], 3);
-    tables
-        .trials
-        .iter_mut()
-        .for_each(|trial| trial.key.settings.clear());
-    tables
-        .curves
-        .iter_mut()
-        .for_each(|row| row.key.settings.clear());
+    tables.trials.iter_mut().for_each(|trial| trial.key.settings.clear());
+    tables.curves.iter_mut().for_each(|row| row.key.settings.clear());
     for kind in kind_names() {
         bytes(kind, &tables.results());
     }
@@ -237,13 +187,7 @@ fn long_names_and_titles_stay_on_the_page() {
     let tables = Tables::new(&[&long, "fluid-signs"], &[50.0, 100.0], 3);
     let title = "A title that does not end. ".repeat(20);
     for kind in kind_names() {
-        bytes(
-            kind,
-            &Results {
-                title: &title,
-                ..tables.results()
-            },
-        );
+        bytes(kind, &Results { title: &title, ..tables.results() });
     }
 }
 
@@ -276,10 +220,7 @@ fn tables_without_rows_are_refused_by_what_they_lack() {
 #[test]
 fn a_baseline_that_is_no_arm_is_refused() {
     let tables = Tables::new(&["frozen-signs", "fluid-signs"], &[50.0], 2);
-    let results = Results {
-        baseline: Some("fluid-random"),
-        ..tables.results()
-    };
+    let results = Results { baseline: Some("fluid-random"), ..tables.results() };
     let message = refused("error-vs-samples", &results);
     assert_eq!(
         message,
@@ -306,10 +247,7 @@ fn a_training_size_of_zero_is_refused() {
     let tables = Tables::new(&["frozen-signs"], &[0.0, 50.0], 2);
     for kind in kind_names() {
         let message = refused(kind, &tables.results());
-        assert_eq!(
-            message,
-            "study: train_size: expected a number above 0, got `0`"
-        );
+        assert_eq!(message, "study: train_size: expected a number above 0, got `0`");
     }
 }
 
@@ -317,11 +255,6 @@ fn a_training_size_of_zero_is_refused() {
 fn a_folder_that_cannot_be_made_is_named() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let tables = Tables::new(&["frozen-signs"], &[50.0], 2);
-    let message = draw("learning-curves", &tables.results(), file.path())
-        .unwrap_err()
-        .to_string();
-    assert!(
-        message.starts_with(&file.path().display().to_string()),
-        "{message}"
-    );
+    let message = draw("learning-curves", &tables.results(), file.path()).unwrap_err().to_string();
+    assert!(message.starts_with(&file.path().display().to_string()), "{message}");
 }

@@ -18,11 +18,7 @@ pub(super) const VARIES: &str = "Runs of one arm differ in training subset, init
 
 /// A difference in points with its interval: `−12.3 [−15.0, −9.1]`.
 pub(super) fn difference(interval: Interval) -> String {
-    let Interval {
-        estimate,
-        low,
-        high,
-    } = interval;
+    let Interval { estimate, low, high } = interval;
     format!("{} [{}, {}]", signed(estimate), signed(low), signed(high))
 }
 
@@ -33,18 +29,12 @@ fn signed(value: f64) -> String {
         tenths if tenths < 0.0 => "−",
         _ => "",
     };
-    if value.is_finite() {
-        format!("{sign}{:.1}", value.abs())
-    } else {
-        format!("{sign}∞")
-    }
+    if value.is_finite() { format!("{sign}{:.1}", value.abs()) } else { format!("{sign}∞") }
 }
 
 /// The training size as a heading ends with it; nothing where no size is swept.
 pub(super) fn with_samples(size: Option<f64>) -> String {
-    size.map_or(String::new(), |size| {
-        format!(" with {} training samples", tick_text(size))
-    })
+    size.map_or(String::new(), |size| format!(" with {} training samples", tick_text(size)))
 }
 
 /// What a panel of differences to the arm `baseline` shows.
@@ -68,11 +58,7 @@ pub(super) fn about_runs(sizes: &[AtSize], baseline: Option<usize>) -> String {
                  (BCa bootstrap, 10,000 resamples). ";
         let least = sizes
             .iter()
-            .flat_map(|at| {
-                at.arms
-                    .iter()
-                    .map(|runs| runs.pairs(&at.arms[baseline]).len())
-            })
+            .flat_map(|at| at.arms.iter().map(|runs| runs.pairs(&at.arms[baseline]).len()))
             .filter(|pairs| *pairs > 0)
             .min();
         if least.is_some_and(|pairs| pairs < FEW_PAIRS) {
@@ -112,12 +98,7 @@ pub(super) fn caption_height(text: &str, width: f64) -> f64 {
 /// Writes `text` as a caption of `width` pixels from the upper left corner `at`.
 pub(super) fn caption(canvas: &mut Canvas, text: &str, at: Point, width: f64) {
     for (i, line) in CAPTION.wrap(text, width).iter().enumerate() {
-        canvas.text(
-            line,
-            (at.0, at.1 + (i as f64 + 0.5) * LINE),
-            Align::Left,
-            CAPTION,
-        );
+        canvas.text(line, (at.0, at.1 + (i as f64 + 0.5) * LINE), Align::Left, CAPTION);
     }
 }
 
@@ -127,19 +108,10 @@ mod tests {
 
     #[test]
     fn a_difference_is_written_with_its_interval() {
-        let written = |estimate, low, high| {
-            difference(Interval {
-                estimate,
-                low,
-                high,
-            })
-        };
+        let written = |estimate, low, high| difference(Interval { estimate, low, high });
         assert_eq!(written(-12.34, -15.0, -9.06), "−12.3 [−15.0, −9.1]");
         assert_eq!(written(0.04, -0.04, 1.0), "0.0 [0.0, +1.0]");
-        assert_eq!(
-            written(2.0, f64::NEG_INFINITY, f64::INFINITY),
-            "+2.0 [−∞, +∞]"
-        );
+        assert_eq!(written(2.0, f64::NEG_INFINITY, f64::INFINITY), "+2.0 [−∞, +∞]");
     }
 
     #[test]

@@ -4,11 +4,12 @@
 //! other.
 
 use super::file::{FileError, Flaw};
-use super::nearest::nearest;
 use super::template::Template;
+use crate::nearest::nearest;
 
 /// One line each: the name, and the file with [`include_bytes!`].
-static BUILTIN: &[(&str, &[u8])] = &[];
+static BUILTIN: &[(&str, &[u8])] =
+    &[("alexnet-imagenet", include_bytes!("../../templates/alexnet-imagenet.safetensors"))];
 
 /// The names of all built-in templates.
 pub fn names() -> impl Iterator<Item = &'static str> {
@@ -17,10 +18,7 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 
 /// The bytes of the built-in template `name`.
 fn bytes(name: &str) -> Option<&'static [u8]> {
-    BUILTIN
-        .iter()
-        .find(|(builtin, _)| *builtin == name)
-        .map(|(_, bytes)| *bytes)
+    BUILTIN.iter().find(|(builtin, _)| *builtin == name).map(|(_, bytes)| *bytes)
 }
 
 impl Template {
@@ -68,11 +66,7 @@ mod tests {
         for name in names() {
             let template = Template::builtin(name).unwrap_or_else(|error| panic!("{error}"));
             assert!(!template.is_empty(), "{name}");
-            assert!(
-                template.source().contains("sha256"),
-                "{name}: {}",
-                template.source()
-            );
+            assert!(template.source().contains("sha256"), "{name}: {}", template.source());
             assert_eq!(Template::open(name).unwrap(), template);
         }
     }
@@ -89,10 +83,7 @@ mod tests {
             let error = refused.unwrap_err();
             assert!(matches!(error.flaw(), Flaw::Unknown { .. }), "{error}");
             let text = error.to_string();
-            assert!(
-                text.starts_with("no-such: neither a file nor a built-in template"),
-                "{text}"
-            );
+            assert!(text.starts_with("no-such: neither a file nor a built-in template"), "{text}");
         }
     }
 
@@ -101,9 +92,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("t.safetensors");
         let mut template = Template::new("a test");
-        template
-            .insert("weight", [3], SignMask::from_signs(&[1, 0, -1]))
-            .unwrap();
+        template.insert("weight", [3], SignMask::from_signs(&[1, 0, -1])).unwrap();
         template.save(&path).unwrap();
         assert_eq!(Template::open(path.to_str().unwrap()).unwrap(), template);
     }

@@ -51,8 +51,8 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 pub use self::flaw::{FileError, Flaw};
-use super::atomic;
 use super::template::Template;
+use crate::files;
 
 /// The one format version that is written and read.
 pub const FORMAT: &str = "polarity-template/1";
@@ -86,7 +86,7 @@ impl Template {
     /// When the file cannot be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<(), FileError> {
         let path = path.as_ref();
-        atomic::write(path, &self.to_bytes())
+        files::write_atomically(path, &self.to_bytes())
             .map_err(|error| FileError::new(&path.display().to_string(), Flaw::Unwritable(error)))
     }
 

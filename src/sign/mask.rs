@@ -70,11 +70,7 @@ impl SignMask {
     /// # Panics
     /// When the words are not just enough for `len` bits.
     pub(super) fn from_words(len: usize, mut sign: Vec<u64>, held: Option<Vec<u64>>) -> Self {
-        assert_eq!(
-            sign.len(),
-            len.div_ceil(WORD),
-            "words of a mask of {len} weights"
-        );
+        assert_eq!(sign.len(), len.div_ceil(WORD), "words of a mask of {len} weights");
         let mut held = held.unwrap_or_else(|| vec![u64::MAX; sign.len()]);
         assert_eq!(held.len(), sign.len(), "words of a mask of {len} weights");
         if let Some(last) = held.last_mut() {
@@ -258,10 +254,7 @@ impl SignMask {
 
     /// How many weights have equal signs, and how many are held, in both masks.
     pub(super) fn agreement_counts(&self, other: &Self) -> (usize, usize) {
-        assert_eq!(
-            self.len, other.len,
-            "masks of different lengths cannot agree"
-        );
+        assert_eq!(self.len, other.len, "masks of different lengths cannot agree");
         let (mut equal, mut both) = (0, 0);
         for word in 0..self.sign.len() {
             let held = self.held_word(word) & other.held_word(word);
@@ -276,11 +269,7 @@ impl SignMask {
     /// # Panics
     /// When there are more or fewer weights than entries.
     pub fn violators(&self, weights: &[f32]) -> usize {
-        assert_eq!(
-            self.len,
-            weights.len(),
-            "weights beside a mask of another length"
-        );
+        assert_eq!(self.len, weights.len(), "weights beside a mask of another length");
         let violates = |(sign, weight): &(i8, &f32)| f32::from(*sign) * *weight < 0.0;
         self.iter().zip(weights).filter(violates).count()
     }
@@ -312,10 +301,7 @@ fn count(words: &[u64]) -> usize {
 }
 
 fn assert_fraction(fraction: f64) {
-    assert!(
-        (0.0..=1.0).contains(&fraction),
-        "a fraction is in [0, 1], not {fraction}"
-    );
+    assert!((0.0..=1.0).contains(&fraction), "a fraction is in [0, 1], not {fraction}");
 }
 
 #[cfg(test)]
@@ -328,10 +314,7 @@ mod tests {
     const LENGTHS: [usize; 11] = [0, 1, 7, 8, 9, 63, 64, 65, 127, 128, 129];
 
     fn signs() -> impl Strategy<Value = Vec<i8>> {
-        prop_oneof![
-            vec(-1..=1_i8, 0..200),
-            vec(prop_oneof![Just(-1_i8), Just(1)], 0..200)
-        ]
+        prop_oneof![vec(-1..=1_i8, 0..200), vec(prop_oneof![Just(-1_i8), Just(1)], 0..200)]
     }
 
     fn stream() -> Stream {
@@ -349,10 +332,7 @@ mod tests {
     fn nan_is_refused_where_it_stands() {
         let error = SignMask::of_weights(&[1.0, f32::NAN, f32::NAN]).unwrap_err();
         assert_eq!(error, NotANumber { index: 1 });
-        assert!(
-            error.to_string().starts_with("weight 1: has no sign"),
-            "{error}"
-        );
+        assert!(error.to_string().starts_with("weight 1: has no sign"), "{error}");
     }
 
     #[test]
@@ -387,15 +367,9 @@ mod tests {
     #[test]
     fn words_that_say_the_same_give_equal_masks() {
         let plain = SignMask::from_words(3, vec![0b001], None);
-        assert_eq!(
-            plain,
-            SignMask::from_words(3, vec![!0b110], Some(vec![u64::MAX]))
-        );
+        assert_eq!(plain, SignMask::from_words(3, vec![!0b110], Some(vec![u64::MAX])));
         let free = SignMask::from_words(3, vec![0b000], Some(vec![0b101]));
-        assert_eq!(
-            free,
-            SignMask::from_words(3, vec![0b010], Some(vec![0b101]))
-        );
+        assert_eq!(free, SignMask::from_words(3, vec![0b010], Some(vec![0b101])));
     }
 
     #[test]
@@ -403,20 +377,14 @@ mod tests {
         let mask = SignMask::free(65);
         assert_eq!((mask.held_count(), mask.positive_count()), (0, 0));
         assert_eq!(mask.positive_fraction(), None);
-        assert_eq!(
-            mask.agreement(&SignMask::random(65, 0.5, &mut stream())),
-            None
-        );
+        assert_eq!(mask.agreement(&SignMask::random(65, 0.5, &mut stream())), None);
     }
 
     #[test]
     fn a_random_mask_has_the_share_asked_for() {
         let mut stream = stream();
         assert_eq!(SignMask::random(999, 0.0, &mut stream).positive_count(), 0);
-        assert_eq!(
-            SignMask::random(999, 1.0, &mut stream).positive_count(),
-            999
-        );
+        assert_eq!(SignMask::random(999, 1.0, &mut stream).positive_count(), 999);
         let positive = SignMask::random(100_000, 0.3, &mut stream).positive_count();
         // Five standard deviations of a binomial(100,000, 0.3) count.
         assert!(positive.abs_diff(30_000) < 725, "{positive}");
@@ -428,16 +396,11 @@ mod tests {
         let mut stream = stream();
         let mut seen = std::collections::BTreeMap::new();
         for _ in 0..12_000 {
-            *seen
-                .entry(mask.shuffled(&mut stream).to_signs())
-                .or_insert(0_i32) += 1;
+            *seen.entry(mask.shuffled(&mut stream).to_signs()).or_insert(0_i32) += 1;
         }
         // Twelve orders; five standard deviations of a binomial(12,000, 1/12) count.
         assert_eq!(seen.len(), 12);
-        assert!(
-            seen.values().all(|count| (count - 1000).abs() < 152),
-            "{seen:?}"
-        );
+        assert!(seen.values().all(|count| (count - 1000).abs() < 152), "{seen:?}");
     }
 
     #[test]
@@ -446,16 +409,11 @@ mod tests {
         let mut stream = stream();
         let mut seen = std::collections::BTreeMap::new();
         for _ in 0..6000 {
-            *seen
-                .entry(mask.flipped(0.5, &mut stream).to_signs())
-                .or_insert(0_i32) += 1;
+            *seen.entry(mask.flipped(0.5, &mut stream).to_signs()).or_insert(0_i32) += 1;
         }
         // Two of four, six choices; five standard deviations of a binomial(6000, 1/6) count.
         assert_eq!(seen.len(), 6);
-        assert!(
-            seen.values().all(|count| (count - 1000).abs() < 145),
-            "{seen:?}"
-        );
+        assert!(seen.values().all(|count| (count - 1000).abs() < 145), "{seen:?}");
     }
 
     #[test]

@@ -22,11 +22,9 @@
 //! Left to others: the fast projections (`optim`), names that differ between networks (`transfer`),
 //! and reading foreign checkpoints (`weights`).
 
-mod atomic;
 pub mod builtin;
 pub mod file;
 pub mod mask;
-mod nearest;
 pub mod reset;
 pub mod template;
 

@@ -73,14 +73,8 @@ impl Reset {
         match self {
             Reset::Zero | Reset::Flip => Ok(()),
             Reset::Uniform(got) | Reset::Constant(got) if got.is_finite() && got > 0.0 => Ok(()),
-            Reset::Uniform(got) => Err(InvalidMagnitude {
-                rule: "uniform",
-                got,
-            }),
-            Reset::Constant(got) => Err(InvalidMagnitude {
-                rule: "constant",
-                got,
-            }),
+            Reset::Uniform(got) => Err(InvalidMagnitude { rule: "uniform", got }),
+            Reset::Constant(got) => Err(InvalidMagnitude { rule: "constant", got }),
         }
     }
 }
@@ -93,19 +87,11 @@ impl Reset {
 /// # Panics
 /// When there are more or fewer weights than the mask has entries.
 pub fn project(weights: &mut [f32], mask: &SignMask, reset: Reset, stream: &mut Stream) -> usize {
-    assert_eq!(
-        weights.len(),
-        mask.len(),
-        "weights beside a mask of another length"
-    );
+    assert_eq!(weights.len(), mask.len(), "weights beside a mask of another length");
     let mut resets = 0;
     for (weight, sign) in weights.iter_mut().zip(mask.iter().map(f32::from)) {
         if *weight * sign < 0.0 {
-            let draw = if reset.is_random() {
-                stream.uniform()
-            } else {
-                0.0
-            };
+            let draw = if reset.is_random() { stream.uniform() } else { 0.0 };
             *weight = reset.apply(*weight, sign, draw);
             resets += 1;
         }
@@ -152,10 +138,7 @@ impl<'de> Visitor<'de> for ResetVisitor {
     type Value = Reset;
 
     fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            out,
-            "`zero`, `flip`, `{{uniform: NUMBER}}` or `{{constant: NUMBER}}`"
-        )
+        write!(out, "`zero`, `flip`, `{{uniform: NUMBER}}` or `{{constant: NUMBER}}`")
     }
 
     fn visit_str<E: de::Error>(self, rule: &str) -> Result<Reset, E> {
@@ -190,12 +173,8 @@ mod tests {
 
     use super::*;
 
-    const RULES: [Reset; 4] = [
-        Reset::Zero,
-        Reset::Flip,
-        Reset::Uniform(1e-3),
-        Reset::Constant(1e-3),
-    ];
+    const RULES: [Reset; 4] =
+        [Reset::Zero, Reset::Flip, Reset::Uniform(1e-3), Reset::Constant(1e-3)];
 
     fn stream() -> Stream {
         Stream::new(5, "test")
@@ -233,9 +212,7 @@ mod tests {
 
     #[test]
     fn the_uniform_rule_fills_its_interval_and_never_reaches_the_end() {
-        let largest = Stream::new(0, "test")
-            .uniform()
-            .max(1.0 - 1.0 / (1 << 24) as f32);
+        let largest = Stream::new(0, "test").uniform().max(1.0 - 1.0 / (1 << 24) as f32);
         for max in [1e-3, 1.0, 3.0, f32::MAX] {
             assert!(Reset::Uniform(max).apply(-1.0, 1.0, largest) < max);
         }
@@ -249,22 +226,14 @@ mod tests {
 
     #[test]
     fn flipping_negative_infinity_gives_infinity() {
-        assert_eq!(
-            Reset::Flip.apply(f32::NEG_INFINITY, 1.0, 0.0),
-            f32::INFINITY
-        );
+        assert_eq!(Reset::Flip.apply(f32::NEG_INFINITY, 1.0, 0.0), f32::INFINITY);
     }
 
     #[test]
     fn only_the_uniform_rule_draws() {
         for rule in RULES {
             let (mut used, mut unused) = (stream(), stream());
-            project(
-                &mut [-1.0, 1.0],
-                &SignMask::from_signs(&[1, 1]),
-                rule,
-                &mut used,
-            );
+            project(&mut [-1.0, 1.0], &SignMask::from_signs(&[1, 1]), rule, &mut used);
             assert_eq!(used.bits() != unused.bits(), rule.is_random(), "{rule}");
         }
     }
@@ -275,26 +244,12 @@ mod tests {
         for (rule, spelled) in RULES.into_iter().zip(spelled) {
             assert_eq!(serde_yaml::from_str::<Reset>(spelled).unwrap(), rule);
             let yaml = serde_yaml::to_string(&rule).unwrap();
-            assert_eq!(
-                serde_yaml::from_str::<Reset>(&yaml).unwrap(),
-                rule,
-                "{yaml}"
-            );
+            assert_eq!(serde_yaml::from_str::<Reset>(&yaml).unwrap(), rule, "{yaml}");
             let json = serde_json::to_string(&rule).unwrap();
-            assert_eq!(
-                serde_json::from_str::<Reset>(&json).unwrap(),
-                rule,
-                "{json}"
-            );
+            assert_eq!(serde_json::from_str::<Reset>(&json).unwrap(), rule, "{json}");
         }
-        assert_eq!(
-            serde_json::to_string(&Reset::default()).unwrap(),
-            r#"{"uniform":0.001}"#
-        );
-        assert_eq!(
-            serde_yaml::from_str::<Reset>("{uniform: 1}").unwrap(),
-            Reset::Uniform(1.0)
-        );
+        assert_eq!(serde_json::to_string(&Reset::default()).unwrap(), r#"{"uniform":0.001}"#);
+        assert_eq!(serde_yaml::from_str::<Reset>("{uniform: 1}").unwrap(), Reset::Uniform(1.0));
     }
 
     #[test]
@@ -302,9 +257,7 @@ mod tests {
         for magnitude in ["0", "-0.1", ".inf", ".nan", "1e60"] {
             for rule in ["uniform", "constant"] {
                 let yaml = format!("{{{rule}: {magnitude}}}");
-                let error = serde_yaml::from_str::<Reset>(&yaml)
-                    .unwrap_err()
-                    .to_string();
+                let error = serde_yaml::from_str::<Reset>(&yaml).unwrap_err().to_string();
                 let expected = format!("{rule}: expected a finite number above 0, got `");
                 assert!(error.contains(&expected), "{yaml}: {error}");
             }
@@ -313,15 +266,8 @@ mod tests {
 
     #[test]
     fn anything_else_is_refused_with_the_legal_spellings() {
-        let wrong = [
-            "uniform",
-            "Zero",
-            "{}",
-            "{zero: 1}",
-            "{uniform: 1, constant: 1}",
-            "[flip]",
-            "3",
-        ];
+        let wrong =
+            ["uniform", "Zero", "{}", "{zero: 1}", "{uniform: 1, constant: 1}", "[flip]", "3"];
         for yaml in wrong {
             let error = serde_yaml::from_str::<Reset>(yaml).unwrap_err().to_string();
             assert!(error.contains("`{uniform: NUMBER}`"), "{yaml}: {error}");

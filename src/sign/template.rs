@@ -10,10 +10,11 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::mask::{SignMask, share};
-use super::nearest::{hint, nearest};
+use crate::nearest::{hint, nearest};
 use crate::random::Stream;
 
 const CREATED_BY: &str = concat!("polarity ", env!("CARGO_PKG_VERSION"));
@@ -36,7 +37,8 @@ pub struct Layer {
 }
 
 /// What a shuffle keeps together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Shuffle {
     /// Signs move anywhere within their tensor: the tensor's share of positive signs stays.
     Tensor,
@@ -125,11 +127,7 @@ impl Template {
     }
 
     pub(super) fn with_provenance(source: String, created_by: String) -> Self {
-        Template {
-            layers: BTreeMap::new(),
-            source,
-            created_by,
-        }
+        Template { layers: BTreeMap::new(), source, created_by }
     }
 
     /// Adds the layer `name`.
@@ -147,12 +145,7 @@ impl Template {
             return Err(TemplateError::ShapeOverflow { name, shape });
         };
         if mask.len() != expected {
-            return Err(TemplateError::WrongLength {
-                name,
-                shape,
-                expected,
-                got: mask.len(),
-            });
+            return Err(TemplateError::WrongLength { name, shape, expected, got: mask.len() });
         }
         if self.layers.contains_key(&name) {
             return Err(TemplateError::DuplicateLayer { name });
@@ -168,9 +161,7 @@ impl Template {
 
     /// All layers by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Layer)> {
-        self.layers
-            .iter()
-            .map(|(name, layer)| (name.as_str(), layer))
+        self.layers.iter().map(|(name, layer)| (name.as_str(), layer))
     }
 
     /// The names of all layers, sorted.
@@ -242,11 +233,9 @@ impl Template {
     }
 
     fn unknown_prefix(&self, prefix: &str) -> TemplateError {
-        let beginnings = self.names().flat_map(|name| {
-            name.match_indices('.')
-                .map(|(dot, _)| &name[..dot])
-                .chain([name])
-        });
+        let beginnings = self
+            .names()
+            .flat_map(|name| name.match_indices('.').map(|(dot, _)| &name[..dot]).chain([name]));
         TemplateError::UnknownPrefix {
             prefix: prefix.to_string(),
             legal: self.names().map(str::to_string).collect(),
@@ -310,11 +299,8 @@ impl Template {
     /// # Errors
     /// When a layer of the same name has another shape.
     pub fn agreement(&self, other: &Self) -> Result<Agreement, TemplateError> {
-        let mut layers: BTreeMap<&str, Option<f64>> = self
-            .names()
-            .chain(other.names())
-            .map(|name| (name, None))
-            .collect();
+        let mut layers: BTreeMap<&str, Option<f64>> =
+            self.names().chain(other.names()).map(|name| (name, None)).collect();
         let (mut equal, mut both) = (0, 0);
         for (name, layer) in self.iter() {
             let Some(others) = other.get(name) else {
@@ -332,14 +318,8 @@ impl Template {
             equal += counts.0;
             both += counts.1;
         }
-        let layers = layers
-            .into_iter()
-            .map(|(name, share)| (name.to_string(), share))
-            .collect();
-        Ok(Agreement {
-            layers,
-            overall: share(equal, both),
-        })
+        let layers = layers.into_iter().map(|(name, share)| (name.to_string(), share)).collect();
+        Ok(Agreement { layers, overall: share(equal, both) })
     }
 
     fn masks(&self) -> impl Iterator<Item = &SignMask> {
@@ -373,14 +353,11 @@ impl fmt::Display for Shuffle {
 
 /// How many weights a shape has; `None` when they cannot be counted.
 pub(super) fn product(shape: &[usize]) -> Option<usize> {
-    shape
-        .iter()
-        .try_fold(1, |product: usize, size| product.checked_mul(*size))
+    shape.iter().try_fold(1, |product: usize, size| product.checked_mul(*size))
 }
 
 fn has_prefix(name: &str, prefix: &str) -> bool {
-    name.strip_prefix(prefix)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    name.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
 #[cfg(test)]
@@ -399,9 +376,7 @@ mod tests {
             template.insert(name, shape, mask).unwrap();
         }
         let half_free: Vec<i8> = (0..12).map(|index| [1, 0, -1, 0][index % 4]).collect();
-        template
-            .insert("half.weight", [3, 4], SignMask::from_signs(&half_free))
-            .unwrap();
+        template.insert("half.weight", [3, 4], SignMask::from_signs(&half_free)).unwrap();
         template
     }
 
@@ -419,14 +394,8 @@ mod tests {
         assert_eq!((template.len(), template.is_empty()), (4, false));
         assert_eq!(template.weights(), 300 + 216 + 200 + 12);
         assert_eq!(template.held(), template.weights() - 6);
-        let positive: usize = template
-            .iter()
-            .map(|(_, layer)| layer.mask.positive_count())
-            .sum();
-        assert_eq!(
-            template.positive_fraction(),
-            Some(positive as f64 / template.held() as f64)
-        );
+        let positive: usize = template.iter().map(|(_, layer)| layer.mask.positive_count()).sum();
+        assert_eq!(template.positive_fraction(), Some(positive as f64 / template.held() as f64));
         assert_eq!(Template::new("nothing").positive_fraction(), None);
     }
 
@@ -439,61 +408,34 @@ mod tests {
 
     #[test]
     fn a_mask_that_does_not_fit_its_shape_is_refused() {
-        let error = template()
-            .insert("new", [2, 3], SignMask::free(5))
-            .unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "new: expected 6 signs for shape [2, 3], got 5"
-        );
+        let error = template().insert("new", [2, 3], SignMask::free(5)).unwrap_err();
+        assert_eq!(error.to_string(), "new: expected 6 signs for shape [2, 3], got 5");
     }
 
     #[test]
     fn a_name_is_taken_once() {
-        let error = template()
-            .insert("half.weight", [1], SignMask::free(1))
-            .unwrap_err();
-        assert_eq!(
-            error,
-            TemplateError::DuplicateLayer {
-                name: "half.weight".into()
-            }
-        );
+        let error = template().insert("half.weight", [1], SignMask::free(1)).unwrap_err();
+        assert_eq!(error, TemplateError::DuplicateLayer { name: "half.weight".into() });
     }
 
     #[test]
     fn a_shape_that_overflows_is_refused() {
-        let error = template()
-            .insert("new", [usize::MAX, 2], SignMask::free(0))
-            .unwrap_err();
-        assert!(
-            matches!(error, TemplateError::ShapeOverflow { .. }),
-            "{error}"
-        );
+        let error = template().insert("new", [usize::MAX, 2], SignMask::free(0)).unwrap_err();
+        assert!(matches!(error, TemplateError::ShapeOverflow { .. }), "{error}");
     }
 
     #[test]
     fn a_prefix_matches_whole_components_and_whole_names() {
         let template = template();
-        let subset = template
-            .subset_by_prefixes(&strings(&["features", "half.weight"]))
-            .unwrap();
-        assert!(
-            subset
-                .names()
-                .eq(["features.0.weight", "features.3.weight", "half.weight"])
-        );
+        let subset = template.subset_by_prefixes(&strings(&["features", "half.weight"])).unwrap();
+        assert!(subset.names().eq(["features.0.weight", "features.3.weight", "half.weight"]));
         assert!(
             subset
                 .source()
                 .ends_with("only 3 of 4 layers: features.0.weight, features.3.weight, half.weight")
         );
         assert!(template.subset_by_prefixes(&strings(&["feat"])).is_err());
-        assert!(
-            template
-                .subset_by_prefixes(&strings(&["features.0.w"]))
-                .is_err()
-        );
+        assert!(template.subset_by_prefixes(&strings(&["features.0.w"])).is_err());
     }
 
     #[test]
@@ -516,18 +458,11 @@ mod tests {
     fn a_shuffle_within_the_tensor_keeps_the_counts_and_moves_the_signs() {
         let (before, after) = (template(), template().shuffled(Shuffle::Tensor, 7));
         for ((name, before), (_, after)) in before.iter().zip(after.iter()) {
-            assert_eq!(
-                before.mask.positive_count(),
-                after.mask.positive_count(),
-                "{name}"
-            );
+            assert_eq!(before.mask.positive_count(), after.mask.positive_count(), "{name}");
             assert_eq!(before.mask.held_count(), after.mask.held_count(), "{name}");
             assert_ne!(before.mask, after.mask, "{name}");
         }
-        assert_eq!(
-            after.source(),
-            "a test; shuffled within each tensor, seed 7"
-        );
+        assert_eq!(after.source(), "a test; shuffled within each tensor, seed 7");
     }
 
     #[test]
@@ -564,9 +499,7 @@ mod tests {
     fn the_seed_decides_the_signs() {
         let template = template();
         assert_eq!(template.random_like(None, 1), template.random_like(None, 1));
-        let agreement = template
-            .random_like(None, 1)
-            .agreement(&template.random_like(None, 2));
+        let agreement = template.random_like(None, 1).agreement(&template.random_like(None, 2));
         assert!(agreement.unwrap().overall.unwrap() < 0.7);
     }
 
@@ -576,10 +509,7 @@ mod tests {
         let agreement = template.agreement(&template.flipped(0.1, 1)).unwrap();
         let features = &agreement.layers[1];
         assert_eq!(features, &("features.0.weight".to_string(), Some(0.9)));
-        assert_eq!(
-            template.agreement(&template.opposite()).unwrap().overall,
-            Some(0.0)
-        );
+        assert_eq!(template.agreement(&template.opposite()).unwrap().overall, Some(0.0));
     }
 
     #[test]
@@ -599,11 +529,8 @@ mod tests {
         let mut other = template.subset(|name| name.starts_with("features"));
         other.insert("head.weight", [1], SignMask::free(1)).unwrap();
         let agreement = template.agreement(&other).unwrap();
-        let listed: Vec<(&str, Option<f64>)> = agreement
-            .layers
-            .iter()
-            .map(|(name, share)| (name.as_str(), *share))
-            .collect();
+        let listed: Vec<(&str, Option<f64>)> =
+            agreement.layers.iter().map(|(name, share)| (name.as_str(), *share)).collect();
         assert_eq!(
             listed,
             [
@@ -621,14 +548,8 @@ mod tests {
     fn templates_with_other_shapes_are_not_compared() {
         let template = template();
         let mut other = Template::new("another");
-        other
-            .insert("half.weight", [4, 3], SignMask::free(12))
-            .unwrap();
+        other.insert("half.weight", [4, 3], SignMask::free(12)).unwrap();
         let error = template.agreement(&other).unwrap_err();
-        assert!(
-            error
-                .to_string()
-                .starts_with("half.weight: expected shape [3, 4], got [4, 3]")
-        );
+        assert!(error.to_string().starts_with("half.weight: expected shape [3, 4], got [4, 3]"));
     }
 }

@@ -27,10 +27,7 @@ pub struct Bootstrap {
 impl Default for Bootstrap {
     /// 10,000 resamples with seed 0.
     fn default() -> Self {
-        Bootstrap {
-            resamples: 10_000,
-            seed: 0,
-        }
+        Bootstrap { resamples: 10_000, seed: 0 }
     }
 }
 
@@ -45,9 +42,7 @@ impl Bootstrap {
     /// # Panics
     /// When `resamples` is 0.
     pub fn median(&self, sample: &[f64]) -> Option<Interval> {
-        self.interval(sample, |sample| {
-            median(sample).expect("resamples are finite, not empty")
-        })
+        self.interval(sample, |sample| median(sample).expect("resamples are finite, not empty"))
     }
 
     /// The median of the differences `first − second` and its interval; see
@@ -63,20 +58,13 @@ impl Bootstrap {
     }
 
     fn interval(&self, sample: &[f64], statistic: impl Fn(&[f64]) -> f64) -> Option<Interval> {
-        assert!(
-            self.resamples > 0,
-            "a bootstrap without resamples was asked for"
-        );
+        assert!(self.resamples > 0, "a bootstrap without resamples was asked for");
         if sample.is_empty() || !sample.iter().all(|value| value.is_finite()) {
             return None;
         }
         let estimate = statistic(sample);
         if sample.len() == 1 {
-            return Some(Interval {
-                estimate,
-                low: f64::NEG_INFINITY,
-                high: f64::INFINITY,
-            });
+            return Some(Interval { estimate, low: f64::NEG_INFINITY, high: f64::INFINITY });
         }
         let replicates = self.replicates(sample, &statistic);
         let bias = bias(&replicates, estimate);
@@ -87,11 +75,7 @@ impl Bootstrap {
             of_sorted(&replicates, moved)
         };
         let tail = (1.0 - CONFIDENCE) / 2.0;
-        Some(Interval {
-            estimate,
-            low: end(tail),
-            high: end(1.0 - tail),
-        })
+        Some(Interval { estimate, low: end(tail), high: end(1.0 - tail) })
     }
 
     /// The statistic of every resample, sorted.
@@ -129,27 +113,16 @@ fn acceleration(sample: &[f64], statistic: impl Fn(&[f64]) -> f64) -> f64 {
         }
     }
     let mean = without.iter().sum::<f64>() / without.len() as f64;
-    let power = |exponent| {
-        without
-            .iter()
-            .map(|value| (mean - value).powi(exponent))
-            .sum::<f64>()
-    };
+    let power = |exponent| without.iter().map(|value| (mean - value).powi(exponent)).sum::<f64>();
     let (squares, cubes) = (power(2), power(3));
-    if squares == 0.0 {
-        0.0
-    } else {
-        cubes / (6.0 * squares.powf(1.5))
-    }
+    if squares == 0.0 { 0.0 } else { cubes / (6.0 * squares.powf(1.5)) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const SKEWED: [f64; 12] = [
-        0.02, 0.05, 0.11, 0.13, 0.2, 0.28, 0.4, 0.55, 0.81, 1.2, 1.9, 3.4,
-    ];
+    const SKEWED: [f64; 12] = [0.02, 0.05, 0.11, 0.13, 0.2, 0.28, 0.4, 0.55, 0.81, 1.2, 1.9, 3.4];
     const FIRST: [f64; 10] = [31.2, 35.5, 29.9, 40.1, 33.3, 36.7, 30.8, 38.4, 34.6, 32.5];
     const SECOND: [f64; 10] = [38.9, 40.2, 41.0, 42.6, 37.1, 45.9, 39.3, 44.4, 36.8, 43.7];
 
@@ -172,10 +145,7 @@ mod tests {
     // bootstrap(FIRST, numpy.median), bootstrap(FIRST - SECOND, numpy.median)
     #[test]
     fn intervals_are_scipys() {
-        let many = Bootstrap {
-            resamples: 200_000,
-            ..Bootstrap::default()
-        };
+        let many = Bootstrap { resamples: 200_000, ..Bootstrap::default() };
         let mean = |sample: &[f64]| sample.iter().sum::<f64>() / sample.len() as f64;
         // The percentile interval without the two corrections is [0.290, 1.359].
         let expected = [9.05 / 12.0, 0.36166666666666664, 1.575];
@@ -193,13 +163,7 @@ mod tests {
 
     #[test]
     fn the_seed_decides_the_draws() {
-        let with = |seed| {
-            Bootstrap {
-                resamples: 50,
-                seed,
-            }
-            .replicates(&SKEWED, |s| s[0])
-        };
+        let with = |seed| Bootstrap { resamples: 50, seed }.replicates(&SKEWED, |s| s[0]);
         assert_eq!(with(1), with(1));
         assert_ne!(with(1), with(2));
     }
@@ -207,14 +171,9 @@ mod tests {
     #[test]
     fn the_order_of_the_arms_only_turns_the_sign() {
         let bootstrap = Bootstrap::default();
-        let turned: Vec<_> = pairs()
-            .into_iter()
-            .map(|(first, second)| (second, first))
-            .collect();
-        let (there, back) = (
-            bootstrap.median_difference(&pairs()),
-            bootstrap.median_difference(&turned),
-        );
+        let turned: Vec<_> = pairs().into_iter().map(|(first, second)| (second, first)).collect();
+        let (there, back) =
+            (bootstrap.median_difference(&pairs()), bootstrap.median_difference(&turned));
         let (there, back) = (there.unwrap(), back.unwrap());
         approx::assert_abs_diff_eq!(there.estimate, -back.estimate, epsilon = 1e-9);
         approx::assert_abs_diff_eq!(there.low, -back.high, epsilon = 0.5);
@@ -230,21 +189,12 @@ mod tests {
     #[test]
     fn equal_observations_have_no_spread() {
         let found = Bootstrap::default().median(&[3.0; 7]).unwrap();
-        assert_eq!(
-            found,
-            Interval {
-                estimate: 3.0,
-                low: 3.0,
-                high: 3.0
-            }
-        );
+        assert_eq!(found, Interval { estimate: 3.0, low: 3.0, high: 3.0 });
     }
 
     #[test]
     fn a_median_that_no_single_observation_moves_still_has_an_interval() {
-        let found = Bootstrap::default()
-            .median(&[1.0, 2.0, 2.0, 2.0, 3.0, 9.0])
-            .unwrap();
+        let found = Bootstrap::default().median(&[1.0, 2.0, 2.0, 2.0, 3.0, 9.0]).unwrap();
         assert!(found.low <= 2.0 && found.high > 2.0, "{found:?}");
     }
 
@@ -253,9 +203,6 @@ mod tests {
         let bootstrap = Bootstrap::default();
         assert_eq!(bootstrap.median(&[]), None);
         assert_eq!(bootstrap.median(&[1.0, f64::NAN]), None);
-        assert_eq!(
-            bootstrap.median_difference(&[(f64::INFINITY, 1.0), (2.0, 1.0)]),
-            None
-        );
+        assert_eq!(bootstrap.median_difference(&[(f64::INFINITY, 1.0), (2.0, 1.0)]), None);
     }
 }

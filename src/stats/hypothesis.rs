@@ -50,11 +50,7 @@ pub fn signed_rank(differences: &[f64]) -> Option<SignedRank> {
         n if n <= EXACT_UP_TO => exact_p(&ranks, smaller),
         _ => normal_p(&ranks, smaller),
     };
-    Some(SignedRank {
-        pairs: ordered.len(),
-        statistic: smaller as f64 / 2.0,
-        p,
-    })
+    Some(SignedRank { pairs: ordered.len(), statistic: smaller as f64 / 2.0, p })
 }
 
 /// Twice the rank of each size, so that the mean rank of a tie is whole too.
@@ -132,12 +128,7 @@ mod tests {
     // scipy.stats.wilcoxon(differences)
     #[test]
     fn small_samples_are_scipys_exact_ones() {
-        assert_found(
-            &[1.2, -0.3, 2.1, 0.7, -1.6, 3.3, 0.4, 2.8],
-            8,
-            6.0,
-            0.109375,
-        );
+        assert_found(&[1.2, -0.3, 2.1, 0.7, -1.6, 3.3, 0.4, 2.8], 8, 6.0, 0.109375);
         let all_below = [-7.7, -4.7, -11.1, -2.5, -3.8, -9.2, -8.5, -6.0, -2.2, -11.2];
         assert_found(&all_below, 10, 0.0, 0.001953125);
     }

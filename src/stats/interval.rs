@@ -35,18 +35,14 @@ mod tests {
     // scipy.special: ndtr([-3, -0.5, 1.96]), ndtri([0.001, 0.025, 0.8])
     #[test]
     fn the_normal_distribution_is_scipys() {
-        for (z, share) in [
-            (-3.0, 0.0013498980316300933),
-            (-0.5, 0.3085375387259869),
-            (1.96, 0.9750021048517795),
-        ] {
+        for (z, share) in
+            [(-3.0, 0.0013498980316300933), (-0.5, 0.3085375387259869), (1.96, 0.9750021048517795)]
+        {
             approx::assert_relative_eq!(normal_below(z), share, max_relative = 1e-10);
         }
-        for (share, z) in [
-            (0.001, -3.090232306167813),
-            (0.025, -1.9599639845400545),
-            (0.8, 0.8416212335729143),
-        ] {
+        for (share, z) in
+            [(0.001, -3.090232306167813), (0.025, -1.9599639845400545), (0.8, 0.8416212335729143)]
+        {
             approx::assert_relative_eq!(normal_quantile(share), z, max_relative = 1e-10);
         }
     }

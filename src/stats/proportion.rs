@@ -26,16 +26,8 @@ pub fn wilson(successes: u64, trials: u64) -> Option<Interval> {
     let reach = z * (share * (1.0 - share) / n + z * z / (4.0 * n * n)).sqrt() / shrink;
     // At the ends the interval ends at the share itself; rounding must not say otherwise.
     let low = if successes == 0 { 0.0 } else { centre - reach };
-    let high = if successes == trials {
-        1.0
-    } else {
-        centre + reach
-    };
-    Some(Interval {
-        estimate: share,
-        low,
-        high,
-    })
+    let high = if successes == trials { 1.0 } else { centre + reach };
+    Some(Interval { estimate: share, low, high })
 }
 
 #[cfg(test)]

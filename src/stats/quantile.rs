@@ -37,11 +37,7 @@ pub struct Quartiles {
 pub fn quartiles(sample: &[f64]) -> Option<Quartiles> {
     let sorted = sorted(sample)?;
     let [lower, median, upper] = [0.25, 0.5, 0.75].map(|q| of_sorted(&sorted, q));
-    Some(Quartiles {
-        lower,
-        median,
-        upper,
-    })
+    Some(Quartiles { lower, median, upper })
 }
 
 fn sorted(sample: &[f64]) -> Option<Vec<f64>> {
@@ -56,15 +52,8 @@ fn sorted(sample: &[f64]) -> Option<Vec<f64>> {
 /// The quantile of a sample that is sorted and not empty, for `q` in [0, 1].
 pub(super) fn of_sorted(sorted: &[f64], q: f64) -> f64 {
     let position = q * (sorted.len() - 1) as f64;
-    let (below, above) = (
-        sorted[position.floor() as usize],
-        sorted[position.ceil() as usize],
-    );
-    if below == above {
-        below
-    } else {
-        below + (above - below) * position.fract()
-    }
+    let (below, above) = (sorted[position.floor() as usize], sorted[position.ceil() as usize]);
+    if below == above { below } else { below + (above - below) * position.fract() }
 }
 
 #[cfg(test)]

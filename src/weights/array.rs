@@ -63,18 +63,13 @@ impl Array {
                 index[dimension] = 0;
             }
         }
-        Some(Array {
-            shape: shape.to_vec(),
-            values,
-        })
+        Some(Array { shape: shape.to_vec(), values })
     }
 }
 
 /// How many values `shape` holds, if that can be counted.
 pub(super) fn elements(shape: &[usize]) -> Option<usize> {
-    shape
-        .iter()
-        .try_fold(1_usize, |product, &extent| product.checked_mul(extent))
+    shape.iter().try_fold(1_usize, |product, &extent| product.checked_mul(extent))
 }
 
 #[cfg(test)]
@@ -106,9 +101,8 @@ mod tests {
     fn a_convolution_kernel_is_turned_as_numpy_does() {
         let turned = counting(&[2, 1, 3, 4]).hwio_to_oihw().unwrap();
         assert_eq!(turned.shape(), [4, 3, 2, 1]);
-        let expected = [
-            0, 12, 4, 16, 8, 20, 1, 13, 5, 17, 9, 21, 2, 14, 6, 18, 10, 22, 3, 15, 7, 19, 11, 23,
-        ];
+        let expected =
+            [0, 12, 4, 16, 8, 20, 1, 13, 5, 17, 9, 21, 2, 14, 6, 18, 10, 22, 3, 15, 7, 19, 11, 23];
         assert_eq!(turned.values(), expected.map(|value| value as f32));
     }
 

@@ -26,17 +26,13 @@ impl Float {
     /// weight must not lose its polarity to a conversion.
     pub(super) fn decode(self, bytes: &[u8]) -> Result<Vec<f32>, f64> {
         Ok(match self {
-            Float::F16 => words(bytes)
-                .map(|word| half(u16::from_le_bytes(word)))
-                .collect(),
+            Float::F16 => words(bytes).map(|word| half(u16::from_le_bytes(word))).collect(),
             Float::Bf16 => words(bytes)
                 .map(|word| f32::from_bits(u32::from(u16::from_le_bytes(word)) << 16))
                 .collect(),
             Float::F32 => words(bytes).map(f32::from_le_bytes).collect(),
             Float::F64 => {
-                return words(bytes)
-                    .map(|word| narrow(f64::from_le_bytes(word)))
-                    .collect();
+                return words(bytes).map(|word| narrow(f64::from_le_bytes(word))).collect();
             }
         })
     }
@@ -102,10 +98,7 @@ mod tests {
 
     #[test]
     fn brain_floats_are_the_upper_half_of_float32() {
-        assert_eq!(
-            Float::Bf16.decode(&[0x80, 0x3f, 0x20, 0xc0]),
-            Ok(vec![1.0, -2.5])
-        );
+        assert_eq!(Float::Bf16.decode(&[0x80, 0x3f, 0x20, 0xc0]), Ok(vec![1.0, -2.5]));
     }
 
     #[test]

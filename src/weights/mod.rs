@@ -11,9 +11,11 @@ mod numpy;
 mod pickle;
 mod safetensors;
 pub mod sources;
+mod write;
 
 pub use array::Array;
 pub use pickle::Fault as PickleFault;
+pub use write::{digest, to_safetensors};
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -29,10 +31,7 @@ pub type Checkpoint = BTreeMap<String, Array>;
 /// When the file cannot be read, is of no known format, is damaged, or holds something that is not
 /// an array of floating-point numbers. The error names the file and the array.
 pub fn load(path: &Path) -> Result<Checkpoint, Error> {
-    let within = |problem| Error {
-        file: path.to_owned(),
-        problem,
-    };
+    let within = |problem| Error { file: path.to_owned(), problem };
     let bytes = fs::read(path).map_err(|cause| within(Problem::Read(cause)))?;
     parse(&bytes).map_err(within)
 }
@@ -64,9 +63,7 @@ impl Format {
             [_, _, _, _, _, _, _, _, b'{', ..] => Ok(Format::Safetensors),
             _ => {
                 let start = &bytes[..bytes.len().min(8)];
-                Err(Problem::Format {
-                    start: start.escape_ascii().to_string(),
-                })
+                Err(Problem::Format { start: start.escape_ascii().to_string() })
             }
         }
     }
@@ -229,19 +226,13 @@ mod tests {
     #[test]
     fn the_format_is_told_by_the_first_bytes() {
         assert_eq!(Format::of(b"\x80\x04\x95").unwrap(), Format::Pickle);
-        assert_eq!(
-            Format::of(b"\x40\0\0\0\0\0\0\0{}").unwrap(),
-            Format::Safetensors
-        );
+        assert_eq!(Format::of(b"\x40\0\0\0\0\0\0\0{}").unwrap(), Format::Safetensors);
     }
 
     #[test]
     fn an_unknown_format_is_refused_with_its_first_bytes() {
         let zip = parse(b"PK\x03\x04and more").unwrap_err().to_string();
-        assert!(
-            zip.contains(r"got a file that starts with `PK\x03\x04and `"),
-            "{zip}"
-        );
+        assert!(zip.contains(r"got a file that starts with `PK\x03\x04and `"), "{zip}");
         assert!(matches!(parse(b""), Err(Problem::Format { .. })));
         assert!(matches!(parse(b"\x80\x01"), Err(Problem::Format { .. })));
     }
@@ -249,10 +240,7 @@ mod tests {
     #[test]
     fn a_missing_file_is_named() {
         let error = load(Path::new("no/such.ckpt")).unwrap_err().to_string();
-        assert!(
-            error.starts_with("no/such.ckpt: cannot be read: "),
-            "{error}"
-        );
+        assert!(error.starts_with("no/such.ckpt: cannot be read: "), "{error}");
     }
 
     #[test]

@@ -17,11 +17,7 @@ const LONGEST_NAME: usize = 1024;
 
 /// All arrays of `pickle` by name.
 pub(super) fn arrays(pickle: &Pickle) -> Result<Checkpoint, Problem> {
-    let mut walk = Walk {
-        pickle,
-        seen: BTreeMap::new(),
-        found: Checkpoint::new(),
-    };
+    let mut walk = Walk { pickle, seen: BTreeMap::new(), found: Checkpoint::new() };
     walk.enter(pickle.root(), "", 0)?;
     Ok(walk.found)
 }
@@ -39,10 +35,7 @@ impl Walk<'_> {
         match pickle.get(id) {
             Value::Dict(items) => {
                 if depth > DEEPEST {
-                    return Err(Problem::Depth {
-                        name: name.into(),
-                        max: DEEPEST,
-                    });
+                    return Err(Problem::Depth { name: name.into(), max: DEEPEST });
                 }
                 self.meet(id, name)?;
                 for &(key, value) in items {
@@ -59,10 +52,7 @@ impl Walk<'_> {
                     Some(_) => Err(Problem::Duplicate { array: name.into() }),
                 }
             }
-            _ => Err(Problem::Object {
-                name: place(name),
-                got: pickle.describe(id),
-            }),
+            _ => Err(Problem::Object { name: place(name), got: pickle.describe(id) }),
         }
     }
 
@@ -70,10 +60,7 @@ impl Walk<'_> {
     fn meet(&mut self, id: Id, name: &str) -> Result<(), Problem> {
         match self.seen.insert(id, place(name)) {
             None => Ok(()),
-            Some(first) => Err(Problem::Shared {
-                name: place(name),
-                first,
-            }),
+            Some(first) => Err(Problem::Shared { name: place(name), first }),
         }
     }
 
@@ -87,22 +74,14 @@ impl Walk<'_> {
             Some(key) => Ok(format!("{parent}.{key}")),
             None => {
                 let got = self.pickle.describe(key);
-                Err(Problem::Key {
-                    parent: place(parent),
-                    max: LONGEST_NAME,
-                    got,
-                })
+                Err(Problem::Key { parent: place(parent), max: LONGEST_NAME, got })
             }
         }
     }
 }
 
 fn place(name: &str) -> String {
-    if name.is_empty() {
-        "the outermost value".into()
-    } else {
-        name.into()
-    }
+    if name.is_empty() { "the outermost value".into() } else { name.into() }
 }
 
 /// One array of a pickle.
@@ -118,29 +97,19 @@ impl Pickled<'_> {
         let float = self.float(dtype)?;
         let shape = self.shape(shape)?;
         if column_major {
-            return Err(Problem::ColumnMajor {
-                array: self.name.into(),
-            });
+            return Err(Problem::ColumnMajor { array: self.name.into() });
         }
-        let (origin, bytes) = self
-            .pickle
-            .bytes(buffer)
-            .ok_or_else(|| self.malformed("bytes", buffer))?;
+        let (origin, bytes) =
+            self.pickle.bytes(buffer).ok_or_else(|| self.malformed("bytes", buffer))?;
         let needed = elements(&shape).and_then(|values| values.checked_mul(float.width()));
         if needed != Some(bytes.len()) {
             let expected = needed.map_or("uncountably many".into(), |needed| needed.to_string());
             let (array, got) = (self.name.into(), bytes.len());
-            return Err(Problem::Length {
-                array,
-                shape,
-                expected,
-                got,
-            });
+            return Err(Problem::Length { array, shape, expected, got });
         }
-        let values = float.decode(&bytes).map_err(|value| Problem::Range {
-            array: self.name.into(),
-            value,
-        })?;
+        let values = float
+            .decode(&bytes)
+            .map_err(|value| Problem::Range { array: self.name.into(), value })?;
         let array = Array::new(shape, values).expect("the bytes were just counted");
         Ok((origin, array))
     }
@@ -149,9 +118,8 @@ impl Pickled<'_> {
     fn parts(&self, id: Id) -> Result<(Id, Id, bool, Id), Problem> {
         let pickle = self.pickle;
         if let Some((arguments, _)) = self.call(id, "numeric", "_frombuffer") {
-            let [buffer, dtype, shape, order] = pickle
-                .tuple(arguments)
-                .ok_or_else(|| self.malformed("4 arguments", arguments))?;
+            let [buffer, dtype, shape, order] =
+                pickle.tuple(arguments).ok_or_else(|| self.malformed("4 arguments", arguments))?;
             let column_major = match pickle.text(order) {
                 Some("C") => false,
                 Some("F") => true,
@@ -161,37 +129,26 @@ impl Pickled<'_> {
         }
         if let Some((arguments, state)) = self.call(id, "multiarray", "_reconstruct") {
             let state = state.ok_or_else(|| self.malformed("a state", arguments))?;
-            let [_version, shape, dtype, order, buffer] = pickle
-                .tuple(state)
-                .ok_or_else(|| self.malformed("a state of 5", state))?;
+            let [_version, shape, dtype, order, buffer] =
+                pickle.tuple(state).ok_or_else(|| self.malformed("a state of 5", state))?;
             let Value::Bool(column_major) = *pickle.get(order) else {
                 return Err(self.malformed("a bool for the order", order));
             };
             return Ok((shape, dtype, column_major, buffer));
         }
-        Err(Problem::Object {
-            name: self.name.into(),
-            got: pickle.describe(id),
-        })
+        Err(Problem::Object { name: self.name.into(), got: pickle.describe(id) })
     }
 
     /// Arguments and state of `id` if it is a call of `name` in `module` of NumPy's core, which
     /// NumPy 2 renamed.
     fn call(&self, id: Id, module: &str, name: &str) -> Option<(Id, Option<Id>)> {
-        let Value::Call {
-            callee,
-            arguments,
-            state,
-        } = *self.pickle.get(id)
-        else {
+        let Value::Call { callee, arguments, state } = *self.pickle.get(id) else {
             return None;
         };
         let Value::Global(path, called) = *self.pickle.get(callee) else {
             return None;
         };
-        let core = path
-            .strip_prefix("numpy.core.")
-            .or(path.strip_prefix("numpy._core."));
+        let core = path.strip_prefix("numpy.core.").or(path.strip_prefix("numpy._core."));
         (core == Some(module) && called == name).then_some((arguments, state))
     }
 
@@ -199,12 +156,7 @@ impl Pickled<'_> {
     fn float(&self, id: Id) -> Result<Float, Problem> {
         let pickle = self.pickle;
         let not_a_dtype = || self.malformed("a `numpy.dtype`", id);
-        let Value::Call {
-            callee,
-            arguments,
-            state,
-        } = *pickle.get(id)
-        else {
+        let Value::Call { callee, arguments, state } = *pickle.get(id) else {
             return Err(not_a_dtype());
         };
         let (Value::Global("numpy", "dtype"), Value::Tuple(arguments)) =
@@ -217,10 +169,7 @@ impl Pickled<'_> {
             Some(Value::Tuple(state)) => state.get(1).and_then(|&order| pickle.text(order)),
             _ => None,
         };
-        match (
-            kind.ok_or_else(not_a_dtype)?,
-            order.ok_or_else(not_a_dtype)?,
-        ) {
+        match (kind.ok_or_else(not_a_dtype)?, order.ok_or_else(not_a_dtype)?) {
             ("f2", "<") => Ok(Float::F16),
             ("f4", "<") => Ok(Float::F32),
             ("f8", "<") => Ok(Float::F64),
@@ -245,11 +194,7 @@ impl Pickled<'_> {
     }
 
     fn malformed(&self, expected: &'static str, got: Id) -> Problem {
-        Problem::Malformed {
-            array: self.name.into(),
-            expected,
-            got: self.pickle.describe(got),
-        }
+        Problem::Malformed { array: self.name.into(), expected, got: self.pickle.describe(got) }
     }
 }
 
@@ -293,23 +238,10 @@ mod tests {
         for bytes in PROTOCOLS {
             let found = read(bytes).unwrap();
             let names: Vec<_> = found.keys().collect();
-            assert_eq!(
-                names,
-                [
-                    "Net_0.Conv_0.bias",
-                    "Net_0.Conv_0.kernel",
-                    "Net_0.Dense_0.kernel"
-                ]
-            );
+            assert_eq!(names, ["Net_0.Conv_0.bias", "Net_0.Conv_0.kernel", "Net_0.Dense_0.kernel"]);
             let kernel = &found["Net_0.Conv_0.kernel"];
             assert_eq!(kernel.shape(), [1, 2, 2, 3]);
-            assert!(
-                kernel
-                    .values()
-                    .iter()
-                    .copied()
-                    .eq((-6..6).map(|i| i as f32))
-            );
+            assert!(kernel.values().iter().copied().eq((-6..6).map(|i| i as f32)));
             assert_eq!(found["Net_0.Conv_0.bias"].values(), [0.5, -0.25, 0.0]);
             assert_eq!(found["Net_0.Dense_0.kernel"].values(), [1.5, -2.5]);
         }
@@ -330,10 +262,7 @@ mod tests {
     #[test]
     fn a_column_major_array_is_refused_by_name() {
         let error = error(include_bytes!("testdata/column-major.pickle"));
-        assert!(
-            error.starts_with("w: expected row-major (C) order, got column-major"),
-            "{error}"
-        );
+        assert!(error.starts_with("w: expected row-major (C) order, got column-major"), "{error}");
         assert!(matches!(
             read(&dict(&array(b"K\x01\x85", true, &[0; 4]))),
             Err(Problem::ColumnMajor { .. })
@@ -348,10 +277,7 @@ mod tests {
         );
         assert_eq!(
             error(
-                &array(b"K\x01\x85", false, &[0; 4])
-                    .into_iter()
-                    .chain(*b".")
-                    .collect::<Vec<_>>()
+                &array(b"K\x01\x85", false, &[0; 4]).into_iter().chain(*b".").collect::<Vec<_>>()
             ),
             "the outermost value: expected a dict or a NumPy array, got a call of \
              `numpy.core.multiarray._reconstruct`, which is not run"
@@ -370,17 +296,11 @@ mod tests {
     fn a_huge_declared_shape_is_refused() {
         let huge = b"J\xff\xff\xff\x7fJ\xff\xff\xff\x7fJ\xff\xff\xff\x7f\x87";
         let got = error(&dict(&array(huge, false, &[0; 4])));
-        assert!(
-            got.starts_with("w: expected uncountably many bytes for shape ["),
-            "{got}"
-        );
+        assert!(got.starts_with("w: expected uncountably many bytes for shape ["), "{got}");
         let got = error(&dict(&array(b"K\x02\x85", false, &[0; 4])));
         assert_eq!(got, "w: expected 8 bytes for shape [2], got 4");
         let got = error(&dict(&array(b"J\xff\xff\xff\xff\x85", false, &[0; 4])));
-        assert!(
-            got.contains("whole numbers as shape, got the integer `-1`"),
-            "{got}"
-        );
+        assert!(got.contains("whole numbers as shape, got the integer `-1`"), "{got}");
     }
 
     #[test]
@@ -399,10 +319,7 @@ mod tests {
         let encode =
             |text: &[u8]| [b"c_codecs\nencode\n", text, b"X\x06\0\0\0latin1\x86R"].concat();
         let [first, second] = [&b"X\x04\0\0\0\0\0\0\0q\x07"[..], b"h\x07"].map(encode);
-        for (first, second) in [
-            (&b"C\x04\0\0\0\0q\x07"[..], &b"h\x07"[..]),
-            (&first, &second),
-        ] {
+        for (first, second) in [(&b"C\x04\0\0\0\0q\x07"[..], &b"h\x07"[..]), (&first, &second)] {
             let key = b"X\x01\0\0\0";
             let items = [&key[..], b"a", &array(first), key, b"b", &array(second)].concat();
             let got = error(&[b"\x80\x02}(", &items[..], b"u."].concat());
@@ -412,12 +329,7 @@ mod tests {
 
     #[test]
     fn dicts_within_dicts_without_end_are_refused() {
-        let deep = [
-            b"}X\x01\0\0\0w".repeat(100),
-            b"N".to_vec(),
-            b"s".repeat(100),
-            b".".to_vec(),
-        ];
+        let deep = [b"}X\x01\0\0\0w".repeat(100), b"N".to_vec(), b"s".repeat(100), b".".to_vec()];
         assert!(error(&deep.concat()).ends_with("dicts are nested more than 64 deep"));
         let own_item = b"}q\0X\x01\0\0\0wh\0s.";
         assert!(matches!(read(own_item), Err(Problem::Shared { .. })));

@@ -89,19 +89,13 @@ pub(super) struct Pickle<'a> {
 impl<'a> Pickle<'a> {
     /// The values that the pickle `bytes` describes.
     pub(super) fn parse(bytes: &'a [u8]) -> Result<Self, Problem> {
-        let mut machine = Machine {
-            input: bytes,
-            ..Machine::default()
-        };
+        let mut machine = Machine { input: bytes, ..Machine::default() };
         loop {
             let offset = machine.at;
             match machine.step() {
                 Ok(None) => {}
                 Ok(Some(root)) => {
-                    return Ok(Pickle {
-                        values: machine.values,
-                        root,
-                    });
+                    return Ok(Pickle { values: machine.values, root });
                 }
                 Err(fault) => return Err(Problem::Pickle { offset, fault }),
             }
@@ -169,11 +163,9 @@ fn describe(values: &[Value], id: Id) -> String {
             format!("the name `{}.{}`", shortened(module), shortened(name))
         }
         Value::Call { callee, .. } => match &values[*callee] {
-            Value::Global(module, name) => format!(
-                "a call of `{}.{}`, which is not run",
-                shortened(module),
-                shortened(name)
-            ),
+            Value::Global(module, name) => {
+                format!("a call of `{}.{}`, which is not run", shortened(module), shortened(name))
+            }
             _ => "a call of an object, which is not run".into(),
         },
     }
@@ -324,11 +316,7 @@ impl<'a> Machine<'a> {
             {
                 Value::Latin1(text)
             }
-            _ => Value::Call {
-                callee,
-                arguments,
-                state: None,
-            },
+            _ => Value::Call { callee, arguments, state: None },
         };
         self.push(result);
         Ok(())
@@ -365,11 +353,7 @@ impl<'a> Machine<'a> {
     }
 
     fn tuple_of(&mut self, length: usize) -> Result<(), Fault> {
-        let start = self
-            .stack
-            .len()
-            .checked_sub(length)
-            .filter(|&start| start >= self.floor());
+        let start = self.stack.len().checked_sub(length).filter(|&start| start >= self.floor());
         let items = self.stack.split_off(start.ok_or(Fault::Underflow)?);
         self.push(Value::Tuple(items));
         Ok(())
@@ -402,10 +386,7 @@ impl<'a> Machine<'a> {
     }
 
     fn top(&self) -> Result<Id, Fault> {
-        self.stack[self.floor()..]
-            .last()
-            .copied()
-            .ok_or(Fault::Underflow)
+        self.stack[self.floor()..].last().copied().ok_or(Fault::Underflow)
     }
 
     fn pop(&mut self) -> Result<Id, Fault> {
@@ -426,10 +407,7 @@ impl<'a> Machine<'a> {
     }
 
     fn unexpected(&self, expected: &'static str, got: Id) -> Fault {
-        Fault::Kind {
-            expected,
-            got: describe(&self.values, got),
-        }
+        Fault::Kind { expected, got: describe(&self.values, got) }
     }
 
     fn as_text(&self, id: Id) -> Result<&'a str, Fault> {
@@ -455,10 +433,7 @@ impl<'a> Machine<'a> {
 
     fn line(&mut self) -> Result<&'a str, Fault> {
         let rest = &self.input[self.at..];
-        let end = rest
-            .iter()
-            .position(|&byte| byte == b'\n')
-            .ok_or(Fault::End(1))?;
+        let end = rest.iter().position(|&byte| byte == b'\n').ok_or(Fault::End(1))?;
         self.at += end + 1;
         std::str::from_utf8(&rest[..end]).map_err(|_| Fault::Text)
     }
@@ -466,10 +441,7 @@ impl<'a> Machine<'a> {
     /// A little-endian unsigned number of `width` bytes, at most 8.
     fn unsigned(&mut self, width: u64) -> Result<u64, Fault> {
         let bytes = self.take(width)?;
-        Ok(bytes
-            .iter()
-            .rev()
-            .fold(0, |number, &byte| number << 8 | u64::from(byte)))
+        Ok(bytes.iter().rev().fold(0, |number, &byte| number << 8 | u64::from(byte)))
     }
 
     fn unsigned_integer(&mut self, width: u64) -> Result<(), Fault> {
@@ -548,10 +520,7 @@ mod tests {
     #[test]
     fn a_huge_declared_size_is_refused_without_reserving_it() {
         let length = u64::MAX.to_le_bytes();
-        assert_eq!(
-            fault(&[&b"\x8e"[..], &length].concat()),
-            Fault::End(u64::MAX)
-        );
+        assert_eq!(fault(&[&b"\x8e"[..], &length].concat()), Fault::End(u64::MAX));
         assert_eq!(fault(b"B\xff\xff\xff\xff12"), Fault::End(0xffff_fffd));
     }
 
@@ -559,10 +528,7 @@ mod tests {
     fn an_instruction_cannot_reach_below_its_mark() {
         assert_eq!(fault(b"N(\x85"), Fault::Underflow);
         assert_eq!(fault(b"N(q\0"), Fault::Underflow);
-        assert!(
-            Pickle::parse(b"N(0\x85.").is_ok(),
-            "a discarded mark protects nothing"
-        );
+        assert!(Pickle::parse(b"N(0\x85.").is_ok(), "a discarded mark protects nothing");
     }
 
     #[test]
@@ -574,20 +540,8 @@ mod tests {
         assert_eq!(fault(b"h\x05."), Fault::Memo(5));
         assert_eq!(fault(b"}(Nu."), Fault::Odd);
         assert_eq!(fault(b"X\x01\0\0\0\xff."), Fault::Text);
-        assert!(matches!(
-            fault(b"NNa."),
-            Fault::Kind {
-                expected: "a list",
-                ..
-            }
-        ));
-        assert!(matches!(
-            fault(b"NN\x93."),
-            Fault::Kind {
-                expected: "text",
-                ..
-            }
-        ));
+        assert!(matches!(fault(b"NNa."), Fault::Kind { expected: "a list", .. }));
+        assert!(matches!(fault(b"NN\x93."), Fault::Kind { expected: "text", .. }));
         assert!(matches!(fault(b"NNb."), Fault::Kind { .. }));
         assert!(matches!(fault(b"NNR."), Fault::Kind { .. }));
     }

@@ -17,17 +17,12 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Checkpoint, Problem> {
             Dtype::F64 => Float::F64,
             other => {
                 let expected = "`F16`, `BF16`, `F32` or `F64`";
-                return Err(Problem::Dtype {
-                    array,
-                    expected,
-                    got: other.to_string(),
-                });
+                return Err(Problem::Dtype { array, expected, got: other.to_string() });
             }
         };
-        let values = float.decode(view.data()).map_err(|value| Problem::Range {
-            array: name.into(),
-            value,
-        })?;
+        let values = float
+            .decode(view.data())
+            .map_err(|value| Problem::Range { array: name.into(), value })?;
         let shape = view.shape().to_vec();
         let tensor = Array::new(shape, values).expect("safetensors checks data against shape");
         checkpoint.insert(array, tensor);
@@ -56,33 +51,20 @@ mod tests {
         ] {
             let checkpoint = parse(&file(dtype, &[1, 2], &data)).unwrap();
             let array = &checkpoint["conv.weight"];
-            assert_eq!(
-                (array.shape(), array.values()),
-                (&[1, 2][..], &[1.0, -2.0][..])
-            );
+            assert_eq!((array.shape(), array.values()), (&[1, 2][..], &[1.0, -2.0][..]));
         }
     }
 
     #[test]
     fn another_type_is_refused_by_name() {
-        let error = parse(&file(Dtype::I8, &[2], &[1, 2]))
-            .unwrap_err()
-            .to_string();
-        assert_eq!(
-            error,
-            "conv.weight: expected `F16`, `BF16`, `F32` or `F64`, got `I8`"
-        );
+        let error = parse(&file(Dtype::I8, &[2], &[1, 2])).unwrap_err().to_string();
+        assert_eq!(error, "conv.weight: expected `F16`, `BF16`, `F32` or `F64`, got `I8`");
     }
 
     #[test]
     fn a_float64_that_loses_its_polarity_is_refused_by_name() {
         let error = parse(&file(Dtype::F64, &[1], &(-1e-300_f64).to_le_bytes())).unwrap_err();
-        assert!(
-            error
-                .to_string()
-                .starts_with("conv.weight: `-1e-300` does not fit"),
-            "{error}"
-        );
+        assert!(error.to_string().starts_with("conv.weight: `-1e-300` does not fit"), "{error}");
     }
 
     #[test]

@@ -71,19 +71,11 @@ const ALEXNET_IMAGENET: Pretrained = Pretrained {
 };
 
 const fn kernel(theirs: &'static str, ours: &'static str) -> Tensor {
-    Tensor {
-        theirs,
-        ours,
-        layout: Layout::Hwio,
-    }
+    Tensor { theirs, ours, layout: Layout::Hwio }
 }
 
 const fn bias(theirs: &'static str, ours: &'static str) -> Tensor {
-    Tensor {
-        theirs,
-        ours,
-        layout: Layout::Vector,
-    }
+    Tensor { theirs, ours, layout: Layout::Vector }
 }
 
 /// The known checkpoint of that name.
@@ -92,6 +84,15 @@ pub fn find(name: &str) -> Option<&'static Pretrained> {
 }
 
 impl Pretrained {
+    /// What it is, where it comes from and its digest, in a line: what a template made of it says.
+    pub fn provenance(&self) -> String {
+        let Package { help, files, sources, .. } = &self.package;
+        format!(
+            "{help}; {} in {}, sha256 {}",
+            sources[0].paths[0], sources[0].origin, files[0].sha256
+        )
+    }
+
     /// The weights in torchvision's names and layouts: kernels OIHW.
     ///
     /// # Errors
@@ -121,9 +122,8 @@ pub enum Error {
 fn renamed(mut theirs: Checkpoint, tensors: &[Tensor]) -> Result<Checkpoint, Problem> {
     let turned = |tensor: &Tensor| {
         let name = || tensor.theirs.to_owned();
-        let array = theirs
-            .remove(tensor.theirs)
-            .ok_or_else(|| Problem::Missing { array: name() })?;
+        let array =
+            theirs.remove(tensor.theirs).ok_or_else(|| Problem::Missing { array: name() })?;
         let (rank, turned): (_, Option<Array>) = match tensor.layout {
             Layout::Hwio => (4, array.hwio_to_oihw()),
             Layout::Vector => (1, (array.shape().len() == 1).then(|| array.clone())),
@@ -143,10 +143,7 @@ mod tests {
     use super::*;
     use crate::fetch::{State, cache_dir};
 
-    const TENSORS: &[Tensor] = &[
-        kernel("conv.kernel", "0.weight"),
-        bias("conv.bias", "0.bias"),
-    ];
+    const TENSORS: &[Tensor] = &[kernel("conv.kernel", "0.weight"), bias("conv.bias", "0.bias")];
 
     fn checkpoint(kernel: &[usize], bias: &[usize]) -> Checkpoint {
         let array = |shape: &[usize]| {
@@ -171,9 +168,7 @@ mod tests {
 
     #[test]
     fn a_checkpoint_of_another_network_is_refused_by_name() {
-        let flat = renamed(checkpoint(&[2, 3], &[3]), TENSORS)
-            .unwrap_err()
-            .to_string();
+        let flat = renamed(checkpoint(&[2, 3], &[3]), TENSORS).unwrap_err().to_string();
         assert_eq!(flat, "conv.kernel: expected 4 dimensions, got shape [2, 3]");
         let mut headless = checkpoint(&[1, 1, 2, 3], &[3]);
         headless.remove("conv.bias");
@@ -184,11 +179,7 @@ mod tests {
     #[test]
     fn weights_that_are_not_there_name_the_command_that_gets_them() {
         let cache = tempfile::tempdir().unwrap();
-        let error = find("alexnet-imagenet")
-            .unwrap()
-            .load(cache.path())
-            .unwrap_err()
-            .to_string();
+        let error = find("alexnet-imagenet").unwrap().load(cache.path()).unwrap_err().to_string();
         let path = cache.path().join("weights/alexnet-imagenet/alexnet.ckpt");
         let command = "get it with `polarity data fetch alexnet-imagenet`";
         assert_eq!(error, format!("{}: missing; {command}", path.display()));
@@ -201,10 +192,7 @@ mod tests {
     fn alexnet_is_read_as_numpy_reads_it() {
         let alexnet = find("alexnet-imagenet").unwrap();
         let cache = cache_dir().unwrap();
-        let state = alexnet
-            .package
-            .state(&alexnet.package.files[0], &cache)
-            .unwrap();
+        let state = alexnet.package.state(&alexnet.package.files[0], &cache).unwrap();
         if state != State::Ready {
             eprintln!("skipped: alexnet-imagenet is not in the cache");
             return;
@@ -214,40 +202,17 @@ mod tests {
         for (name, shape, positive, value) in [
             ("features.0.weight", [64, 3, 11, 11], 11_685, 0.045_601_81),
             ("features.3.weight", [192, 64, 5, 5], 147_110, -0.075_593_56),
-            (
-                "features.6.weight",
-                [384, 192, 3, 3],
-                306_357,
-                -0.008_403_678,
-            ),
-            (
-                "features.8.weight",
-                [256, 384, 3, 3],
-                392_633,
-                -0.015_998_585,
-            ),
-            (
-                "features.10.weight",
-                [256, 256, 3, 3],
-                249_398,
-                0.017_966_019,
-            ),
+            ("features.6.weight", [384, 192, 3, 3], 306_357, -0.008_403_678),
+            ("features.8.weight", [256, 384, 3, 3], 392_633, -0.015_998_585),
+            ("features.10.weight", [256, 256, 3, 3], 249_398, 0.017_966_019),
         ] {
             let kernel = &weights[name];
             assert_eq!(kernel.shape(), shape, "{name}");
             let values = kernel.values();
-            assert_eq!(
-                values.iter().filter(|&&weight| weight > 0.0).count(),
-                positive,
-                "{name}"
-            );
+            assert_eq!(values.iter().filter(|&&weight| weight > 0.0).count(), positive, "{name}");
             assert!(values.iter().all(|&weight| weight != 0.0), "{name}");
             let [_, channels, height, width] = shape;
-            assert_eq!(
-                values[((5 * channels + 2) * height + 1) * width + 2],
-                value,
-                "{name}"
-            );
+            assert_eq!(values[((5 * channels + 2) * height + 1) * width + 2], value, "{name}");
         }
     }
 }

@@ -15,9 +15,7 @@ const DEF: &str = "cb8379ac2098aa165029e3938a51da0bcecfc008fd6795f401178647f96c5
 /// A package of the files `abc` and `def`, which hold their own names, at the given servers.
 fn package(bases: &[&str]) -> Package {
     let source = |base: &&str| Source {
-        origin: Origin::Server {
-            base: base.to_string().leak(),
-        },
+        origin: Origin::Server { base: base.to_string().leak() },
         paths: &["abc.gz", "def.gz"],
     };
     Package {
@@ -26,16 +24,8 @@ fn package(bases: &[&str]) -> Package {
         licence: "none",
         room: "data",
         files: &[
-            File {
-                name: "abc",
-                bytes: 3,
-                sha256: ABC,
-            },
-            File {
-                name: "def",
-                bytes: 3,
-                sha256: DEF,
-            },
+            File { name: "abc", bytes: 3, sha256: ABC },
+            File { name: "def", bytes: 3, sha256: DEF },
         ],
         sources: bases.iter().map(source).collect::<Vec<_>>().leak(),
     }
@@ -68,9 +58,7 @@ fn contents(package: &Package, cache: &Path) -> Vec<(String, String)> {
 }
 
 fn both() -> Vec<(String, String)> {
-    ["abc", "def"]
-        .map(|name| (name.to_owned(), name.to_owned()))
-        .to_vec()
+    ["abc", "def"].map(|name| (name.to_owned(), name.to_owned())).to_vec()
 }
 
 #[test]
@@ -86,10 +74,7 @@ fn a_package_is_fetched_once_and_then_left_alone() {
 
     // The server is gone, so this asks nobody.
     assert!(quietly(&package, cache.path()).unwrap().sources.is_empty());
-    assert_eq!(
-        package.read(&package.files[1], cache.path()).unwrap(),
-        b"def"
-    );
+    assert_eq!(package.read(&package.files[1], cache.path()).unwrap(), b"def");
 }
 
 #[test]
@@ -110,15 +95,10 @@ fn a_wrong_file_is_never_placed_and_the_next_source_is_tried() {
     let (second, _server) = serve(vec![ok("abc"), ok("def")]);
     let package = package(&[&first, &second]);
     let mut lines = Vec::new();
-    package
-        .fetch(cache.path(), &mut |line| lines.push(line.to_owned()))
-        .unwrap();
+    package.fetch(cache.path(), &mut |line| lines.push(line.to_owned())).unwrap();
     assert_eq!(contents(&package, cache.path()), both());
     let complaint = format!("small: the server {first}: abc: expected sha256 {ABC} once");
-    assert!(
-        lines.iter().any(|line| line.starts_with(&complaint)),
-        "{lines:?}"
-    );
+    assert!(lines.iter().any(|line| line.starts_with(&complaint)), "{lines:?}");
 }
 
 #[test]
@@ -130,10 +110,7 @@ fn a_damaged_file_is_fetched_again_and_kept_until_then() {
     for (name, content) in [("abc", "abx"), ("def", "def")] {
         fs::write(package.folder(cache.path()).join(name), content).unwrap();
     }
-    assert_eq!(
-        package.state(&package.files[0], cache.path()).unwrap(),
-        State::Damaged
-    );
+    assert_eq!(package.state(&package.files[0], cache.path()).unwrap(), State::Damaged);
     assert!(quietly(&package, cache.path()).is_err());
     assert_eq!(contents(&package, cache.path())[0].1, "abx");
     quietly(&package, cache.path()).unwrap();
@@ -148,10 +125,7 @@ fn when_all_sources_fail_each_is_listed_with_its_reason_and_what_to_do() {
     let package = package(&[&first, &second]);
     let error = quietly(&package, cache.path()).unwrap_err().to_string();
     let folder = package.folder(cache.path()).display().to_string();
-    let error = error
-        .replace(&folder, "FOLDER")
-        .replace(&first, "A")
-        .replace(&second, "B");
+    let error = error.replace(&folder, "FOLDER").replace(&first, "A").replace(&second, "B");
     assert_eq!(
         error,
         format!(
@@ -197,13 +171,7 @@ fn what_a_killed_fetch_left_is_removed() {
 fn a_cache_that_cannot_be_written_is_named() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let error = quietly(&package(&[]), file.path()).unwrap_err().to_string();
-    let start = format!(
-        "{}/data/small: cannot be used as cache: ",
-        file.path().display()
-    );
+    let start = format!("{}/data/small: cannot be used as cache: ", file.path().display());
     assert!(error.starts_with(&start), "{error}");
-    assert!(
-        error.ends_with("choose another place with POLARITY_CACHE=DIR"),
-        "{error}"
-    );
+    assert!(error.ends_with("choose another place with POLARITY_CACHE=DIR"), "{error}");
 }

@@ -33,42 +33,19 @@ pub(super) fn draw(
 ) -> Canvas {
     let left = MARGIN + NUMBERS;
     let right = WIDTH as f64 - MARGIN - legend::width(results.arms) - 32.0;
-    let upper = Area {
-        left,
-        top: ABOVE,
-        right,
-        bottom: ABOVE + ERRORS,
-    };
+    let upper = Area { left, top: ABOVE, right, bottom: ABOVE + ERRORS };
     let top = upper.bottom + BETWEEN;
-    let lower = Area {
-        top,
-        bottom: top + DIFFERENCES,
-        ..upper
-    };
-    let bottom = if baseline.is_some() {
-        lower.bottom
-    } else {
-        upper.bottom
-    };
+    let lower = Area { top, bottom: top + DIFFERENCES, ..upper };
+    let bottom = if baseline.is_some() { lower.bottom } else { upper.bottom };
 
     let chart = Chart::new(sizes, looks, upper.width());
     let errors = chart.errors_panel(upper);
-    let caption = caption(
-        results,
-        sizes,
-        baseline,
-        errors.y.holds(100.0 * results.chance),
-    );
+    let caption = caption(results, sizes, baseline, errors.y.holds(100.0 * results.chance));
     let inner = WIDTH as f64 - 2.0 * MARGIN;
     let height = bottom + BELOW + text::caption_height(&caption, inner) + MARGIN;
     let mut canvas = Canvas::new(WIDTH, height as usize);
     text::title(&mut canvas, results.title);
-    legend::draw(
-        &mut canvas,
-        results.arms,
-        looks,
-        (right + 32.0, ABOVE - 6.0),
-    );
+    legend::draw(&mut canvas, results.arms, looks, (right + 32.0, ABOVE - 6.0));
     text::caption(&mut canvas, &caption, (MARGIN, bottom + BELOW), inner);
 
     errors.frame(&mut canvas, baseline.is_none(), true);
@@ -93,23 +70,13 @@ fn caption(
     baseline: Option<usize>,
     shows_guessing: bool,
 ) -> String {
-    let runs = sizes
-        .iter()
-        .flat_map(|at| at.arms.iter().map(|runs| runs.errors.len()));
+    let runs = sizes.iter().flat_map(|at| at.arms.iter().map(|runs| runs.errors.len()));
     format!(
         "Dots: runs, {} an arm and size. Lines: median. {}: from the lower to the upper quartile. \
          {}{}{}",
         text::range(runs),
-        if sizes.len() > FEW_SIZES {
-            "Bands"
-        } else {
-            "Bars"
-        },
-        if shows_guessing {
-            "Dotted: guessing. "
-        } else {
-            ""
-        },
+        if sizes.len() > FEW_SIZES { "Bands" } else { "Bars" },
+        if shows_guessing { "Dotted: guessing. " } else { "" },
         text::about_runs(sizes, baseline),
         text::about_diverged(sizes, results.arms),
     )
@@ -135,35 +102,19 @@ impl<'a> Chart<'a> {
             .map(|pair| (axis.share(pair[1]) - axis.share(pair[0])) * width)
             .fold(width, f64::min);
         let dodge = (0.55 * nearest / looks.len() as f64).min(30.0);
-        Chart {
-            sizes,
-            looks,
-            axis,
-            dodge,
-            marker: dodge.clamp(6.0, 8.5),
-        }
+        Chart { sizes, looks, axis, dodge, marker: dodge.clamp(6.0, 8.5) }
     }
 
     /// The sizes, each with the place of `arm` across the page.
     fn columns(&self, panel: &Panel, arm: usize) -> Vec<(f64, &'a AtSize)> {
         let shift = (arm as f64 - (self.looks.len() - 1) as f64 / 2.0) * self.dodge;
         let place = |size| panel.place(size, panel.y.low).0 + shift;
-        self.sizes
-            .iter()
-            .filter_map(|at| Some((place(at.size?), at)))
-            .collect()
+        self.sizes.iter().filter_map(|at| Some((place(at.size?), at))).collect()
     }
 
     fn errors_panel(&self, area: Area) -> Panel {
-        let values = self
-            .sizes
-            .iter()
-            .flat_map(|at| at.arms.iter().flat_map(Runs::values));
-        Panel {
-            area,
-            x: self.axis.clone(),
-            y: Axis::percent(values, 7),
-        }
+        let values = self.sizes.iter().flat_map(|at| at.arms.iter().flat_map(Runs::values));
+        Panel { area, x: self.axis.clone(), y: Axis::percent(values, 7) }
     }
 
     fn draw_errors(&self, canvas: &mut Canvas, panel: &Panel) {
@@ -220,11 +171,7 @@ impl<'a> Chart<'a> {
     fn differences_panel(&self, area: Area, intervals: &[Vec<Option<Interval>>]) -> Panel {
         let known = intervals.iter().flatten().flatten();
         let ends = known.flat_map(|interval| [interval.estimate, interval.low, interval.high]);
-        Panel {
-            area,
-            x: self.axis.clone(),
-            y: Axis::linear(ends.chain([0.0]), 5),
-        }
+        Panel { area, x: self.axis.clone(), y: Axis::linear(ends.chain([0.0]), 5) }
     }
 
     fn draw_differences(

@@ -48,31 +48,14 @@ pub(super) fn draw(
     }
     let left = MARGIN + legend::width(results.arms) + GAP;
     let right = canvas.width() - MARGIN;
-    let area = Area {
-        left,
-        top: ABOVE,
-        right,
-        bottom,
-    };
+    let area = Area { left, top: ABOVE, right, bottom };
     match baseline {
         None => errors(&mut canvas, at, looks, area),
         Some(baseline) => {
             let numbers = right - LABEL.width(WIDEST);
             let split = left + 0.6 * (numbers - left);
-            errors(
-                &mut canvas,
-                at,
-                looks,
-                Area {
-                    right: split,
-                    ..area
-                },
-            );
-            let area = Area {
-                left: split + GAP,
-                right: numbers - 12.0,
-                ..area
-            };
+            errors(&mut canvas, at, looks, Area { right: split, ..area });
+            let area = Area { left: split + GAP, right: numbers - 12.0, ..area };
             differences(&mut canvas, results, at, looks, baseline, area);
         }
     }
@@ -103,10 +86,7 @@ fn caption(results: &Results, at: &AtSize, baseline: Option<usize>) -> String {
 
 /// A panel whose vertical axis is not drawn: rows are placed by hand.
 fn panel(x: Axis, area: Area) -> Panel {
-    let y = Axis {
-        ticks: vec![],
-        ..Axis::linear([0.0, 1.0], 1)
-    };
+    let y = Axis { ticks: vec![], ..Axis::linear([0.0, 1.0], 1) };
     Panel { area, x, y }
 }
 
@@ -114,26 +94,17 @@ fn errors(canvas: &mut Canvas, at: &AtSize, looks: &[Look], area: Area) {
     let values = at.arms.iter().flat_map(Runs::values);
     let panel = panel(Axis::percent(values, 7), area);
     panel.frame(canvas, true, false);
-    panel.heading(
-        canvas,
-        &format!("test error{}, %", text::with_samples(at.size)),
-    );
+    panel.heading(canvas, &format!("test error{}, %", text::with_samples(at.size)));
     for (row, (runs, look)) in at.arms.iter().zip(looks).enumerate() {
         let y = middle(row);
         let place = |error: f64| panel.place(error, 0.0).0;
         let Some(quartiles) = quartiles(&runs.values()) else {
             continue;
         };
-        let corners = (
-            (place(quartiles.lower), y - BOX),
-            (place(quartiles.upper), y + BOX),
-        );
+        let corners = ((place(quartiles.lower), y - BOX), (place(quartiles.upper), y + BOX));
         canvas.rectangle(corners.0, corners.1, look.color().faint(0.18));
         let median = place(quartiles.median);
-        canvas.line(
-            &[(median, y - BAR), (median, y + BAR)],
-            Stroke::solid(DARK, 4.0),
-        );
+        canvas.line(&[(median, y - BAR), (median, y + BAR)], Stroke::solid(DARK, 4.0));
         dots(canvas, runs, *look, y, place);
     }
 }
@@ -145,10 +116,7 @@ fn dots(canvas: &mut Canvas, runs: &Runs, look: Look, y: f64, place: impl Fn(f64
     values.sort_by(f64::total_cmp);
     let mut lanes: Vec<f64> = Vec::new();
     for x in values.into_iter().map(place) {
-        let free = lanes
-            .iter()
-            .position(|end| end + 2.0 * radius < x)
-            .unwrap_or(lanes.len());
+        let free = lanes.iter().position(|end| end + 2.0 * radius < x).unwrap_or(lanes.len());
         match lanes.get_mut(free) {
             Some(end) => *end = x,
             None => lanes.push(x),
@@ -169,32 +137,19 @@ fn differences(
     baseline: usize,
     area: Area,
 ) {
-    let intervals: Vec<_> = at
-        .arms
-        .iter()
-        .map(|runs| runs.difference_to(&at.arms[baseline]))
-        .collect();
-    let ends = intervals
-        .iter()
-        .flatten()
-        .flat_map(|i| [i.estimate, i.low, i.high]);
+    let intervals: Vec<_> =
+        at.arms.iter().map(|runs| runs.difference_to(&at.arms[baseline])).collect();
+    let ends = intervals.iter().flatten().flat_map(|i| [i.estimate, i.low, i.high]);
     let panel = panel(Axis::linear(ends.chain([0.0]), 5), area);
     panel.frame(canvas, true, false);
     panel.heading(canvas, &text::difference_to(&results.arms[baseline]));
     let zero = panel.place(0.0, 0.0).0;
-    canvas.line(
-        &[(zero, area.top), (zero, area.bottom)],
-        Stroke::solid(MUTED, 2.0),
-    );
+    canvas.line(&[(zero, area.top), (zero, area.bottom)], Stroke::solid(MUTED, 2.0));
 
     for (row, interval) in intervals.into_iter().enumerate() {
         let (y, right) = (middle(row), canvas.width() - MARGIN);
         let Some(interval) = interval.filter(|_| row != baseline) else {
-            let text = if row == baseline {
-                "baseline"
-            } else {
-                "no pairs"
-            };
+            let text = if row == baseline { "baseline" } else { "no pairs" };
             canvas.text(text, (right, y), Align::Right, AXIS);
             continue;
         };

@@ -6,7 +6,7 @@ use safetensors::SafeTensorError;
 use thiserror::Error;
 
 use super::{FORMAT, REQUIRED_METADATA};
-use crate::sign::nearest::hint;
+use crate::nearest::hint;
 
 /// A template file that cannot be used, and why.
 #[derive(Debug, Error)]
@@ -18,10 +18,7 @@ pub struct FileError {
 
 impl FileError {
     pub(in crate::sign) fn new(file: &str, flaw: Flaw) -> Self {
-        FileError {
-            file: file.to_string(),
-            flaw,
-        }
+        FileError { file: file.to_string(), flaw }
     }
 
     /// The file, as its user named it.

@@ -51,13 +51,10 @@ pub(super) fn template(bytes: &[u8]) -> Result<Template, Flaw> {
 fn check_metadata<'a>(
     metadata: impl Iterator<Item = (&'a String, &'a String)>,
 ) -> Result<BTreeMap<&'a str, &'a str>, Flaw> {
-    let metadata: BTreeMap<&str, &str> = metadata
-        .map(|(key, value)| (key.as_str(), value.as_str()))
-        .collect();
+    let metadata: BTreeMap<&str, &str> =
+        metadata.map(|(key, value)| (key.as_str(), value.as_str())).collect();
     if let Some(&got) = metadata.get("format").filter(|format| **format != FORMAT) {
-        return Err(Flaw::UnknownFormat {
-            got: got.to_string(),
-        });
+        return Err(Flaw::UnknownFormat { got: got.to_string() });
     }
     for key in REQUIRED_METADATA {
         if !metadata.contains_key(key) {
@@ -66,18 +63,13 @@ fn check_metadata<'a>(
     }
     for &key in metadata.keys() {
         if key != SEAL && !REQUIRED_METADATA.contains(&key) {
-            return Err(Flaw::UnknownMetadata {
-                key: key.to_string(),
-            });
+            return Err(Flaw::UnknownMetadata { key: key.to_string() });
         }
     }
     if let Some(&expected) = metadata.get(SEAL) {
         let got = seal(&metadata);
         if expected != got {
-            return Err(Flaw::WrongSeal {
-                expected: expected.to_string(),
-                got,
-            });
+            return Err(Flaw::WrongSeal { expected: expected.to_string(), got });
         }
     }
     Ok(metadata)
@@ -88,20 +80,14 @@ fn check_names(tensors: &Tensors, shapes: &Shapes) -> Result<(), Flaw> {
     for tensor in tensors.keys() {
         match tensor.rsplit_once('.') {
             Some((layer, SIGN)) if !shapes.0.contains_key(layer) => {
-                return Err(Flaw::SignWithoutShape {
-                    layer: layer.to_string(),
-                });
+                return Err(Flaw::SignWithoutShape { layer: layer.to_string() });
             }
             Some((layer, HELD)) if !tensors.contains_key(&format!("{layer}.{SIGN}")) => {
-                return Err(Flaw::HeldWithoutSign {
-                    layer: layer.to_string(),
-                });
+                return Err(Flaw::HeldWithoutSign { layer: layer.to_string() });
             }
             Some((_, SIGN | HELD)) => {}
             _ => {
-                return Err(Flaw::UnknownTensor {
-                    tensor: tensor.clone(),
-                });
+                return Err(Flaw::UnknownTensor { tensor: tensor.clone() });
             }
         }
     }
@@ -111,10 +97,7 @@ fn check_names(tensors: &Tensors, shapes: &Shapes) -> Result<(), Flaw> {
 fn mask(layer: &str, shape: &[usize], tensors: &Tensors) -> Result<SignMask, Flaw> {
     let name = || layer.to_string();
     let Some(weights) = product(shape) else {
-        return Err(Flaw::ShapeOverflow {
-            layer: name(),
-            shape: shape.to_vec(),
-        });
+        return Err(Flaw::ShapeOverflow { layer: name(), shape: shape.to_vec() });
     };
     let Some(sign) = words(format!("{layer}.{SIGN}"), weights, tensors)? else {
         return Err(Flaw::ShapeWithoutSign { layer: name() });
@@ -124,10 +107,7 @@ fn mask(layer: &str, shape: &[usize], tensors: &Tensors) -> Result<SignMask, Fla
     };
     if let Some(word) = (0..sign.len()).find(|&word| sign[word] & !held[word] != 0) {
         let bit = (sign[word] & !held[word]).trailing_zeros() as usize;
-        return Err(Flaw::SignOfFree {
-            layer: name(),
-            index: 64 * word + bit,
-        });
+        return Err(Flaw::SignOfFree { layer: name(), index: 64 * word + bit });
     }
     let mask = SignMask::from_words(weights, sign, Some(held));
     match mask.held_words() {
@@ -143,19 +123,11 @@ fn words(tensor: String, weights: usize, tensors: &Tensors) -> Result<Option<Vec
         return Ok(None);
     };
     if info.dtype != Dtype::U8 {
-        return Err(Flaw::WrongType {
-            tensor,
-            got: info.dtype.to_string(),
-        });
+        return Err(Flaw::WrongType { tensor, got: info.dtype.to_string() });
     }
     let expected = weights.div_ceil(8);
     if info.shape != [expected] {
-        return Err(Flaw::WrongLength {
-            tensor,
-            weights,
-            expected,
-            got: info.shape.clone(),
-        });
+        return Err(Flaw::WrongLength { tensor, weights, expected, got: info.shape.clone() });
     }
     let used_bits = weights % 8;
     if used_bits > 0 {

@@ -15,12 +15,8 @@ use crate::sign::SignMask;
 fn template() -> Template {
     let mut template = Template::new("a test, made here");
     let all_held = SignMask::from_signs(&[1, -1, -1, 1, 1, -1, 1, 1, -1, 1, 1]);
-    template
-        .insert("classifier.weight", [1, 11], all_held)
-        .unwrap();
-    template
-        .insert("features.0.weight", [3], SignMask::from_signs(&[1, 0, -1]))
-        .unwrap();
+    template.insert("classifier.weight", [1, 11], all_held).unwrap();
+    template.insert("features.0.weight", [3], SignMask::from_signs(&[1, 0, -1])).unwrap();
     template
 }
 
@@ -35,24 +31,14 @@ impl Draft {
     fn new() -> Self {
         let metadata = [
             ("format", FORMAT),
-            (
-                "shapes",
-                r#"{"classifier.weight":[1,11],"features.0.weight":[3]}"#,
-            ),
+            ("shapes", r#"{"classifier.weight":[1,11],"features.0.weight":[3]}"#),
             ("source", "a test, made here"),
             ("created_by", "a test"),
         ];
         Draft {
-            metadata: metadata
-                .map(|(key, value)| (key.to_string(), value.to_string()))
-                .into(),
+            metadata: metadata.map(|(key, value)| (key.to_string(), value.to_string())).into(),
             tensors: vec![
-                (
-                    "classifier.weight.sign",
-                    Dtype::U8,
-                    vec![2],
-                    vec![0b1101_1001, 0b110],
-                ),
+                ("classifier.weight.sign", Dtype::U8, vec![2], vec![0b1101_1001, 0b110]),
                 ("features.0.weight.held", Dtype::U8, vec![1], vec![0b101]),
                 ("features.0.weight.sign", Dtype::U8, vec![1], vec![0b001]),
             ],
@@ -66,8 +52,7 @@ impl Draft {
 
     fn tensor(mut self, name: &'static str, bytes: &[u8]) -> Self {
         self.tensors.retain(|tensor| tensor.0 != name);
-        self.tensors
-            .push((name, Dtype::U8, vec![bytes.len()], bytes.to_vec()));
+        self.tensors.push((name, Dtype::U8, vec![bytes.len()], bytes.to_vec()));
         self.tensors.sort_by_key(|tensor| tensor.0);
         self
     }
@@ -88,10 +73,7 @@ impl Draft {
 
     fn bytes_with(&self, metadata: Option<HashMap<String, String>>) -> Vec<u8> {
         let views = self.tensors.iter().map(|(name, dtype, shape, bytes)| {
-            (
-                *name,
-                TensorView::new(*dtype, shape.clone(), bytes).unwrap(),
-            )
+            (*name, TensorView::new(*dtype, shape.clone(), bytes).unwrap())
         });
         safetensors::serialize(views, metadata).unwrap()
     }
@@ -104,11 +86,7 @@ impl Draft {
 
 fn flaw(bytes: &[u8]) -> String {
     let error = Template::from_bytes(bytes, "t.safetensors").unwrap_err();
-    error
-        .to_string()
-        .strip_prefix("t.safetensors: ")
-        .expect("errors name the file")
-        .to_string()
+    error.to_string().strip_prefix("t.safetensors: ").expect("errors name the file").to_string()
 }
 
 #[test]
@@ -122,15 +100,9 @@ fn a_file_written_by_others_is_read() {
 #[test]
 fn what_is_written_is_read_again() {
     let template = template();
-    assert_eq!(
-        Template::from_bytes(&template.to_bytes(), "t.safetensors").unwrap(),
-        template
-    );
+    assert_eq!(Template::from_bytes(&template.to_bytes(), "t.safetensors").unwrap(), template);
     let empty = Template::new("nothing");
-    assert_eq!(
-        Template::from_bytes(&empty.to_bytes(), "t.safetensors").unwrap(),
-        empty
-    );
+    assert_eq!(Template::from_bytes(&empty.to_bytes(), "t.safetensors").unwrap(), empty);
 }
 
 #[test]
@@ -144,18 +116,9 @@ fn the_safetensors_crate_reads_what_we_write() {
     assert_eq!(metadata["digest"], template.digest());
     let tensors = SafeTensors::deserialize(&bytes).unwrap();
     assert_eq!(tensors.len(), 3);
-    assert_eq!(
-        tensors.tensor("classifier.weight.sign").unwrap().data(),
-        [0b1101_1001, 0b110]
-    );
-    assert_eq!(
-        tensors.tensor("features.0.weight.held").unwrap().data(),
-        [0b101]
-    );
-    assert_eq!(
-        tensors.tensor("features.0.weight.sign").unwrap().data(),
-        [0b001]
-    );
+    assert_eq!(tensors.tensor("classifier.weight.sign").unwrap().data(), [0b1101_1001, 0b110]);
+    assert_eq!(tensors.tensor("features.0.weight.held").unwrap().data(), [0b101]);
+    assert_eq!(tensors.tensor("features.0.weight.sign").unwrap().data(), [0b001]);
 }
 
 // import hashlib
@@ -171,9 +134,7 @@ fn the_bytes_are_those_of_the_specification() {
     let mut fixed =
         Template::with_provenance(template.source().to_string(), "polarity 0.0.0".to_string());
     for (name, layer) in template.iter() {
-        fixed
-            .insert(name, layer.shape.clone(), layer.mask.clone())
-            .unwrap();
+        fixed.insert(name, layer.shape.clone(), layer.mask.clone()).unwrap();
     }
     let header = concat!(
         r#"{"__metadata__":{"created_by":"polarity 0.0.0","digest":"#,
@@ -219,40 +180,23 @@ fn a_file_that_is_not_there_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("missing.safetensors");
     let error = Template::load(&path).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        format!("{}: there is no such file", path.display())
-    );
-    assert!(matches!(
-        Template::load(folder.path()).unwrap_err().flaw(),
-        Flaw::Unreadable(_)
-    ));
+    assert_eq!(error.to_string(), format!("{}: there is no such file", path.display()));
+    assert!(matches!(Template::load(folder.path()).unwrap_err().flaw(), Flaw::Unreadable(_)));
 }
 
 #[test]
 fn a_folder_that_is_not_there_cannot_be_written_to() {
     let folder = tempfile::tempdir().unwrap();
-    let error = template()
-        .save(folder.path().join("missing/t.safetensors"))
-        .unwrap_err();
+    let error = template().save(folder.path().join("missing/t.safetensors")).unwrap_err();
     assert!(matches!(error.flaw(), Flaw::Unwritable(_)), "{error}");
-    assert!(
-        error
-            .to_string()
-            .contains("missing/t.safetensors: cannot be written: "),
-        "{error}"
-    );
+    assert!(error.to_string().contains("missing/t.safetensors: cannot be written: "), "{error}");
 }
 
 #[test]
 fn rule_1_trailing_bytes_are_refused() {
     let mut bytes = Draft::new().bytes();
     bytes.push(0);
-    assert!(
-        flaw(&bytes).starts_with("no whole safetensors file: "),
-        "{}",
-        flaw(&bytes)
-    );
+    assert!(flaw(&bytes).starts_with("no whole safetensors file: "), "{}", flaw(&bytes));
 }
 
 #[test]
@@ -266,32 +210,20 @@ fn rule_2_a_missing_key_is_named() {
     }
     let draft = Draft::new();
     let without_digest = flaw(&draft.bytes_with(Some(draft.metadata.clone())));
-    assert!(
-        without_digest.starts_with("metadata `digest`: missing"),
-        "{without_digest}"
-    );
+    assert!(without_digest.starts_with("metadata `digest`: missing"), "{without_digest}");
     let checkpoint = flaw(&draft.bytes_with(None));
-    assert!(
-        checkpoint.ends_with("with `polarity template extract`"),
-        "{checkpoint}"
-    );
+    assert!(checkpoint.ends_with("with `polarity template extract`"), "{checkpoint}");
 }
 
 #[test]
 fn rule_2_an_unknown_key_is_named() {
     let flaw = Draft::new().set("shape", "{}").flaw();
-    assert!(
-        flaw.starts_with("metadata `shape`: unknown; expected format, shapes"),
-        "{flaw}"
-    );
+    assert!(flaw.starts_with("metadata `shape`: unknown; expected format, shapes"), "{flaw}");
 }
 
 #[test]
 fn rule_3_another_format_version_is_refused() {
-    let flaw = Draft::new()
-        .set("format", "polarity-template/2")
-        .set("new", "")
-        .flaw();
+    let flaw = Draft::new().set("format", "polarity-template/2").set("new", "").flaw();
     assert!(
         flaw.starts_with(
             "metadata `format`: expected `polarity-template/1`, got `polarity-template/2`"
@@ -302,19 +234,9 @@ fn rule_3_another_format_version_is_refused() {
 
 #[test]
 fn rule_4_shapes_that_are_no_object_of_lists_are_refused() {
-    for shapes in [
-        "",
-        "[]",
-        r#"{"a":3}"#,
-        r#"{"a":[-1]}"#,
-        r#"{"a":[1.5]}"#,
-        "{} {}",
-    ] {
+    for shapes in ["", "[]", r#"{"a":3}"#, r#"{"a":[-1]}"#, r#"{"a":[1.5]}"#, "{} {}"] {
         let flaw = Draft::new().set("shapes", shapes).flaw();
-        assert!(
-            flaw.starts_with("metadata `shapes`: expected a JSON object"),
-            "{shapes}: {flaw}"
-        );
+        assert!(flaw.starts_with("metadata `shapes`: expected a JSON object"), "{shapes}: {flaw}");
     }
 }
 
@@ -322,10 +244,7 @@ fn rule_4_shapes_that_are_no_object_of_lists_are_refused() {
 fn rule_4_a_name_with_two_shapes_is_refused() {
     let shapes = r#"{"classifier.weight":[11],"features.0.weight":[3],"classifier.weight":[1,11]}"#;
     let flaw = Draft::new().set("shapes", shapes).flaw();
-    assert!(
-        flaw.contains("`classifier.weight` is there twice"),
-        "{flaw}"
-    );
+    assert!(flaw.contains("`classifier.weight` is there twice"), "{flaw}");
 }
 
 #[test]
@@ -350,9 +269,7 @@ fn rule_6_a_shape_without_signs_is_refused() {
 
 #[test]
 fn rule_6_signs_without_a_shape_are_refused() {
-    let flaw = Draft::new()
-        .set("shapes", r#"{"features.0.weight":[3]}"#)
-        .flaw();
+    let flaw = Draft::new().set("shapes", r#"{"features.0.weight":[3]}"#).flaw();
     assert_eq!(
         flaw,
         "classifier.weight.sign: has no shape; expected `classifier.weight` in the metadata `shapes`"
@@ -370,23 +287,15 @@ fn rule_7_held_bits_without_signs_are_refused() {
 
 #[test]
 fn rule_8_held_bits_that_are_all_ones_are_refused() {
-    let flaw = Draft::new()
-        .tensor("features.0.weight.held", &[0b111])
-        .flaw();
-    assert_eq!(
-        flaw,
-        "features.0.weight.held: all weights are held; expected no such tensor then"
-    );
+    let flaw = Draft::new().tensor("features.0.weight.held", &[0b111]).flaw();
+    assert_eq!(flaw, "features.0.weight.held: all weights are held; expected no such tensor then");
 }
 
 #[test]
 fn rule_9_any_other_tensor_is_refused() {
     for tensor in ["features.0.weight", "sign", "features.0.weight.Sign"] {
         let flaw = Draft::new().tensor(tensor, &[0]).flaw();
-        assert!(
-            flaw.starts_with(&format!("{tensor}: unknown tensor; expected")),
-            "{flaw}"
-        );
+        assert!(flaw.starts_with(&format!("{tensor}: unknown tensor; expected")), "{flaw}");
     }
 }
 
@@ -394,10 +303,7 @@ fn rule_9_any_other_tensor_is_refused() {
 fn rule_10_another_type_is_refused() {
     let mut draft = Draft::new();
     draft.tensors[0].1 = Dtype::I8;
-    assert_eq!(
-        draft.flaw(),
-        "classifier.weight.sign: expected type U8, got I8"
-    );
+    assert_eq!(draft.flaw(), "classifier.weight.sign: expected type U8, got I8");
 }
 
 #[test]
@@ -420,27 +326,18 @@ fn rule_11_a_wrong_length_is_refused() {
 
 #[test]
 fn rule_12_set_padding_bits_are_refused() {
-    let flaw = Draft::new()
-        .tensor("classifier.weight.sign", &[0, 0b0100_0001])
-        .flaw();
+    let flaw = Draft::new().tensor("classifier.weight.sign", &[0, 0b0100_0001]).flaw();
     assert_eq!(
         flaw,
         "classifier.weight.sign: expected 0 in the unused bits of the last byte, got `0b01000000`"
     );
-    let flaw = Draft::new()
-        .tensor("features.0.weight.held", &[0b1101])
-        .flaw();
-    assert!(
-        flaw.starts_with("features.0.weight.held: expected 0 in the unused bits"),
-        "{flaw}"
-    );
+    let flaw = Draft::new().tensor("features.0.weight.held", &[0b1101]).flaw();
+    assert!(flaw.starts_with("features.0.weight.held: expected 0 in the unused bits"), "{flaw}");
 }
 
 #[test]
 fn rule_13_a_sign_on_a_free_weight_is_refused() {
-    let flaw = Draft::new()
-        .tensor("features.0.weight.sign", &[0b010])
-        .flaw();
+    let flaw = Draft::new().tensor("features.0.weight.sign", &[0b010]).flaw();
     assert_eq!(
         flaw,
         "features.0.weight.sign: expected sign bit 0 for weight 1, which is free, got 1"
@@ -472,10 +369,7 @@ fn rule_15_a_broken_seal_is_refused() {
 fn every_truncation_is_an_error() {
     let bytes = template().to_bytes();
     for len in 0..bytes.len() {
-        assert!(
-            Template::from_bytes(&bytes[..len], "t").is_err(),
-            "the first {len} bytes"
-        );
+        assert!(Template::from_bytes(&bytes[..len], "t").is_err(), "the first {len} bytes");
     }
 }
 
@@ -484,12 +378,7 @@ fn every_flipped_bit_is_an_error() {
     let mut bytes = template().to_bytes();
     for bit in 0..8 * bytes.len() {
         bytes[bit / 8] ^= 1 << (bit % 8);
-        assert!(
-            Template::from_bytes(&bytes, "t").is_err(),
-            "bit {} of byte {}",
-            bit % 8,
-            bit / 8
-        );
+        assert!(Template::from_bytes(&bytes, "t").is_err(), "bit {} of byte {}", bit % 8, bit / 8);
         bytes[bit / 8] ^= 1 << (bit % 8);
     }
 }

@@ -26,10 +26,8 @@ struct TensorInfo {
 /// The whole file.
 pub(super) fn template(template: &Template) -> Vec<u8> {
     let tensors = tensors(template);
-    let shapes: BTreeMap<&str, &[usize]> = template
-        .iter()
-        .map(|(name, layer)| (name, layer.shape.as_slice()))
-        .collect();
+    let shapes: BTreeMap<&str, &[usize]> =
+        template.iter().map(|(name, layer)| (name, layer.shape.as_slice())).collect();
     let shapes = json(&shapes);
     let digest = digest(tensors.values().map(Vec::as_slice));
     let mut metadata = BTreeMap::from([
@@ -42,10 +40,7 @@ pub(super) fn template(template: &Template) -> Vec<u8> {
     let seal = seal(&metadata);
     metadata.insert(SEAL, &seal);
 
-    let mut header = json(&Header {
-        metadata,
-        tensors: infos(&tensors),
-    });
+    let mut header = json(&Header { metadata, tensors: infos(&tensors) });
     while !header.len().is_multiple_of(8) {
         header.push(' ');
     }
@@ -75,14 +70,7 @@ fn infos(tensors: &BTreeMap<String, Vec<u8>>) -> BTreeMap<&str, TensorInfo> {
     for (name, bytes) in tensors {
         let end = start + bytes.len();
         let (shape, data_offsets) = ([bytes.len()], [start, end]);
-        infos.insert(
-            name.as_str(),
-            TensorInfo {
-                dtype: "U8",
-                shape,
-                data_offsets,
-            },
-        );
+        infos.insert(name.as_str(), TensorInfo { dtype: "U8", shape, data_offsets });
         start = end;
     }
     infos

@@ -7,7 +7,7 @@ use std::path::Path;
 
 /// Writes `bytes` to `path`: into a new file of the same folder, to the disk, then over the name.
 /// Who reads `path` meanwhile, or after a crash, sees the old file or the new one.
-pub(super) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = match path.parent() {
         Some(folder) if folder != Path::new("") => folder,
         _ => Path::new("."),
@@ -33,8 +33,8 @@ mod tests {
     fn an_old_file_is_replaced_and_nothing_else_is_left() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
-        write(&path, b"a longer old text").unwrap();
-        write(&path, b"new").unwrap();
+        write_atomically(&path, b"a longer old text").unwrap();
+        write_atomically(&path, b"new").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
@@ -42,13 +42,9 @@ mod tests {
     #[test]
     fn the_mode_is_that_of_any_new_file() {
         let folder = tempfile::tempdir().unwrap();
-        let mode = |name: &str| {
-            fs::metadata(folder.path().join(name))
-                .unwrap()
-                .permissions()
-                .mode()
-        };
-        write(&folder.path().join("ours"), b"").unwrap();
+        let mode =
+            |name: &str| fs::metadata(folder.path().join(name)).unwrap().permissions().mode();
+        write_atomically(&folder.path().join("ours"), b"").unwrap();
         File::create(folder.path().join("plain")).unwrap();
         assert_eq!(mode("ours"), mode("plain"));
     }
@@ -57,7 +53,7 @@ mod tests {
     fn a_failed_write_leaves_no_file_behind() {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir_all(folder.path().join("taken/by-a-folder")).unwrap();
-        assert!(write(&folder.path().join("taken"), b"new").is_err());
+        assert!(write_atomically(&folder.path().join("taken"), b"new").is_err());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 }
