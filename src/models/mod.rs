@@ -1,0 +1,213 @@
+//! Architectures: their layers, their names, and how their weights start.
+//!
+//! Weights carry torchvision's names (`features.0.weight`, …) and order (OIHW, `[out, in]`), so that
+//! PyTorch checkpoints and templates fit by name. Loading files and training are left to others.
+
+mod alexnet;
+pub mod init;
+mod network;
+
+use serde::{Deserialize, Serialize};
+use tch::nn;
+
+pub use alexnet::{AlexNet, AlexNetMini, SMALLEST_IMAGE, alexnet};
+pub use network::{Mode, Network};
+
+/// A network of the registry as an experiment file names it, `{name: alexnet, hidden: [256, 256]}`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "name", rename_all = "kebab-case")]
+pub enum Model {
+    /// torchvision's AlexNet.
+    Alexnet(AlexNet),
+    /// The two-convolution relative for 28-pixel grey images.
+    AlexnetMini(AlexNetMini),
+}
+
+/// One line of the registry, for help and documentation.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
+    /// The name in an experiment file.
+    pub name: &'static str,
+    /// What it is, in a line.
+    pub help: &'static str,
+    /// How an experiment file asks for it.
+    pub example: &'static str,
+}
+
+/// Every network an experiment file can name.
+pub const REGISTRY: [Entry; 2] = [
+    Entry {
+        name: "alexnet",
+        help: "torchvision's AlexNet, colour images of at least 63 px",
+        example: "{name: alexnet, hidden: [256, 256], dropout: 0.5}",
+    },
+    Entry {
+        name: "alexnet-mini",
+        help: "two convolutions and one hidden layer, grey images of 28 px",
+        example: "{name: alexnet-mini, hidden: 256, dropout: 0}",
+    },
+];
+
+impl Model {
+    /// Builds the network below `root` with `classes` outputs.
+    pub fn build(&self, root: &nn::Path, classes: usize) -> Network {
+        match self {
+            Model::Alexnet(model) => model.build(root, classes),
+            Model::AlexnetMini(model) => model.build(root, classes),
+        }
+    }
+
+    /// Its name in the registry.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Model::Alexnet(_) => "alexnet",
+            Model::AlexnetMini(_) => "alexnet-mini",
+        }
+    }
+
+    /// Channels of the images it takes.
+    pub fn channels(&self) -> usize {
+        match self {
+            Model::Alexnet(_) => 3,
+            Model::AlexnetMini(_) => 1,
+        }
+    }
+
+    /// Checks the options and the side of the images, in pixels.
+    ///
+    /// # Errors
+    /// The key, the legal values and the one given, as text for an error message.
+    pub fn check(&self, image_size: usize) -> Result<(), String> {
+        let (widths, dropout) = match self {
+            Model::Alexnet(AlexNet { hidden, dropout }) => (hidden.to_vec(), *dropout),
+            Model::AlexnetMini(AlexNetMini { hidden, dropout }) => (vec![*hidden], *dropout),
+        };
+        if widths.contains(&0) {
+            return Err(format!("model.hidden: expected widths of at least 1, got `{widths:?}`"));
+        }
+        if !(0.0..1.0).contains(&dropout) {
+            return Err(format!("model.dropout: expected a share in [0, 1), got `{dropout}`"));
+        }
+        match self {
+            Model::Alexnet(_) if image_size < SMALLEST_IMAGE => Err(format!(
+                "data.image_size: alexnet needs at least {SMALLEST_IMAGE} pixels, got `{image_size}`"
+            )),
+            Model::AlexnetMini(_) if image_size != AlexNetMini::IMAGE => Err(format!(
+                "data.image_size: alexnet-mini takes {} pixels, got `{image_size}`",
+                AlexNetMini::IMAGE
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::Stream;
+    use tch::{Device, Kind, Tensor};
+
+    fn shapes(variables: &nn::VarStore) -> Vec<(String, Vec<i64>)> {
+        let mut shapes: Vec<_> = variables
+            .variables()
+            .iter()
+            .map(|(name, tensor)| (name.clone(), tensor.size()))
+            .collect();
+        shapes.sort();
+        shapes
+    }
+
+    #[test]
+    fn alexnet_has_the_names_and_shapes_of_torchvision() {
+        // python: [(n, list(p.shape)) for n, p in sorted(torchvision.models.alexnet().named_parameters())]
+        let variables = nn::VarStore::new(Device::Cpu);
+        alexnet(&variables.root(), 1000);
+        let expected: [(&str, &[i64]); 16] = [
+            ("classifier.1.bias", &[4096]),
+            ("classifier.1.weight", &[4096, 9216]),
+            ("classifier.4.bias", &[4096]),
+            ("classifier.4.weight", &[4096, 4096]),
+            ("classifier.6.bias", &[1000]),
+            ("classifier.6.weight", &[1000, 4096]),
+            ("features.0.bias", &[64]),
+            ("features.0.weight", &[64, 3, 11, 11]),
+            ("features.10.bias", &[256]),
+            ("features.10.weight", &[256, 256, 3, 3]),
+            ("features.3.bias", &[192]),
+            ("features.3.weight", &[192, 64, 5, 5]),
+            ("features.6.bias", &[384]),
+            ("features.6.weight", &[384, 192, 3, 3]),
+            ("features.8.bias", &[256]),
+            ("features.8.weight", &[256, 384, 3, 3]),
+        ];
+        let expected = expected.map(|(name, shape)| (name.to_owned(), shape.to_vec()));
+        assert_eq!(shapes(&variables), expected);
+        let parameters: usize = variables.variables().values().map(|t| t.numel()).sum();
+        assert_eq!(parameters, 61_100_840);
+    }
+
+    #[test]
+    fn alexnet_takes_its_smallest_and_its_usual_images() {
+        let variables = nn::VarStore::new(Device::Cpu);
+        let net = AlexNet { hidden: [32, 16], dropout: 0.5 }.build(&variables.root(), 10);
+        for side in [SMALLEST_IMAGE as i64, 64, 96, 224] {
+            let images = Tensor::zeros([2, 3, side, side], (Kind::Float, Device::Cpu));
+            assert_eq!(net.forward(&images, Mode::Evaluate).unwrap().size(), [2, 10]);
+        }
+        let small = SMALLEST_IMAGE as i64 - 1;
+        let images = Tensor::zeros([2, 3, small, small], (Kind::Float, Device::Cpu));
+        assert!(net.forward(&images, Mode::Evaluate).is_err());
+    }
+
+    #[test]
+    fn every_entry_of_the_registry_parses_its_own_example() {
+        for Entry { name, help, example } in REGISTRY {
+            let model: Model = serde_yaml::from_str(example).unwrap();
+            let written = serde_json::to_value(&model).unwrap();
+            assert_eq!(written["name"], name);
+            assert!(!help.is_empty());
+        }
+    }
+
+    #[test]
+    fn the_same_seed_starts_from_the_same_bits_and_another_does_not() {
+        let start = |seed| {
+            let variables = nn::VarStore::new(Device::Cpu);
+            AlexNetMini::default().build(&variables.root(), 10);
+            init::torch_default(&variables, seed).unwrap();
+            variables.variables()["features.3.weight"].copy()
+        };
+        assert!(start(1).equal(&start(1)));
+        assert!(!start(1).equal(&start(2)));
+    }
+
+    #[test]
+    fn initial_weights_and_biases_are_uniform_within_one_over_root_fan_in() {
+        let variables = nn::VarStore::new(Device::Cpu);
+        AlexNetMini::default().build(&variables.root(), 10);
+        init::torch_default(&variables, 1).unwrap();
+        let tensors = variables.variables();
+        for name in ["classifier.1.weight", "classifier.1.bias"] {
+            let bound = 1.0 / f64::from(64 * 7 * 7).sqrt();
+            let (least, most) = (tensors[name].min(), tensors[name].max());
+            assert!(least.double_value(&[]) >= -bound && least.double_value(&[]) < -0.9 * bound);
+            assert!(most.double_value(&[]) <= bound && most.double_value(&[]) > 0.9 * bound);
+        }
+        let deviation = tensors["classifier.1.weight"].std(false).double_value(&[]);
+        let expected = 1.0 / f64::from(64 * 7 * 7).sqrt() / 3f64.sqrt();
+        assert!((deviation / expected - 1.0).abs() < 0.01, "{deviation} {expected}");
+    }
+
+    #[test]
+    fn dropout_keeps_the_mean_and_draws_only_from_its_stream() {
+        let variables = nn::VarStore::new(Device::Cpu);
+        let net = AlexNetMini { dropout: 0.5, ..Default::default() }.build(&variables.root(), 10);
+        let images = Tensor::ones([8, 1, 28, 28], (Kind::Float, Device::Cpu));
+        let logits =
+            |seed| net.forward(&images, Mode::Train(&mut Stream::new(seed, "dropout"))).unwrap();
+        assert!(logits(1).equal(&logits(1)));
+        assert!(!logits(1).equal(&logits(2)));
+        let evaluated = net.forward(&images, Mode::Evaluate).unwrap();
+        assert!(evaluated.get(0).allclose(&evaluated.get(1), 1e-5, 1e-6, false));
+    }
+}
