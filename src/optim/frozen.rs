@@ -1,0 +1,429 @@
+//! An optimizer over the variables of a network, with the signs of a template held.
+
+use std::num::NonZeroUsize;
+
+use tch::{Device, Kind, TchError, Tensor, nn};
+
+use super::fused::{Counts, Fused, Hold, ResetKey};
+use super::{Rule, Slices, tensor_ops};
+use crate::sign::{Reset, SignMask, Template};
+
+/// The update rule `R`, followed by the projection.
+///
+/// ```
+/// use polarity::optim::{Adam, FrozenAdam};
+/// use polarity::transfer;
+/// use tch::{Device, Kind, Tensor, nn};
+///
+/// let vs = nn::VarStore::new(Device::Cpu);
+/// let layer = nn::linear(vs.root() / "layer", 4, 2, Default::default());
+/// let template = transfer::own_signs(&vs)?;
+/// let mut optimizer = FrozenAdam::new(&vs, template, Adam { lr: 0.1, ..Adam::default() })?;
+/// let images = Tensor::ones([8, 4], (Kind::Float, Device::Cpu));
+/// for _ in 0..20 {
+///     let loss = images.apply(&layer).sum(Kind::Float);
+///     optimizer.backward_step(&loss)?;
+/// }
+/// assert_eq!(optimizer.violations()?, 0);
+/// assert!(optimizer.counts()?.resets > 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Frozen<R> {
+    rule: R,
+    reset: Reset,
+    seed: u64,
+    /// The fused pass, for the tensors it reaches; without it every tensor goes by tensor operations.
+    pub(super) fused: Option<Fused>,
+    parameters: Vec<Parameter>,
+}
+
+/// One variable, what the rule keeps for it, and the signs it is held to.
+#[derive(Debug)]
+struct Parameter {
+    name: String,
+    /// Names the tensor to the random resets.
+    number: u64,
+    weight: Tensor,
+    buffers: Vec<Tensor>,
+    steps: u64,
+    hold: Option<Signs>,
+    counts: Counts,
+    /// Counts of the tensor-operation route, still on the device: `[resets, sign_flips]`.
+    tally: Option<[Tensor; 2]>,
+}
+
+#[derive(Debug)]
+struct Signs {
+    mask: SignMask,
+    /// The mask on the weight's device, for the tensor-operation route.
+    tensor: Option<Tensor>,
+}
+
+impl Signs {
+    fn hold(&self, reset: Reset, key: ResetKey) -> Hold<'_> {
+        Hold { mask: &self.mask, reset, key }
+    }
+}
+
+/// Why an optimizer could not be made, or not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A hyperparameter out of its range.
+    #[error("{0}")]
+    Hyperparameter(String),
+    /// The template names a tensor that the network lacks.
+    #[error("{name}: in the template but not in the network, which has {known}")]
+    UnknownTensor {
+        /// The tensor.
+        name: String,
+        /// What the network has.
+        known: String,
+    },
+    /// The template holds a tensor of another shape.
+    #[error("{name}: the network has shape {network:?}, the template {template:?}")]
+    Shape {
+        /// The tensor.
+        name: String,
+        /// Its shape in the network.
+        network: Vec<usize>,
+        /// Its shape in the template.
+        template: Vec<usize>,
+    },
+    /// The template holds a bias.
+    #[error("{name}: a tensor of one dimension is never held; take it out of the template")]
+    Bias {
+        /// The tensor.
+        name: String,
+    },
+    /// A saved state that belongs to another network or rule.
+    #[error("{name}: {what} in the saved state")]
+    State {
+        /// The tensor of the state.
+        name: String,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// libtorch failed.
+    #[error("libtorch: {0}")]
+    Torch(#[from] TchError),
+}
+
+impl<R: Rule> Frozen<R> {
+    /// The rule over all trainable variables of `variables`, with the signs of `template` held.
+    ///
+    /// Variables that the template does not name, and weights it leaves free, train as ever. Weights
+    /// that violate now are flipped, so that their magnitudes stay (as the authors start a run); from
+    /// then on no held weight is on the wrong side of zero after a step.
+    ///
+    /// # Errors
+    /// When a hyperparameter is out of range, or the template names a tensor that is not in
+    /// `variables`, has another shape, or is a bias.
+    pub fn new(variables: &nn::VarStore, template: Template, rule: R) -> Result<Self, Error> {
+        rule.check().map_err(Error::Hyperparameter)?;
+        let mut named: Vec<_> = variables
+            .variables()
+            .into_iter()
+            .filter(|(_, tensor)| tensor.requires_grad())
+            .collect();
+        named.sort_by(|a, b| a.0.cmp(&b.0));
+        for (name, layer) in template.iter() {
+            let Some((_, tensor)) = named.iter().find(|(known, _)| known == name) else {
+                let known = named.iter().map(|(name, _)| format!("`{name}`")).collect::<Vec<_>>();
+                return Err(Error::UnknownTensor { name: name.into(), known: known.join(", ") });
+            };
+            let network: Vec<usize> = tensor.size().iter().map(|&side| side as usize).collect();
+            if network != layer.shape {
+                let (name, template) = (name.into(), layer.shape.to_vec());
+                return Err(Error::Shape { name, network, template });
+            }
+            if network.len() < 2 {
+                return Err(Error::Bias { name: name.into() });
+            }
+        }
+        let buffers = rule.buffers().len();
+        let parameters = named
+            .into_iter()
+            .map(|(name, weight)| {
+                let mask = template.get(&name).map(|layer| layer.mask.clone());
+                Parameter::new(name, weight, mask.filter(|mask| mask.held_count() > 0), buffers)
+            })
+            .collect::<Result<_, _>>()?;
+        let mut frozen = Frozen {
+            rule,
+            reset: Reset::default(),
+            seed: 0,
+            fused: Some(Fused::new(NonZeroUsize::MIN)),
+            parameters,
+        };
+        frozen.flip_violators()?;
+        Ok(frozen)
+    }
+
+    /// Chooses what replaces a violator; by default uniform in [0, 0.001) on the right side.
+    #[must_use]
+    pub fn with_reset(self, reset: Reset) -> Self {
+        Frozen { reset, ..self }
+    }
+
+    /// Chooses the seed of the random resets; by default 0.
+    #[must_use]
+    pub fn with_seed(self, seed: u64) -> Self {
+        Frozen { seed, ..self }
+    }
+
+    /// Chooses how many CPU threads a step uses; by default 1. The results do not depend on it.
+    #[must_use]
+    pub fn with_threads(self, threads: NonZeroUsize) -> Self {
+        Frozen { fused: Some(Fused::new(threads)), ..self }
+    }
+
+    /// Zeroes the gradients, computes those of `loss`, and takes a step.
+    ///
+    /// # Errors
+    /// What libtorch says.
+    pub fn backward_step(&mut self, loss: &Tensor) -> Result<(), Error> {
+        self.zero_grad()?;
+        loss.f_backward()?;
+        self.step()
+    }
+
+    /// Zeroes all gradients.
+    ///
+    /// # Errors
+    /// What libtorch says.
+    pub fn zero_grad(&mut self) -> Result<(), Error> {
+        for parameter in &self.parameters {
+            let mut gradient = parameter.weight.f_grad()?;
+            if gradient.defined() {
+                let _ = gradient.f_detach_()?.f_zero_()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// One step of the rule from the gradients as they are, then the projection. A variable without
+    /// a gradient is left as it is.
+    ///
+    /// # Errors
+    /// What libtorch says.
+    pub fn step(&mut self) -> Result<(), Error> {
+        tch::no_grad(|| {
+            let mut on_cpu = Vec::new();
+            for parameter in &mut self.parameters {
+                let gradient = parameter.weight.f_grad()?;
+                if !gradient.defined() || parameter.weight.numel() == 0 {
+                    continue;
+                }
+                parameter.steps += 1;
+                if self.fused.is_some() && is_plain(&parameter.weight) {
+                    on_cpu.push((gradient.f_to_kind(Kind::Float)?.f_contiguous()?, parameter));
+                } else {
+                    parameter.step(&self.rule, &gradient, self.reset, self.seed)?;
+                }
+            }
+            let Some(fused) = self.fused else { return Ok(()) };
+            let slices = on_cpu
+                .iter_mut()
+                .map(|(gradient, parameter)| parameter.slices(gradient, self.reset, self.seed));
+            let counts = self.rule.update_fused(fused, slices.collect());
+            for ((_, parameter), counts) in on_cpu.iter_mut().zip(counts) {
+                parameter.counts += counts;
+            }
+            Ok(())
+        })
+    }
+
+    /// What the steps so far did to all weights: resets, and weights that crossed zero.
+    ///
+    /// # Errors
+    /// What libtorch says when it reads the counts from another device.
+    pub fn counts(&self) -> Result<Counts, Error> {
+        let mut total = Counts::default();
+        for (_, counts) in self.counts_by_tensor()? {
+            total += counts;
+        }
+        Ok(total)
+    }
+
+    /// [`counts`](Self::counts) of each tensor, by name.
+    ///
+    /// # Errors
+    /// As [`counts`](Self::counts).
+    pub fn counts_by_tensor(&self) -> Result<Vec<(&str, Counts)>, Error> {
+        self.parameters
+            .iter()
+            .map(|parameter| Ok((parameter.name.as_str(), parameter.counts_so_far()?)))
+            .collect()
+    }
+
+    /// How many held weights are on the wrong side of zero now: none, after a step.
+    ///
+    /// # Errors
+    /// What libtorch says.
+    pub fn violations(&self) -> Result<u64, Error> {
+        let mut violations = 0;
+        for parameter in &self.parameters {
+            if let Some(signs) = &parameter.hold {
+                let mask = tensor_ops::mask_like(&signs.mask, &parameter.weight)?;
+                let found = parameter.weight.f_mul(&mask)?.f_lt(0.0)?.f_sum(Kind::Int64)?;
+                violations += found.f_int64_value(&[])? as u64;
+            }
+        }
+        Ok(violations)
+    }
+
+    /// The rule's state as named tensors, which any checkpoint can hold: `NAME.exp_avg` and the like,
+    /// and `NAME.step`, a number.
+    pub fn state(&self) -> Vec<(String, Tensor)> {
+        let mut state = Vec::new();
+        for parameter in &self.parameters {
+            for (buffer, tensor) in self.rule.buffers().iter().zip(&parameter.buffers) {
+                state.push((format!("{}.{buffer}", parameter.name), tensor.copy()));
+            }
+            state.push((format!("{}.step", parameter.name), Tensor::from(parameter.steps as i64)));
+        }
+        state
+    }
+
+    /// Takes up a [`state`](Self::state): the next step is the one that would have come next there.
+    ///
+    /// # Errors
+    /// When a tensor is missing or has another shape; nothing is changed then.
+    pub fn set_state(&mut self, state: &[(String, Tensor)]) -> Result<(), Error> {
+        let find = |name: String, shape: Vec<i64>| match state.iter().find(|(key, _)| *key == name)
+        {
+            Some((_, tensor)) if tensor.size() == shape => Ok(tensor),
+            Some((_, tensor)) => {
+                let what = format!("expected shape {shape:?}, got {:?}", tensor.size());
+                Err(Error::State { name, what })
+            }
+            None => Err(Error::State { name, what: "missing".into() }),
+        };
+        let mut found = Vec::new();
+        for parameter in &self.parameters {
+            let buffers = self.rule.buffers().iter();
+            let buffers = buffers
+                .map(|buffer| find(format!("{}.{buffer}", parameter.name), parameter.weight.size()))
+                .collect::<Result<Vec<_>, _>>()?;
+            found.push((buffers, find(format!("{}.step", parameter.name), vec![])?));
+        }
+        for (parameter, (buffers, steps)) in self.parameters.iter_mut().zip(found) {
+            for (buffer, saved) in parameter.buffers.iter_mut().zip(buffers) {
+                buffer.f_copy_(saved)?;
+            }
+            parameter.steps = steps.f_int64_value(&[])? as u64;
+        }
+        Ok(())
+    }
+
+    /// Flips what violates now.
+    fn flip_violators(&mut self) -> Result<(), TchError> {
+        tch::no_grad(|| {
+            for parameter in &mut self.parameters {
+                let _ = parameter.project(Reset::Flip, parameter.key(0))?;
+                // The step may go by the fused pass, which has no use for it.
+                parameter.hold.iter_mut().for_each(|signs| signs.tensor = None);
+            }
+            Ok(())
+        })
+    }
+}
+
+impl Parameter {
+    fn new(
+        name: String,
+        weight: Tensor,
+        mask: Option<SignMask>,
+        buffers: usize,
+    ) -> Result<Self, TchError> {
+        use sha2::{Digest, Sha256};
+        let digest = Sha256::digest(name.as_bytes());
+        let number = u64::from_le_bytes(digest[..8].try_into().expect("a digest has 32 bytes"));
+        let zeros = || weight.f_zeros_like()?.f_detach();
+        let buffers = (0..buffers).map(|_| zeros()).collect::<Result<_, _>>()?;
+        let hold = mask.map(|mask| Signs { mask, tensor: None });
+        let counts = Counts::default();
+        Ok(Parameter { name, number, weight, buffers, steps: 0, hold, counts, tally: None })
+    }
+
+    fn key(&self, seed: u64) -> ResetKey {
+        ResetKey { seed, step: self.steps, tensor: self.number }
+    }
+
+    fn slices<'a>(&'a mut self, gradient: &'a Tensor, reset: Reset, seed: u64) -> Slices<'a> {
+        let key = self.key(seed);
+        Slices {
+            step: self.steps,
+            hold: self.hold.as_ref().map(|signs| signs.hold(reset, key)),
+            weights: values_mut(&mut self.weight),
+            gradient: values(gradient),
+            buffers: self.buffers.iter_mut().map(values_mut).collect(),
+        }
+    }
+
+    /// One step and the projection by tensor operations.
+    fn step(
+        &mut self,
+        rule: &impl Rule,
+        gradient: &Tensor,
+        reset: Reset,
+        seed: u64,
+    ) -> Result<(), TchError> {
+        let mut before = self.weight.f_empty_like()?;
+        before.f_copy_(&self.weight)?;
+        rule.update(self.steps, &mut self.weight, gradient, &mut self.buffers)?;
+        let resets = self.project(reset, self.key(seed))?;
+        let flips = tensor_ops::sign_flips(&before, &self.weight)?;
+        self.tally = Some(match self.tally.take() {
+            None => [resets, flips],
+            Some([resets_before, flips_before]) => {
+                [resets_before.f_add(&resets)?, flips_before.f_add(&flips)?]
+            }
+        });
+        Ok(())
+    }
+
+    /// Projects by tensor operations; gives back the number of resets, on the weight's device.
+    fn project(&mut self, reset: Reset, key: ResetKey) -> Result<Tensor, TchError> {
+        let Some(Signs { mask, tensor }) = &mut self.hold else {
+            return Tensor::f_zeros([], (Kind::Int64, self.weight.device()));
+        };
+        if tensor.is_none() {
+            *tensor = Some(tensor_ops::mask_like(mask, &self.weight)?);
+        }
+        let mask = tensor.as_ref().expect("the mask was put there just now");
+        tensor_ops::project(&mut self.weight, mask, reset, key)
+    }
+
+    fn counts_so_far(&self) -> Result<Counts, TchError> {
+        let mut counts = self.counts;
+        if let Some([resets, flips]) = &self.tally {
+            counts += Counts {
+                resets: resets.f_int64_value(&[])? as u64,
+                sign_flips: flips.f_int64_value(&[])? as u64,
+            };
+        }
+        Ok(counts)
+    }
+}
+
+/// The values of a contiguous float32 CPU tensor, in row-major order.
+fn values(tensor: &Tensor) -> &[f32] {
+    assert!(is_plain(tensor), "the caller chose tensors that lie in memory value by value");
+    // SAFETY: such a tensor is `numel` floats from `data_ptr` on, which live as long as the tensor.
+    unsafe { std::slice::from_raw_parts(tensor.data_ptr().cast::<f32>(), tensor.numel()) }
+}
+
+/// [`values`], to change them.
+fn values_mut(tensor: &mut Tensor) -> &mut [f32] {
+    assert!(is_plain(tensor), "the caller chose tensors that lie in memory value by value");
+    // SAFETY: as in `values`; nobody else reads them meanwhile, since libtorch does not work in the
+    // background on the CPU and the optimizer alone takes slices of its tensors, each once.
+    unsafe { std::slice::from_raw_parts_mut(tensor.data_ptr().cast::<f32>(), tensor.numel()) }
+}
+
+/// Whether a tensor is on the CPU, float32, and its values lie in row-major order.
+fn is_plain(tensor: &Tensor) -> bool {
+    tensor.device() == Device::Cpu && tensor.kind() == Kind::Float && tensor.is_contiguous()
+}

@@ -1,0 +1,147 @@
+//! The projection alone: for the start of a run, and for optimizers that are not fused.
+
+use crate::optim::fused::Fused;
+use crate::optim::fused::hold::{Counts, Hold, Part};
+use crate::optim::fused::parallel::CHUNK;
+use crate::optim::fused::path::Kernel;
+use crate::optim::fused::tile::{TILE, padded, sign_flips};
+
+/// One tensor to project.
+#[derive(Debug)]
+pub struct ProjectTensor<'a> {
+    /// Weights. Memory without violators is read only.
+    pub weights: &'a mut [f32],
+    /// The signs to hold.
+    pub hold: Hold<'a>,
+}
+
+impl Fused {
+    /// Replaces every violator in `tensors` and gives back what that did to each.
+    ///
+    /// # Panics
+    /// When a mask has not one entry a weight.
+    pub fn project(self, tensors: Vec<ProjectTensor<'_>>) -> Vec<Counts> {
+        self.run(tensors, |ProjectTensor { weights, hold }| {
+            hold.check(weights.len());
+            weights
+                .chunks_mut(CHUNK)
+                .enumerate()
+                .map(move |(number, weights)| Chunk { weights, hold: hold.part(number * CHUNK) })
+        })
+    }
+}
+
+/// A chunk of one tensor.
+struct Chunk<'a> {
+    weights: &'a mut [f32],
+    hold: Part<'a>,
+}
+
+impl Kernel for Chunk<'_> {
+    fn weights(&self) -> usize {
+        self.weights.len()
+    }
+
+    #[inline(always)]
+    fn run(self) -> Counts {
+        let (tiles, rest) = self.weights.as_chunks_mut();
+        let whole = tiles.len();
+        let mut counts = Counts::default();
+        for (number, weights) in tiles.iter_mut().enumerate() {
+            counts += tile(weights, &self.hold, number);
+        }
+        if !rest.is_empty() {
+            let mut weights = padded(rest);
+            counts += tile(&mut weights, &self.hold, whole);
+            rest.copy_from_slice(&weights[..rest.len()]);
+        }
+        counts
+    }
+}
+
+#[inline(always)]
+fn tile(weights: &mut [f32; TILE], hold: &Part<'_>, number: usize) -> Counts {
+    let before = *weights;
+    let resets = hold.project(weights, number);
+    let sign_flips = if resets > 0 { sign_flips(&before, weights) } else { 0 };
+    Counts { resets, sign_flips }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::optim::fused::testing::{
+        LENGTHS, bits, every_hold, everywhere, plain_projection, weights,
+    };
+    use crate::sign::Reset;
+
+    #[test]
+    fn projection_equals_the_plain_one_bit_for_bit() {
+        for length in LENGTHS {
+            every_hold(length, |hold| {
+                let before = weights(length, "weights");
+                let mut expected = before.clone();
+                let counts = plain_projection(&before, &mut expected, &hold);
+                everywhere(|fused| {
+                    let mut weights = before.clone();
+                    let tensor = ProjectTensor { weights: &mut weights, hold };
+                    assert_eq!(fused.project(vec![tensor]), [counts], "{fused:?} {length}");
+                    assert_eq!(bits(&weights), bits(&expected), "{fused:?} {length}");
+                });
+            });
+        }
+    }
+
+    #[test]
+    fn projection_leaves_no_violator_and_every_other_weight_alone() {
+        every_hold(1000, |hold| {
+            let before = weights(1000, "weights");
+            let mut after = before.clone();
+            let fused = Fused::new(std::num::NonZeroUsize::MIN);
+            let counts = fused.project(vec![ProjectTensor { weights: &mut after, hold }])[0];
+            assert_eq!(counts.resets, hold.mask.violators(&before) as u64);
+            assert_eq!(hold.mask.violators(&after), 0);
+            for (index, (before, after)) in before.iter().zip(&after).enumerate() {
+                if before * f32::from(hold.mask.get(index)) >= 0.0 || before.is_nan() {
+                    assert_eq!(before.to_bits(), after.to_bits(), "weight {index}");
+                }
+            }
+        });
+    }
+
+    #[test]
+    fn every_tensor_has_its_own_counts_and_draws() {
+        let length = 3 * CHUNK;
+        every_hold(length, |hold| {
+            if !matches!(hold.reset, Reset::Uniform(_)) {
+                return;
+            }
+            let before = weights(length, "weights");
+            let mut other = hold;
+            other.key.tensor += 1;
+            everywhere(|fused| {
+                let (mut first, mut second) = (before.clone(), before.clone());
+                let counts = fused.project(vec![
+                    ProjectTensor { weights: &mut first, hold },
+                    ProjectTensor { weights: &mut [], hold: Hold { mask: &empty(), ..hold } },
+                    ProjectTensor { weights: &mut second, hold: other },
+                ]);
+                assert_eq!((counts[0].resets, counts[1].resets), (counts[2].resets, 0));
+                assert_eq!(bits(&first) == bits(&second), counts[0].resets == 0);
+            });
+        });
+    }
+
+    fn empty() -> crate::sign::SignMask {
+        crate::sign::SignMask::free(0)
+    }
+
+    #[test]
+    #[should_panic(expected = "a mask has one entry a weight")]
+    fn a_mask_of_another_length_is_refused() {
+        every_hold(64, |hold| {
+            let fused = Fused::new(std::num::NonZeroUsize::MIN);
+            fused.project(vec![ProjectTensor { weights: &mut [0.0; 65], hold }]);
+        });
+    }
+}

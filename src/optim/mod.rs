@@ -1,0 +1,123 @@
+//! Optimizers that hold signs: the usual update rules, each followed by the projection.
+//!
+//! After every step, every weight that left its side of zero is put back by the reset rule; the
+//! optimizer's moments are left as they are (Freeze-SGD in the paper, section 2; the authors run it
+//! with Adam). [`FrozenAdam`] and [`FrozenSgd`] mirror tch's optimizers, so a training loop changes two
+//! lines. A template that holds nothing gives the plain optimizer, bit for bit: frozen and fluid are
+//! one code path.
+//!
+//! On the CPU a step is one pass over the memory ([`fused`]); elsewhere it is a few tensor operations
+//! with the same resets. Data, epochs and files are left to others.
+
+mod adam;
+mod frozen;
+pub mod fused;
+mod sgd;
+mod tensor_ops;
+#[cfg(test)]
+mod tests;
+
+use serde::{Deserialize, Serialize};
+use tch::{TchError, Tensor};
+
+pub use adam::Adam;
+pub use frozen::{Error, Frozen};
+pub use fused::Counts;
+use fused::{Fused, Hold};
+pub use sgd::Sgd;
+
+/// Adam or AdamW with held signs.
+pub type FrozenAdam = Frozen<Adam>;
+
+/// Stochastic gradient descent with held signs.
+pub type FrozenSgd = Frozen<Sgd>;
+
+/// One tensor of a step on the CPU, as the fused pass sees it.
+#[derive(Debug)]
+pub struct Slices<'a> {
+    /// Which step of this tensor it is, from 1 on.
+    pub step: u64,
+    /// Weights, updated.
+    pub weights: &'a mut [f32],
+    /// Gradient, as long as the weights.
+    pub gradient: &'a [f32],
+    /// What the rule keeps, in the order of [`Rule::buffers`], each as long as the weights; updated.
+    pub buffers: Vec<&'a mut [f32]>,
+    /// The signs to hold, if any.
+    pub hold: Option<Hold<'a>>,
+}
+
+/// An update rule: what one step does to one tensor, before the projection.
+pub trait Rule {
+    /// Checks the hyperparameters.
+    ///
+    /// # Errors
+    /// The hyperparameter, its range and the value given, as text for an error message.
+    fn check(&self) -> Result<(), String>;
+
+    /// Names of the tensors it keeps for each weight, in PyTorch's words.
+    fn buffers(&self) -> &'static [&'static str];
+
+    /// Step number `step` (from 1 on) of one tensor, by tensor operations on any device.
+    ///
+    /// # Errors
+    /// What libtorch says.
+    fn update(
+        &self,
+        step: u64,
+        weight: &mut Tensor,
+        gradient: &Tensor,
+        buffers: &mut [Tensor],
+    ) -> Result<(), TchError>;
+
+    /// The same step and the projection for all `tensors` in one pass over the CPU's memory.
+    fn update_fused(&self, fused: Fused, tensors: Vec<Slices<'_>>) -> Vec<Counts>;
+}
+
+/// An update rule as an experiment file names it, `{adam: {lr: 0.001}}`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Optimizer {
+    /// Adam, or AdamW with `decoupled: true`.
+    Adam(Adam),
+    /// Stochastic gradient descent.
+    Sgd(Sgd),
+}
+
+impl Optimizer {
+    fn rule(&self) -> &dyn Rule {
+        match self {
+            Optimizer::Adam(adam) => adam,
+            Optimizer::Sgd(sgd) => sgd,
+        }
+    }
+}
+
+impl Rule for Optimizer {
+    fn check(&self) -> Result<(), String> {
+        self.rule().check()
+    }
+
+    fn buffers(&self) -> &'static [&'static str] {
+        self.rule().buffers()
+    }
+
+    fn update(
+        &self,
+        step: u64,
+        weight: &mut Tensor,
+        gradient: &Tensor,
+        buffers: &mut [Tensor],
+    ) -> Result<(), TchError> {
+        self.rule().update(step, weight, gradient, buffers)
+    }
+
+    fn update_fused(&self, fused: Fused, tensors: Vec<Slices<'_>>) -> Vec<Counts> {
+        self.rule().update_fused(fused, tensors)
+    }
+}
+
+/// Refuses a hyperparameter outside its range.
+fn in_range(name: &str, value: f64, range: &str, legal: bool) -> Result<(), String> {
+    if legal { Ok(()) } else { Err(format!("{name}: expected a number {range}, got `{value}`")) }
+}

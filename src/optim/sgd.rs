@@ -1,0 +1,97 @@
+//! Stochastic gradient descent with momentum.
+//!
+//! **Source**: PyTorch's form: the buffer starts as the first gradient, and the learning rate scales
+//! the buffer, not the gradient that enters it.
+
+use serde::{Deserialize, Serialize};
+use tch::{TchError, Tensor};
+
+use super::fused::{Counts, Fused, Momentum, SgdStep, SgdTensor};
+use super::{Rule, Slices, in_range};
+
+/// Hyperparameters of stochastic gradient descent.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Sgd {
+    /// Learning rate, above 0.
+    pub lr: f64,
+    /// Decay of the momentum buffer, in [0, 1); 0 keeps no buffer.
+    pub momentum: f64,
+    /// Share of the gradient that does not enter the buffer, in [0, 1].
+    pub dampening: f64,
+    /// Weight decay, through the gradient, at least 0.
+    pub weight_decay: f64,
+    /// Whether a step looks ahead along the momentum; needs momentum, and no dampening.
+    pub nesterov: bool,
+}
+
+impl Default for Sgd {
+    /// Learning rate 0.01 and nothing else.
+    fn default() -> Self {
+        Sgd { lr: 0.01, momentum: 0.0, dampening: 0.0, weight_decay: 0.0, nesterov: false }
+    }
+}
+
+impl Rule for Sgd {
+    fn check(&self) -> Result<(), String> {
+        in_range("sgd.lr", self.lr, "above 0", self.lr.is_finite() && self.lr > 0.0)?;
+        let momentum = self.momentum;
+        in_range("sgd.momentum", momentum, "in [0, 1)", (0.0..1.0).contains(&momentum))?;
+        let dampening = self.dampening;
+        in_range("sgd.dampening", dampening, "in [0, 1]", (0.0..=1.0).contains(&dampening))?;
+        let decay = self.weight_decay;
+        let legal = decay.is_finite() && decay >= 0.0;
+        in_range("sgd.weight_decay", decay, "of at least 0", legal)?;
+        if self.nesterov && (momentum == 0.0 || dampening != 0.0) {
+            return Err("sgd.nesterov: needs a momentum above 0 and a dampening of 0".into());
+        }
+        Ok(())
+    }
+
+    fn buffers(&self) -> &'static [&'static str] {
+        if self.momentum == 0.0 { &[] } else { &["momentum_buffer"] }
+    }
+
+    fn update(
+        &self,
+        step: u64,
+        weight: &mut Tensor,
+        gradient: &Tensor,
+        buffers: &mut [Tensor],
+    ) -> Result<(), TchError> {
+        let mut change = gradient.shallow_clone();
+        if self.weight_decay != 0.0 {
+            change = change.f_add(&weight.f_mul_scalar(self.weight_decay)?)?;
+        }
+        if let [buffer] = buffers {
+            if step == 1 {
+                buffer.f_copy_(&change)?;
+            } else {
+                let part = change.f_mul_scalar(1.0 - self.dampening)?;
+                let _ = buffer.f_mul_scalar_(self.momentum)?.f_add_(&part)?;
+            }
+            change = if self.nesterov {
+                change.f_add(&buffer.f_mul_scalar(self.momentum)?)?
+            } else {
+                buffer.shallow_clone()
+            };
+        }
+        weight.f_sub_(&change.f_mul_scalar(self.lr)?).map(drop)
+    }
+
+    fn update_fused(&self, fused: Fused, tensors: Vec<Slices<'_>>) -> Vec<Counts> {
+        let tensors =
+            tensors.into_iter().map(|Slices { step, weights, gradient, buffers, hold }| {
+                let momentum = buffers.into_iter().next().map(|buffer| Momentum {
+                    buffer,
+                    first: step == 1,
+                    momentum: self.momentum,
+                    dampening: self.dampening,
+                    nesterov: self.nesterov,
+                });
+                let step = SgdStep { lr: self.lr, weight_decay: self.weight_decay };
+                SgdTensor { weights, gradient, momentum, step, hold }
+            });
+        fused.sgd(tensors.collect())
+    }
+}

@@ -1,0 +1,58 @@
+//! The projection by tensor operations, for devices that the fused pass does not reach.
+//!
+//! The same violators, the same draws and the same counts as the fused pass, on any device and for
+//! any float kind; nothing is copied to the host.
+
+use tch::{Kind, TchError, Tensor};
+
+use super::fused::ResetKey;
+use crate::sign::{Reset, SignMask};
+
+/// A mask where its weights are: one byte a weight, −1, 0 (free) or +1, in the weights' shape.
+pub(super) fn mask_like(mask: &SignMask, weight: &Tensor) -> Result<Tensor, TchError> {
+    let signs = Tensor::f_from_slice(&mask.to_signs())?;
+    signs.f_reshape(weight.size())?.f_to_device(weight.device())
+}
+
+/// Replaces every violator of `weight`; gives back how many there were, as a tensor on its device.
+pub(super) fn project(
+    weight: &mut Tensor,
+    mask: &Tensor,
+    reset: Reset,
+    key: ResetKey,
+) -> Result<Tensor, TchError> {
+    let violators = weight.f_mul(mask)?.f_lt(0.0)?;
+    let replacement = match reset {
+        Reset::Zero => weight.f_zeros_like()?,
+        Reset::Flip => weight.f_neg()?,
+        Reset::Constant(magnitude) => mask.f_mul_scalar(f64::from(magnitude))?,
+        Reset::Uniform(max) => {
+            let draws = uniform(key, weight)?.f_mul_scalar(f64::from(max))?;
+            mask.f_mul(&draws)?
+        }
+    };
+    weight.f_copy_(&replacement.f_to_kind(weight.kind())?.f_where_self(&violators, weight)?)?;
+    violators.f_sum(Kind::Int64)
+}
+
+/// The uniform numbers that `key` gives the weights, in [0, 1): what `fused::draw` defines, in integers
+/// of 64 bits because libtorch has no unsigned ones of 32.
+fn uniform(key: ResetKey, weight: &Tensor) -> Result<Tensor, TchError> {
+    let (low, high) = key.halves();
+    let low_half = |x: Tensor| x.f_bitwise_and(0xffff_ffff_i64);
+    let shifted = |x: &Tensor, bits: i64| x.f_bitwise_right_shift_tensor_scalar(bits);
+    let fold = |x: &Tensor, bits: i64| x.f_bitwise_xor_tensor(&shifted(x, bits)?);
+    let index = Tensor::f_arange(weight.numel() as i64, (Kind::Int64, weight.device()))?;
+    let x = low_half(index.f_add_scalar(i64::from(low))?)?;
+    let x = low_half(fold(&x, 17)?.f_mul_scalar(0xed5a_d4bb_i64)?)?;
+    let x = fold(&x, 11)?.f_bitwise_xor(i64::from(high))?;
+    let x = low_half(x.f_mul_scalar(0xac4c_1b51_i64)?)?;
+    let x = low_half(fold(&x, 15)?.f_mul_scalar(0x3184_8bab_i64)?)?;
+    let x = shifted(&fold(&x, 14)?, 8)?.f_to_kind(Kind::Float)?;
+    x.f_mul_scalar(1.0 / f64::from(1 << 24))?.f_reshape(weight.size())
+}
+
+/// How many weights are strictly on one side of zero in `before` and on the other in `after`.
+pub(super) fn sign_flips(before: &Tensor, after: &Tensor) -> Result<Tensor, TchError> {
+    before.f_sign()?.f_mul(&after.f_sign()?)?.f_lt(0.0)?.f_sum(Kind::Int64)
+}

@@ -1,0 +1,322 @@
+//! The promises of the optimizers: held signs stay, fluid training is untouched, routes agree.
+
+use proptest::prelude::*;
+use tch::nn::OptimizerConfig;
+use tch::{Device, Kind, Tensor, nn};
+
+use super::{Adam, Error, Frozen, FrozenAdam, Optimizer, Rule, Sgd};
+use crate::random::Stream;
+use crate::sign::{Reset, SignMask, Template};
+use crate::transfer;
+
+/// Lengths around the width of a mask's word.
+const SHAPES: [[i64; 2]; 4] = [[3, 21], [8, 8], [5, 13], [40, 25]];
+
+/// Variables `a.weight` to `d.weight` and a bias, the same values for the same seed.
+fn variables(seed: u64, kind: Kind) -> nn::VarStore {
+    let mut variables = nn::VarStore::new(Device::Cpu);
+    for (shape, name) in SHAPES.iter().zip(["a", "b", "c", "d"]) {
+        let values = random_tensor(&mut Stream::new(seed, name), shape);
+        let _ = variables.root().sub(name).var_copy("weight", &values);
+    }
+    let _ = variables
+        .root()
+        .sub("a")
+        .var_copy("bias", &random_tensor(&mut Stream::new(seed, "bias"), &[3]));
+    if kind == Kind::Double {
+        variables.double();
+    }
+    variables
+}
+
+fn random_tensor(stream: &mut Stream, shape: &[i64]) -> Tensor {
+    let count: i64 = shape.iter().product();
+    let values: Vec<f32> = (0..count).map(|_| 0.1 * (stream.uniform() - 0.5)).collect();
+    Tensor::from_slice(&values).reshape(shape)
+}
+
+/// Gives every variable a gradient that depends on the step alone.
+fn set_gradients(variables: &nn::VarStore, step: u64) {
+    for (name, tensor) in sorted(variables) {
+        let wanted = random_tensor(&mut Stream::new(step, &name), &tensor.size());
+        let loss = (&tensor * wanted.to_kind(tensor.kind())).sum(tensor.kind());
+        loss.backward();
+    }
+}
+
+fn sorted(variables: &nn::VarStore) -> Vec<(String, Tensor)> {
+    let mut tensors: Vec<_> = variables.variables().into_iter().collect();
+    tensors.sort_by(|a, b| a.0.cmp(&b.0));
+    tensors
+}
+
+fn values(variables: &nn::VarStore) -> Vec<Vec<f32>> {
+    let flat = |tensor: Tensor| Vec::try_from(tensor.to_kind(Kind::Float).flatten(0, -1)).unwrap();
+    sorted(variables).into_iter().map(|(_, tensor)| flat(tensor)).collect()
+}
+
+fn take_steps<R: Rule>(optimizer: &mut Frozen<R>, variables: &nn::VarStore, steps: u64) {
+    for step in 0..steps {
+        optimizer.zero_grad().unwrap();
+        set_gradients(variables, step);
+        optimizer.step().unwrap();
+    }
+}
+
+fn all_free(variables: &nn::VarStore) -> Template {
+    let mut template = Template::new("free");
+    for (name, tensor) in transfer::constrained(variables) {
+        let shape: Vec<usize> = tensor.size().iter().map(|side| *side as usize).collect();
+        template.insert(name, shape, SignMask::free(tensor.numel())).unwrap();
+    }
+    template
+}
+
+fn rules() -> [Optimizer; 4] {
+    [
+        Optimizer::Adam(Adam { lr: 0.01, ..Adam::default() }),
+        Optimizer::Adam(Adam { lr: 0.01, weight_decay: 0.1, decoupled: true, ..Adam::default() }),
+        Optimizer::Sgd(Sgd { lr: 0.5, ..Sgd::default() }),
+        Optimizer::Sgd(Sgd { lr: 0.1, momentum: 0.9, nesterov: true, ..Sgd::default() }),
+    ]
+}
+
+#[test]
+fn an_all_free_template_trains_bit_for_bit_like_none() {
+    for rule in rules() {
+        let [held, fluid] = [variables(1, Kind::Float), variables(1, Kind::Float)];
+        let mut frozen = Frozen::new(&held, all_free(&held), rule.clone()).unwrap();
+        let mut plain = Frozen::new(&fluid, Template::new("none"), rule).unwrap();
+        take_steps(&mut frozen, &held, 50);
+        take_steps(&mut plain, &fluid, 50);
+        assert_eq!(values(&held), values(&fluid));
+        assert_eq!(frozen.counts().unwrap(), plain.counts().unwrap());
+        assert!(plain.counts().unwrap().sign_flips > 0);
+    }
+}
+
+#[test]
+fn no_held_weight_violates_after_any_step_by_any_rule() {
+    for rule in rules() {
+        for reset in [Reset::Zero, Reset::Flip, Reset::Uniform(0.001), Reset::Constant(0.01)] {
+            let variables = variables(2, Kind::Float);
+            let template = transfer::own_signs(&variables).unwrap();
+            let optimizer = Frozen::new(&variables, template.clone(), rule.clone()).unwrap();
+            let mut optimizer = optimizer.with_reset(reset);
+            for step in 0..20 {
+                optimizer.zero_grad().unwrap();
+                set_gradients(&variables, step);
+                optimizer.step().unwrap();
+                assert_eq!(optimizer.violations().unwrap(), 0);
+                assert_eq!(transfer::violations(&template, &variables).unwrap(), 0);
+            }
+            assert!(optimizer.counts().unwrap().resets > 0);
+        }
+    }
+}
+
+#[test]
+fn the_fused_pass_and_tensor_operations_agree() {
+    for rule in rules() {
+        let [one, other] = [variables(3, Kind::Float), variables(3, Kind::Float)];
+        let template = transfer::own_signs(&one).unwrap();
+        let mut fused = Frozen::new(&one, template.clone(), rule.clone()).unwrap().with_seed(7);
+        let mut plain = Frozen::new(&other, template, rule).unwrap().with_seed(7);
+        plain.fused = None;
+        take_steps(&mut fused, &one, 1);
+        take_steps(&mut plain, &other, 1);
+        // From the same weights the same weights violate, and they draw the same numbers.
+        assert_eq!(fused.counts_by_tensor().unwrap(), plain.counts_by_tensor().unwrap());
+        for (fused, plain) in values(&one).concat().iter().zip(values(&other).concat()) {
+            // One rounding of a weight of at most 0.05 and of a step of at most 0.05.
+            assert!((fused - plain).abs() <= 2e-8, "{fused} {plain}");
+        }
+    }
+}
+
+#[test]
+fn float64_weights_are_trained_and_held_too() {
+    let variables = variables(4, Kind::Double);
+    let template = transfer::own_signs(&variables).unwrap();
+    let mut optimizer = FrozenAdam::new(&variables, template, Adam::default()).unwrap();
+    take_steps(&mut optimizer, &variables, 60);
+    assert_eq!(optimizer.violations().unwrap(), 0);
+    assert!(optimizer.counts().unwrap().resets > 0);
+}
+
+/// libtorch's own optimizer on the same gradients.
+fn libtorch(config: impl OptimizerConfig, variables: &nn::VarStore, lr: f64) -> nn::Optimizer {
+    config.build(variables, lr).unwrap()
+}
+
+/// The largest distance between ours and theirs at any of 200 steps, ‖ours − theirs‖ / ‖theirs‖.
+fn drift(rule: Optimizer, theirs: impl Fn(&nn::VarStore) -> nn::Optimizer) -> f64 {
+    let [ours, other] = [variables(5, Kind::Float), variables(5, Kind::Float)];
+    let mut optimizer = Frozen::new(&ours, Template::new("none"), rule).unwrap();
+    let mut reference = theirs(&other);
+    let norm = |values: &[f32]| values.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt();
+    let mut worst: f64 = 0.0;
+    for step in 0..200 {
+        optimizer.zero_grad().unwrap();
+        set_gradients(&ours, step);
+        optimizer.step().unwrap();
+        reference.zero_grad();
+        set_gradients(&other, step);
+        reference.step();
+        let (ours, theirs) = (values(&ours).concat(), values(&other).concat());
+        let apart: Vec<f32> =
+            ours.iter().zip(&theirs).map(|(ours, theirs)| ours - theirs).collect();
+        worst = worst.max(norm(&apart) / norm(&theirs));
+    }
+    worst
+}
+
+#[test]
+fn fluid_steps_agree_with_libtorch_over_two_hundred_steps() {
+    let adam = Adam { lr: 0.01, ..Adam::default() };
+    let worst = drift(Optimizer::Adam(adam), |vs| libtorch(nn::Adam::default(), vs, 0.01));
+    assert!(worst < 1e-6, "adam {worst}");
+
+    let adamw = Adam { lr: 0.01, weight_decay: 0.01, decoupled: true, ..Adam::default() };
+    let worst = drift(Optimizer::Adam(adamw), |vs| libtorch(nn::AdamW::default(), vs, 0.01));
+    assert!(worst < 1e-6, "adamw {worst}");
+
+    let sgd = Sgd { lr: 0.1, momentum: 0.9, nesterov: true, weight_decay: 0.01, dampening: 0.0 };
+    let config = nn::Sgd { momentum: 0.9, dampening: 0.0, wd: 0.01, nesterov: true };
+    let worst = drift(Optimizer::Sgd(sgd), |vs| libtorch(config, vs, 0.1));
+    assert!(worst < 1e-6, "sgd {worst}");
+}
+
+#[test]
+fn bits_do_not_depend_on_the_number_of_threads() {
+    let run = |threads: usize| {
+        let variables = nn::VarStore::new(Device::Cpu);
+        let weight = random_tensor(&mut Stream::new(1, "w"), &[300, 1001]);
+        let _ = variables.root().sub("large").var_copy("weight", &weight);
+        let template = transfer::own_signs(&variables).unwrap();
+        let optimizer = FrozenAdam::new(&variables, template, Adam { lr: 0.05, ..Adam::default() });
+        let mut optimizer = optimizer.unwrap().with_threads(threads.try_into().unwrap());
+        take_steps(&mut optimizer, &variables, 5);
+        (values(&variables), optimizer.counts().unwrap())
+    };
+    let one = run(1);
+    assert!(one.1.resets > 0);
+    assert_eq!(one, run(2));
+    assert_eq!(one, run(5));
+}
+
+#[test]
+fn a_saved_state_goes_on_as_if_nothing_had_happened() {
+    let rule = Adam { lr: 0.01, ..Adam::default() };
+    let [whole, resumed, cold] = [0; 3].map(|_| variables(6, Kind::Float));
+    let template = transfer::own_signs(&whole).unwrap();
+    let new = |vs: &nn::VarStore| FrozenAdam::new(vs, template.clone(), rule).unwrap();
+    let mut optimizer = new(&whole);
+    take_steps(&mut optimizer, &whole, 5);
+    let state = optimizer.state();
+    let copy = |to: &nn::VarStore| {
+        for ((_, from), (_, mut to)) in sorted(&whole).into_iter().zip(sorted(to)) {
+            tch::no_grad(|| to.copy_(&from));
+        }
+    };
+    [&resumed, &cold].map(copy);
+    take_steps(&mut optimizer, &whole, 3);
+    let mut warm = new(&resumed);
+    warm.set_state(&state).unwrap();
+    take_steps(&mut warm, &resumed, 3);
+    take_steps(&mut new(&cold), &cold, 3);
+    assert_eq!(values(&whole), values(&resumed));
+    assert_ne!(values(&whole), values(&cold));
+}
+
+#[test]
+fn a_state_of_another_network_is_refused_by_name() {
+    let variables = variables(6, Kind::Float);
+    let mut optimizer =
+        FrozenAdam::new(&variables, Template::new("none"), Adam::default()).unwrap();
+    let mut state = optimizer.state();
+    state.retain(|(name, _)| name != "b.weight.exp_avg");
+    let message = optimizer.set_state(&state).unwrap_err().to_string();
+    assert_eq!(message, "b.weight.exp_avg: missing in the saved state");
+}
+
+#[test]
+fn weights_that_violate_at_the_start_are_flipped() {
+    let variables = variables(7, Kind::Float);
+    let before = values(&variables);
+    let template = transfer::own_signs(&variables).unwrap().opposite();
+    let optimizer = FrozenAdam::new(&variables, template, Adam::default()).unwrap();
+    assert_eq!(optimizer.violations().unwrap(), 0);
+    assert_eq!(optimizer.counts().unwrap(), Default::default());
+    let magnitudes =
+        |values: Vec<Vec<f32>>| values.concat().iter().map(|w| w.abs()).collect::<Vec<_>>();
+    assert_eq!(magnitudes(values(&variables)), magnitudes(before));
+}
+
+#[test]
+fn a_template_that_does_not_fit_is_refused_by_name() {
+    let variables = variables(8, Kind::Float);
+    let refuse = |name: &str, shape: &[usize]| {
+        let mut template = Template::new("test");
+        let count = shape.iter().product();
+        template.insert(name, shape.to_vec(), SignMask::from_signs(&vec![1; count])).unwrap();
+        FrozenAdam::new(&variables, template, Adam::default()).unwrap_err()
+    };
+    assert!(matches!(refuse("e.weight", &[2, 2]), Error::UnknownTensor { .. }));
+    let message = refuse("a.weight", &[21, 3]).to_string();
+    assert_eq!(message, "a.weight: the network has shape [3, 21], the template [21, 3]");
+    assert!(matches!(refuse("a.bias", &[3]), Error::Bias { .. }));
+}
+
+#[test]
+fn hyperparameters_out_of_range_are_refused_by_name() {
+    for (rule, words) in [
+        (
+            Optimizer::Adam(Adam { lr: 0.0, ..Adam::default() }),
+            "adam.lr: expected a number above 0",
+        ),
+        (Optimizer::Adam(Adam { beta1: 1.0, ..Adam::default() }), "adam.beta1"),
+        (Optimizer::Adam(Adam { eps: f64::NAN, ..Adam::default() }), "adam.eps"),
+        (
+            Optimizer::Sgd(Sgd { nesterov: true, ..Sgd::default() }),
+            "sgd.nesterov: needs a momentum",
+        ),
+    ] {
+        assert!(rule.check().unwrap_err().contains(words));
+    }
+}
+
+#[test]
+fn a_variable_without_a_gradient_is_left_as_it_is() {
+    let variables = variables(9, Kind::Float);
+    let before = values(&variables);
+    let mut optimizer =
+        FrozenAdam::new(&variables, Template::new("none"), Adam::default()).unwrap();
+    let loss = variables.variables()["b.weight"].sum(Kind::Float);
+    optimizer.backward_step(&loss).unwrap();
+    let changed: Vec<bool> =
+        values(&variables).iter().zip(&before).map(|(after, before)| after != before).collect();
+    // In name order: a.bias, a.weight, b.weight, c.weight, d.weight.
+    assert_eq!(changed, [false, false, true, false, false]);
+}
+
+proptest! {
+    #[test]
+    fn resets_by_tensor_operations_are_those_of_the_plain_projection(
+        weights in proptest::collection::vec(-1.0f32..1.0, 1..200),
+        signs in proptest::collection::vec(-1i8..=1, 200),
+        which in 0..3usize,
+    ) {
+        let reset = [Reset::Zero, Reset::Flip, Reset::Constant(0.5)][which];
+        let mask = SignMask::from_signs(&signs[..weights.len()]);
+        let mut expected = weights.clone();
+        let resets =
+            crate::sign::project(&mut expected, &mask, reset, &mut Stream::new(0, "unused"));
+        let mut weight = Tensor::from_slice(&weights);
+        let tensor = super::tensor_ops::mask_like(&mask, &weight).unwrap();
+        let key = super::fused::ResetKey { seed: 0, step: 1, tensor: 2 };
+        let count = super::tensor_ops::project(&mut weight, &tensor, reset, key).unwrap();
+        prop_assert_eq!(count.int64_value(&[]), resets as i64);
+        prop_assert_eq!(Vec::<f32>::try_from(weight).unwrap(), expected);
+    }
+}
