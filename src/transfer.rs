@@ -1,0 +1,325 @@
+//! Signs (or magnitudes) from a source into a fresh network.
+//!
+//! Tensors meet by name and must agree in shape; the report says of every tensor of either side
+//! whether it was taken or why it was left, and nothing is skipped in silence. Only *constrained*
+//! tensors take part: weights of two or more dimensions. Biases are never constrained (paper,
+//! section 2).
+//!
+//! Holding the signs afterwards is left to [`optim`](crate::optim), reading files to
+//! [`sign`](crate::sign) and [`weights`](crate::weights).
+
+use tch::{Kind, TchError, Tensor, nn};
+
+use crate::sign::{NotANumber, SignMask, Template, TemplateError};
+use crate::weights::Checkpoint;
+
+/// What to transfer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Layers that stay fresh although the source has them, by prefix: `classifier.6` or `features`.
+    pub except: Vec<String>,
+    /// Tensors that have another name in the source: pairs of (source, fresh) prefixes.
+    pub rename: Vec<(String, String)>,
+}
+
+/// What was transferred.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The signs the network now has in every constrained tensor: what to hold. Free where the
+    /// source leaves a weight free; own signs in tensors the source lacks.
+    pub template: Template,
+    /// Tensors that took the source's values, in name order.
+    pub taken: Vec<Taken>,
+    /// Tensors that did not, in name order.
+    pub left: Vec<Left>,
+}
+
+/// A tensor that took the source's values.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// Its name in the fresh network.
+    pub name: String,
+    /// Its name in the source.
+    pub source: String,
+    /// Number of its weights.
+    pub weights: usize,
+    /// How many of them changed sign.
+    pub changed: usize,
+}
+
+/// A tensor that was left alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Left {
+    /// Its name, in the network that has it.
+    pub name: String,
+    /// Why it was left.
+    pub reason: Reason,
+}
+
+/// Why a tensor was left alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// The source has no tensor of this name: the fresh network keeps its own.
+    NotInSource,
+    /// The fresh network has no tensor of this name.
+    NotInNetwork,
+    /// [`Options::except`] names it.
+    Excepted,
+}
+
+/// Why nothing was transferred.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Tensors of the same name differ in shape.
+    #[error("the source does not fit the network: {}; leave these layers fresh with `except`", .0.join("; "))]
+    Shapes(Vec<String>),
+    /// No tensor of the source is in the network.
+    #[error(
+        "no tensor of the source is in the network: the source has {source_names}; the network has {network_names}"
+    )]
+    NothingInCommon {
+        /// What the source has.
+        source_names: String,
+        /// What the network has.
+        network_names: String,
+    },
+    /// `except` names no layer of the network.
+    #[error("except: `{prefix}` is no layer of the network, which has {known}")]
+    UnknownLayer {
+        /// The prefix.
+        prefix: String,
+        /// What the network has.
+        known: String,
+    },
+    /// A weight of the network or the source is not a number.
+    #[error("{name}: {error}")]
+    NotANumber {
+        /// The tensor.
+        name: String,
+        /// Which weight.
+        error: NotANumber,
+    },
+    /// A template could not be put together.
+    #[error(transparent)]
+    Template(#[from] TemplateError),
+    /// libtorch failed.
+    #[error("libtorch: {0}")]
+    Torch(#[from] TchError),
+}
+
+/// Gives the weights of `variables` the signs of `source`; every magnitude stays bit for bit.
+///
+/// A weight that is 0 stays 0, and one that the source leaves free keeps its sign.
+///
+/// # Errors
+/// When a tensor has another shape in the source, when the two have no tensor in common, or when
+/// `options.except` names no layer. Nothing is changed then.
+pub fn signs(
+    source: &Template,
+    variables: &nn::VarStore,
+    options: &Options,
+) -> Result<Report, Error> {
+    let fresh = constrained(variables);
+    let shapes = source.iter().map(|(name, layer)| (name, layer.shape.as_slice()));
+    let (matches, left) = pair(shapes, &fresh, options)?;
+    let mut template = Template::new(source.source());
+    let mut taken = Vec::new();
+    for Match { source: source_name, fresh: name, weight } in matches {
+        let mask = source.get(&source_name).expect("the pair was made from its names").mask.clone();
+        let mut values = to_vec(&weight)?;
+        let mut changed = 0;
+        for (value, sign) in values.iter_mut().zip(mask.iter()) {
+            if *value * f32::from(sign) < 0.0 {
+                *value = -*value;
+                changed += 1;
+            }
+        }
+        set(&weight, &values)?;
+        template.insert(name.clone(), shape(&weight), mask)?;
+        taken.push(Taken { name, source: source_name, weights: values.len(), changed });
+    }
+    for (name, layer) in own_signs(variables)?.iter() {
+        if template.get(name).is_none() {
+            template.insert(name, layer.shape.clone(), layer.mask.clone())?;
+        }
+    }
+    Ok(Report { template, taken, left })
+}
+
+/// Gives the weights of `variables` the source's values, and its biases where `biases` is set: the
+/// usual start of fine-tuning (IN-Weight in the paper). The template is the signs of the weights the
+/// network then has.
+///
+/// # Errors
+/// As [`signs`].
+pub fn weights(
+    source: &Checkpoint,
+    variables: &nn::VarStore,
+    biases: bool,
+    options: &Options,
+) -> Result<Report, Error> {
+    let mut fresh = constrained(variables);
+    if biases {
+        fresh = sorted(variables);
+    }
+    let shapes = source
+        .iter()
+        .filter(|(_, array)| biases || array.shape().len() >= 2)
+        .map(|(name, array)| (name.as_str(), array.shape()));
+    let (matches, left) = pair(shapes, &fresh, options)?;
+    let mut taken = Vec::new();
+    for Match { source: source_name, fresh: name, weight } in matches {
+        let values = source[&source_name].values();
+        let before = to_vec(&weight)?;
+        let changed = before.iter().zip(values).filter(|(old, new)| **old * **new < 0.0).count();
+        set(&weight, values)?;
+        taken.push(Taken { name, source: source_name, weights: values.len(), changed });
+    }
+    Ok(Report { template: own_signs(variables)?, taken, left })
+}
+
+/// The signs a network has now, in every constrained tensor. A weight that is 0 is free.
+///
+/// # Errors
+/// When a weight is not a number.
+pub fn own_signs(variables: &nn::VarStore) -> Result<Template, Error> {
+    let mut template = Template::new("the network's own signs");
+    for (name, weight) in constrained(variables) {
+        let mask = SignMask::of_weights(&to_vec(&weight)?)
+            .map_err(|error| Error::NotANumber { name: name.clone(), error })?;
+        template.insert(name, shape(&weight), mask)?;
+    }
+    Ok(template)
+}
+
+/// The signs of a checkpoint's constrained tensors.
+///
+/// # Errors
+/// When a weight is not a number.
+pub fn signs_of(source: &Checkpoint, provenance: &str) -> Result<Template, Error> {
+    let mut template = Template::new(provenance);
+    for (name, array) in source.iter().filter(|(_, array)| array.shape().len() >= 2) {
+        let mask = SignMask::of_weights(array.values())
+            .map_err(|error| Error::NotANumber { name: name.clone(), error })?;
+        template.insert(name, array.shape().to_vec(), mask)?;
+    }
+    Ok(template)
+}
+
+/// How many weights of `variables` are on the other side of zero than `template` says.
+///
+/// # Errors
+/// What libtorch says.
+pub fn violations(template: &Template, variables: &nn::VarStore) -> Result<u64, Error> {
+    let mut violations = 0;
+    for (name, weight) in constrained(variables) {
+        if let Some(layer) = template.get(&name) {
+            violations += layer.mask.violators(&to_vec(&weight)?) as u64;
+        }
+    }
+    Ok(violations)
+}
+
+/// The trainable tensors of two or more dimensions, in name order.
+pub fn constrained(variables: &nn::VarStore) -> Vec<(String, Tensor)> {
+    let mut tensors = sorted(variables);
+    tensors.retain(|(_, tensor)| tensor.dim() >= 2);
+    tensors
+}
+
+fn sorted(variables: &nn::VarStore) -> Vec<(String, Tensor)> {
+    let mut tensors: Vec<_> = variables.variables().into_iter().collect();
+    tensors.retain(|(_, tensor)| tensor.requires_grad());
+    tensors.sort_by(|a, b| a.0.cmp(&b.0));
+    tensors
+}
+
+/// A tensor that both sides have.
+struct Match {
+    source: String,
+    fresh: String,
+    weight: Tensor,
+}
+
+/// Pairs the tensors of both sides, or says all that does not fit.
+fn pair<'a>(
+    source: impl Iterator<Item = (&'a str, &'a [usize])>,
+    fresh: &[(String, Tensor)],
+    options: &Options,
+) -> Result<(Vec<Match>, Vec<Left>), Error> {
+    let source: Vec<_> = source.collect();
+    let fresh_names = || list(fresh.iter().map(|(name, _)| name.as_str()));
+    let unknown = |prefix: &&String| !fresh.iter().any(|(name, _)| is_below(name, prefix));
+    if let Some(prefix) = options.except.iter().find(unknown) {
+        return Err(Error::UnknownLayer { prefix: prefix.clone(), known: fresh_names() });
+    }
+    let excepted = |name: &str| options.except.iter().any(|prefix| is_below(name, prefix));
+
+    let (mut matches, mut left, mut misfits) = (Vec::new(), Vec::new(), Vec::new());
+    for (name, source_shape) in &source {
+        let fresh_name = renamed(name, &options.rename);
+        match fresh.iter().find(|(known, _)| *known == fresh_name) {
+            None => left.push(Left { name: (*name).into(), reason: Reason::NotInNetwork }),
+            Some(_) if excepted(&fresh_name) => {}
+            Some((_, weight)) if shape(weight) != *source_shape => misfits.push(format!(
+                "{fresh_name}: expected shape {:?}, got {source_shape:?}",
+                shape(weight)
+            )),
+            Some((_, weight)) => matches.push(Match {
+                source: (*name).into(),
+                fresh: fresh_name,
+                weight: weight.shallow_clone(),
+            }),
+        }
+    }
+    if !misfits.is_empty() {
+        return Err(Error::Shapes(misfits));
+    }
+    if matches.is_empty() {
+        let source_names = list(source.iter().map(|(name, _)| *name));
+        return Err(Error::NothingInCommon { source_names, network_names: fresh_names() });
+    }
+    for (name, _) in fresh {
+        if excepted(name) {
+            left.push(Left { name: name.clone(), reason: Reason::Excepted });
+        } else if !matches.iter().any(|found| found.fresh == *name) {
+            left.push(Left { name: name.clone(), reason: Reason::NotInSource });
+        }
+    }
+    matches.sort_by(|a, b| a.fresh.cmp(&b.fresh));
+    left.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok((matches, left))
+}
+
+/// Whether `name` is `prefix` or something inside it: `features.0.weight` is below `features`.
+pub fn is_below(name: &str, prefix: &str) -> bool {
+    name.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
+fn renamed(name: &str, rename: &[(String, String)]) -> String {
+    for (from, to) in rename {
+        if is_below(name, from) {
+            return format!("{to}{}", &name[from.len()..]);
+        }
+    }
+    name.to_owned()
+}
+
+fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    names.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
+
+fn shape(tensor: &Tensor) -> Vec<usize> {
+    tensor.size().iter().map(|&side| side as usize).collect()
+}
+
+/// The values in row-major order, as float32.
+fn to_vec(tensor: &Tensor) -> Result<Vec<f32>, TchError> {
+    let flat = tensor.f_detach()?.f_to_kind(Kind::Float)?.f_contiguous()?.f_flatten(0, -1)?;
+    Vec::<f32>::try_from(flat)
+}
+
+fn set(tensor: &Tensor, values: &[f32]) -> Result<(), TchError> {
+    let values = Tensor::f_from_slice(values)?.f_reshape(tensor.size())?;
+    tch::no_grad(|| tensor.shallow_clone().f_copy_(&values))
+}

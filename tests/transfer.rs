@@ -1,0 +1,164 @@
+//! Signs from a source into a fresh network: magnitudes stay, signs come, nothing is skipped in
+//! silence.
+
+use polarity::fetch::cache_dir;
+use polarity::models::{AlexNet, AlexNetMini};
+use polarity::sign::{SignMask, Template};
+use polarity::transfer::{self, Error, Options, Reason};
+use polarity::weights::sources;
+use tch::{Device, Tensor, nn};
+
+const HEAD: AlexNet = AlexNet { hidden: [16, 8], dropout: 0.5 };
+
+fn fresh() -> nn::VarStore {
+    let variables = nn::VarStore::new(Device::Cpu);
+    HEAD.build(&variables.root(), 10);
+    variables
+}
+
+fn imagenet() -> Template {
+    Template::builtin("alexnet-imagenet").unwrap()
+}
+
+fn values(tensor: &Tensor) -> Vec<f32> {
+    Vec::try_from(tensor.detach().flatten(0, -1)).unwrap()
+}
+
+#[test]
+fn every_magnitude_stays_bit_for_bit_and_every_sign_is_the_sources() {
+    let variables = fresh();
+    let before = fresh_copy(&variables);
+    let report = transfer::signs(&imagenet(), &variables, &Options::default()).unwrap();
+    assert_eq!(report.taken.len(), 5);
+    for (name, tensor) in transfer::constrained(&variables) {
+        let (old, new) =
+            (&before.iter().find(|(known, _)| *known == name).unwrap().1, values(&tensor));
+        let magnitudes =
+            |values: &[f32]| values.iter().map(|w| w.abs().to_bits()).collect::<Vec<_>>();
+        assert_eq!(magnitudes(old), magnitudes(&new), "{name}");
+        match imagenet().get(&name) {
+            Some(layer) => {
+                for (weight, sign) in new.iter().zip(layer.mask.iter()) {
+                    assert!(weight * f32::from(sign) > 0.0, "{name}: {weight} {sign}");
+                }
+            }
+            None => assert_eq!(*old, new, "{name}"),
+        }
+    }
+    assert_eq!(transfer::violations(&report.template, &variables).unwrap(), 0);
+}
+
+fn fresh_copy(variables: &nn::VarStore) -> Vec<(String, Vec<f32>)> {
+    let constrained = transfer::constrained(variables);
+    constrained.into_iter().map(|(name, tensor)| (name, values(&tensor))).collect()
+}
+
+#[test]
+fn the_report_names_every_tensor_of_either_side() {
+    let variables = fresh();
+    let mut source = imagenet();
+    source.insert("extra.weight", [1, 2], SignMask::from_signs(&[1, -1])).unwrap();
+    let options = Options { except: vec!["features.0".into()], ..Options::default() };
+    let report = transfer::signs(&source, &variables, &options).unwrap();
+    let taken: Vec<_> = report.taken.iter().map(|taken| taken.name.as_str()).collect();
+    assert_eq!(
+        taken,
+        ["features.10.weight", "features.3.weight", "features.6.weight", "features.8.weight"]
+    );
+    let left: Vec<_> = report.left.iter().map(|left| (left.name.as_str(), left.reason)).collect();
+    assert_eq!(
+        left,
+        [
+            ("classifier.1.weight", Reason::NotInSource),
+            ("classifier.4.weight", Reason::NotInSource),
+            ("classifier.6.weight", Reason::NotInSource),
+            ("extra.weight", Reason::NotInNetwork),
+            ("features.0.weight", Reason::Excepted),
+        ]
+    );
+    // What has no source keeps, and holds, its own signs.
+    assert_eq!(report.template.len(), 8);
+}
+
+#[test]
+fn another_shape_is_refused_and_nothing_is_changed() {
+    let variables = nn::VarStore::new(Device::Cpu);
+    AlexNetMini::default().build(&variables.root(), 10);
+    let before = fresh_copy(&variables);
+    let error = transfer::signs(&imagenet(), &variables, &Options::default()).unwrap_err();
+    assert!(matches!(error, Error::Shapes(ref misfits) if misfits.len() == 2), "{error}");
+    assert_eq!(fresh_copy(&variables), before);
+}
+
+#[test]
+fn a_source_without_a_common_tensor_is_refused_with_both_lists() {
+    let mut source = Template::new("other");
+    source.insert("layer.weight", [1, 2], SignMask::from_signs(&[1, -1])).unwrap();
+    let error = transfer::signs(&source, &fresh(), &Options::default()).unwrap_err().to_string();
+    assert!(error.contains("`layer.weight`") && error.contains("`features.0.weight`"), "{error}");
+}
+
+#[test]
+fn tensors_of_another_name_are_found_by_renaming() {
+    let mut source = Template::new("other");
+    let mask = imagenet().get("features.3.weight").unwrap().mask.clone();
+    source.insert("conv2.weight", [192, 64, 5, 5], mask).unwrap();
+    let rename = vec![("conv2".to_owned(), "features.3".to_owned())];
+    let options = Options { rename, ..Options::default() };
+    let report = transfer::signs(&source, &fresh(), &options).unwrap();
+    assert_eq!(report.taken[0].source, "conv2.weight");
+    assert_eq!(report.taken[0].name, "features.3.weight");
+}
+
+#[test]
+fn a_free_weight_keeps_its_sign_and_stays_free() {
+    let variables = nn::VarStore::new(Device::Cpu);
+    let weight = Tensor::from_slice(&[-1f32, -2.0]).reshape([1, 2]);
+    let _ = variables.root().sub("layer").var_copy("weight", &weight);
+    let mut source = Template::new("other");
+    source.insert("layer.weight", [1, 2], SignMask::from_signs(&[0, 1])).unwrap();
+    let report = transfer::signs(&source, &variables, &Options::default()).unwrap();
+    assert_eq!(values(&variables.variables()["layer.weight"]), [-1.0, 2.0]);
+    assert_eq!(report.template.get("layer.weight").unwrap().mask.to_signs(), [0, 1]);
+    assert_eq!(report.taken[0].changed, 1);
+}
+
+#[test]
+fn the_built_in_template_is_made_again_bit_for_bit_from_its_weights() {
+    let source = sources::find("alexnet-imagenet").unwrap();
+    let Ok(weights) = source.load(&cache_dir().unwrap()) else {
+        eprintln!(
+            "skipped: the weights are not in the cache; `polarity data fetch alexnet-imagenet`"
+        );
+        return;
+    };
+    let made = transfer::signs_of(&weights, &source.provenance()).unwrap();
+    assert_eq!(made.to_bytes(), imagenet().to_bytes());
+    // What was extracted is the sign of every weight.
+    for (name, layer) in made.iter() {
+        let expected = weights[name].values().iter().map(|w| if *w > 0.0 { 1 } else { -1 });
+        assert!(layer.mask.iter().eq(expected), "{name}");
+    }
+}
+
+#[test]
+fn source_weights_come_with_their_magnitudes_and_biases_when_asked() {
+    let source = fresh();
+    let checkpoint = source
+        .variables()
+        .into_iter()
+        .map(|(name, tensor)| {
+            let shape = tensor.size().iter().map(|side| *side as usize).collect();
+            (name, polarity::weights::Array::new(shape, values(&tensor)).unwrap())
+        })
+        .collect();
+    let target = fresh();
+    let except = vec!["classifier.6".to_owned()];
+    let options = Options { except, ..Options::default() };
+    let report = transfer::weights(&checkpoint, &target, true, &options).unwrap();
+    for (name, tensor) in target.variables() {
+        let same = values(&tensor) == values(&source.variables()[&name]);
+        assert_eq!(same, !name.starts_with("classifier.6"), "{name}");
+    }
+    assert_eq!(transfer::violations(&report.template, &target).unwrap(), 0);
+}
