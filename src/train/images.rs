@@ -1,0 +1,90 @@
+//! Images as a network takes them: chosen, resized, scaled, on its device.
+
+use tch::{Device, Kind, TchError, Tensor};
+
+use crate::data::Images;
+
+/// What a network expects of its images.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Input {
+    /// Channels; grey images are copied into each.
+    pub channels: usize,
+    /// Side in pixels; images are resized bilinearly (half-pixel centres, no antialiasing).
+    pub size: usize,
+    /// Mean of each channel, of values in [0, 1], which is subtracted.
+    pub mean: Vec<f32>,
+    /// Deviation of each channel, by which is divided.
+    pub deviation: Vec<f32>,
+}
+
+/// Images and labels, ready for a network.
+#[derive(Debug)]
+pub struct ImageSet {
+    /// `[n, channels, size, size]`, float32.
+    images: Tensor,
+    /// `[n]`, int64.
+    labels: Tensor,
+}
+
+impl ImageSet {
+    /// The images `indices` of `source`, in that order, prepared for `input` on `device`.
+    ///
+    /// # Errors
+    /// What libtorch says, when memory runs out for example.
+    pub fn prepare(
+        source: &Images,
+        indices: &[usize],
+        input: &Input,
+        device: Device,
+    ) -> Result<Self, TchError> {
+        let (channels, height, width) = (source.channels, source.height, source.width);
+        let size = channels * height * width;
+        let mut pixels = Vec::with_capacity(indices.len() * size);
+        for &index in indices {
+            pixels.extend_from_slice(&source.pixels[index * size..(index + 1) * size]);
+        }
+        let labels: Vec<i64> = indices.iter().map(|&index| source.labels[index].into()).collect();
+        let shape = [indices.len(), channels, height, width].map(|side| side as i64);
+        let images = Tensor::f_from_slice(&pixels)?.f_reshape(shape)?;
+        let images = images.f_to_device(device)?.f_to_kind(Kind::Float)?.f_div_scalar(255.0)?;
+        let images = resized(&images, input.size as i64)?;
+        let of_channels = |values: &[f32]| {
+            let values = Tensor::f_from_slice(values)?.f_reshape([1, values.len() as i64, 1, 1])?;
+            values.f_to_device(device)
+        };
+        let images = images.f_sub(&of_channels(&input.mean)?)?;
+        let images = images.f_div(&of_channels(&input.deviation)?)?;
+        let labels = Tensor::f_from_slice(&labels)?.f_to_device(device)?;
+        Ok(ImageSet { images, labels })
+    }
+
+    /// Number of images.
+    pub fn len(&self) -> usize {
+        self.labels.numel()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The images and labels at `places`, in that order.
+    pub(super) fn select(&self, places: &[usize]) -> Result<(Tensor, Tensor), TchError> {
+        let places: Vec<i64> = places.iter().map(|&place| place as i64).collect();
+        let places = Tensor::f_from_slice(&places)?.f_to_device(self.labels.device())?;
+        Ok((self.images.f_index_select(0, &places)?, self.labels.f_index_select(0, &places)?))
+    }
+
+    /// `count` images and labels from `start` on, without copying them.
+    pub(super) fn slice(&self, start: usize, count: usize) -> Result<(Tensor, Tensor), TchError> {
+        let (start, count) = (start as i64, count as i64);
+        Ok((self.images.f_narrow(0, start, count)?, self.labels.f_narrow(0, start, count)?))
+    }
+}
+
+fn resized(images: &Tensor, size: i64) -> Result<Tensor, TchError> {
+    if images.size()[2..] == [size, size] {
+        return Ok(images.shallow_clone());
+    }
+    images.f_upsample_bilinear2d([size, size], false, None, None)
+}

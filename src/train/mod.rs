@@ -1,0 +1,43 @@
+//! One training run: images in, a curve and trained weights out.
+//!
+//! A run is a function of the network's start, the images and a seed: batch order and dropout come
+//! from streams of their own, and nothing is drawn from libtorch's generator. Weights are chosen by
+//! validation images; the test set is for the caller to touch, once, afterwards.
+//!
+//! Experiments, files and printing are left to others; progress goes through a callback, which may
+//! also stop the run.
+
+mod fit;
+mod images;
+
+pub use fit::{Error, Fit, Progress, Schedule, Seconds, evaluate, fit};
+pub use images::{ImageSet, Input};
+
+use serde::{Deserialize, Serialize};
+
+/// The state of a training run at one step: one evaluation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CurvePoint {
+    /// Optimizer steps so far; 0 is before training.
+    pub step: u64,
+    /// Mean cross-entropy over the batches since the point before, in nats.
+    pub train_loss: Option<f64>,
+    /// Mean cross-entropy on the validation images, in nats; none if it is not finite.
+    pub validation_loss: Option<f64>,
+    /// Share of validation images classified wrongly, in [0, 1].
+    pub validation_error: f64,
+    /// Times a weight was put back so far.
+    pub resets: u64,
+    /// Times a weight crossed zero so far.
+    pub sign_flips: u64,
+}
+
+/// How a network does on a set of images.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Evaluation {
+    /// Mean cross-entropy, in nats.
+    pub loss: f64,
+    /// Share of images classified wrongly, in [0, 1].
+    pub error: f64,
+}
