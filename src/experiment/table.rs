@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::train::CurvePoint;
+
 /// One column of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Column {
@@ -34,13 +36,16 @@ const KEY: [Column; 2] = [
 /// Columns of `trials.csv` after the swept settings.
 pub const TRIAL: [Column; 10] = [
     column("seed", "the seed, shared by all arms (pairs)"),
-    column("status", "`done` or `diverged` (a loss or weight became non-finite)"),
+    column("status", "`done`, `diverged` (a loss or weight became non-finite) or `failed`"),
     column("test_error", "share of test images classified wrongly, in [0, 1], after `best_step`"),
     column("validation_error", "the same on the validation images, after `best_step`"),
     column("train_error", "the same on the training subset, after `best_step`"),
     column("best_step", "optimizer steps before the weights that were tested"),
     column("steps", "optimizer steps in all"),
-    column("violations_after", "held weights on the wrong side of zero at the end"),
+    column(
+        "violations_after",
+        "weights at the end on the other side of zero than at the start; 0 where signs are held",
+    ),
     column("resets", "times a weight was put back by the projection"),
     column("sign_flips", "times a weight crossed zero in a step, projection included"),
 ];
@@ -64,6 +69,25 @@ pub enum Status {
     Done,
     /// Stopped at a non-finite loss or weight: kept, counted, shown.
     Diverged,
+    /// Stopped by an error; `polarity run` tries it again.
+    Failed,
+}
+
+impl Status {
+    const ALL: [Status; 3] = [Status::Done, Status::Diverged, Status::Failed];
+
+    /// The word for it in tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Status::Done => "done",
+            Status::Diverged => "diverged",
+            Status::Failed => "failed",
+        }
+    }
+
+    fn named(name: &str) -> Option<Self> {
+        Status::ALL.into_iter().find(|status| status.name() == name)
+    }
 }
 
 /// What a row is about: the cell, its arm, its swept settings and its seed.
@@ -118,19 +142,6 @@ pub struct CurveRow {
     pub point: CurvePoint,
 }
 
-/// The state of a training run at one step. See [`CURVE`] for what each value means.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[allow(missing_docs)]
-pub struct CurvePoint {
-    pub step: u64,
-    pub train_loss: Option<f64>,
-    pub validation_loss: Option<f64>,
-    pub validation_error: f64,
-    pub resets: u64,
-    pub sign_flips: u64,
-}
-
 /// Why a table could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -157,10 +168,7 @@ pub fn write_trials(settings: &[String], trials: &[Trial]) -> String {
     let rows = trials.iter().map(|Trial { key, outcome }| {
         let values = [
             key.seed.to_string(),
-            match outcome.status {
-                Status::Done => "done".into(),
-                Status::Diverged => "diverged".into(),
-            },
+            outcome.status.name().to_owned(),
             optional(outcome.test_error),
             optional(outcome.validation_error),
             optional(outcome.train_error),
@@ -220,10 +228,9 @@ fn write<'a>(
 pub fn read_trials(path: &Path) -> Result<Vec<Trial>, Error> {
     read(path, &TRIAL, |row| {
         Ok(Outcome {
-            status: match row.text("status")? {
-                "done" => Status::Done,
-                "diverged" => Status::Diverged,
-                other => return Err(row.wrong("status", other)),
+            status: {
+                let text = row.text("status")?;
+                Status::named(text).ok_or_else(|| row.wrong("status", text))?
             },
             test_error: row.optional("test_error")?,
             validation_error: row.optional("validation_error")?,
@@ -360,7 +367,7 @@ mod tests {
         let point = CurvePoint {
             step: 0,
             train_loss: None,
-            validation_loss: Some(2.302585092994046),
+            validation_loss: Some(1.0 / 3.0),
             validation_error: 0.9,
             resets: 0,
             sign_flips: 0,

@@ -1,0 +1,121 @@
+//! One cell: the specification of one training run, and its identity.
+//!
+//! A cell is named by what it computes: the digest of its specification, which holds every value that
+//! the result depends on and none that it does not. The same cell keeps its name whatever the file
+//! that asks for it, the machine that runs it or the order in which it runs.
+//!
+//! How it is computed is left to [`compute`](super::compute).
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::config::{Hold, Magnitudes, Normalise, Select, Signs, Subset};
+use crate::models::Model;
+use crate::optim::Optimizer;
+use crate::sign::Reset;
+
+/// Changes whenever the same specification would give other numbers.
+pub const RESULTS_VERSION: u32 = 1;
+
+/// Everything one training run depends on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Spec {
+    /// [`RESULTS_VERSION`].
+    pub version: u32,
+    /// `cpu` or `cuda`: the same operations round differently on each.
+    pub device: String,
+    /// The images.
+    pub data: DataSpec,
+    /// The network.
+    pub model: Model,
+    /// How it starts and what is held; none for a source, which starts from its own weights.
+    pub arm: Option<ArmSpec>,
+    /// How it is trained.
+    pub train: TrainSpec,
+    /// The seed.
+    pub seed: u64,
+}
+
+/// The images of a cell.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct DataSpec {
+    /// The data set's digest.
+    pub digest: String,
+    /// The part of the training set it comes from.
+    pub share: Share,
+    pub classes: Option<Vec<u8>>,
+    pub image_size: usize,
+    pub normalise: Normalise,
+    pub subset: Subset,
+    /// Training images; none for all of the share.
+    pub train_size: Option<usize>,
+    pub validation: usize,
+    pub test: Option<usize>,
+}
+
+/// Which part of a training set a cell may use, so that fresh networks never see a source's images.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[allow(missing_docs)]
+pub enum Share {
+    /// All of it: no source was trained on it here.
+    Whole,
+    /// The first `images` of an order drawn from `seed`.
+    Source { images: usize, seed: u64 },
+    /// The others.
+    Rest { images: usize, seed: u64 },
+}
+
+/// The start of a cell and what is held.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct ArmSpec {
+    pub signs: Signs,
+    pub magnitudes: Magnitudes,
+    pub hold: Hold,
+    /// The reset rule; none where nothing is held.
+    pub reset: Option<Reset>,
+    /// The source; none where the arm takes nothing from it.
+    pub source: Option<SourceSpec>,
+}
+
+/// The identity of a source.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct SourceSpec {
+    /// The template's digest, the checkpoint's, or the id of the cell that trains it.
+    pub digest: String,
+    pub except: Vec<String>,
+}
+
+/// How a cell is trained.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct TrainSpec {
+    pub optimizer: Optimizer,
+    pub batch: usize,
+    pub steps: u64,
+    pub evaluate_at: Vec<u64>,
+    pub select: Select,
+    pub threads: usize,
+}
+
+impl Spec {
+    /// The cell's name: the first 16 hex digits of the SHA-256 of the specification as JSON, keys in
+    /// the order of these structs.
+    pub fn id(&self) -> String {
+        let text = serde_json::to_string(self).expect("a specification holds only finite numbers");
+        hex(&Sha256::digest(text.as_bytes()))[..16].to_owned()
+    }
+}
+
+/// Bytes as lower-case hexadecimal digits.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,114 @@
+//! The images of an experiment: split between source and fresh networks, reduced to the classes
+//! wanted, and described as a network's input.
+
+use super::cell::Share;
+use super::config::{Data, Normalise};
+use crate::data::{DataSet, Images};
+use crate::random::Stream;
+use crate::train::Input;
+
+/// torchvision's mean and deviation of ImageNet's channels (red, green, blue), of values in [0, 1].
+const IMAGENET: [[f32; 3]; 2] = [[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]];
+
+/// What one kind of cell learns from and is tested on.
+#[derive(Debug)]
+pub struct Material {
+    /// Images for training and validation.
+    pub train: Images,
+    /// Images for the test at the end.
+    pub test: Images,
+    /// What the network expects of them.
+    pub input: Input,
+}
+
+impl Material {
+    /// The `share` of `set`, with the labels `classes` only, renumbered in their order; the test
+    /// images are the first `test` of those classes.
+    pub fn new(
+        set: &DataSet,
+        share: Share,
+        classes: Option<&[u8]>,
+        test: Option<usize>,
+        input: Input,
+    ) -> Self {
+        let all = |images: &Images| (0..images.len()).collect::<Vec<_>>();
+        let train = of_classes(&set.train, &of_share(&set.train, share), classes);
+        let mut tested = all(&set.test);
+        if let Some(classes) = classes {
+            tested.retain(|&index| classes.contains(&set.test.labels[index]));
+        }
+        tested.truncate(test.unwrap_or(usize::MAX));
+        Material { train, test: of_classes(&set.test, &tested, classes), input }
+    }
+}
+
+/// What a network with `channels` channels expects of the images of `set`.
+pub(super) fn input(set: &DataSet, data: &Data, channels: usize) -> Input {
+    let [mean, deviation] = match data.normalise {
+        Normalise::Imagenet => IMAGENET.map(Vec::from),
+        Normalise::Dataset => {
+            let of_channels = moments(&set.train);
+            let pick = |part: fn(&(f32, f32)) -> f32| {
+                let values: Vec<f32> = of_channels.iter().map(part).collect();
+                if values.len() == channels { values } else { vec![values[0]; channels] }
+            };
+            [pick(|(mean, _)| *mean), pick(|(_, deviation)| *deviation)]
+        }
+    };
+    Input { channels, size: data.image_size, mean, deviation }
+}
+
+/// Mean and deviation of each channel, of values in [0, 1].
+fn moments(images: &Images) -> Vec<(f32, f32)> {
+    let area = images.height * images.width;
+    (0..images.channels)
+        .map(|channel| {
+            let mut counts = [0u64; 256];
+            for plane in images.pixels.chunks(area).skip(channel).step_by(images.channels) {
+                plane.iter().for_each(|&pixel| counts[pixel as usize] += 1);
+            }
+            let total = (images.len() * area) as f64;
+            let mean_of = |value: fn(f64) -> f64| -> f64 {
+                let weigh =
+                    |(pixel, &count): (usize, &u64)| value(pixel as f64 / 255.0) * count as f64;
+                counts.iter().enumerate().map(weigh).sum::<f64>() / total
+            };
+            let mean = mean_of(|x| x);
+            let variance = mean_of(|x| x * x) - mean * mean;
+            (mean as f32, variance.sqrt().max(1.0 / 255.0) as f32)
+        })
+        .collect()
+}
+
+fn of_share(images: &Images, share: Share) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..images.len()).collect();
+    let (Share::Source { images: count, seed } | Share::Rest { images: count, seed }) = share
+    else {
+        return order;
+    };
+    Stream::new(seed, "share").shuffle(&mut order);
+    let mut part = match share {
+        Share::Rest { .. } => order.split_off(count),
+        _ => order[..count].to_vec(),
+    };
+    part.sort_unstable();
+    part
+}
+
+fn of_classes(images: &Images, indices: &[usize], classes: Option<&[u8]>) -> Images {
+    let size = images.channels * images.height * images.width;
+    let mut chosen = Images { pixels: Vec::new(), labels: Vec::new(), ..*images };
+    chosen.classes = classes.map_or(images.classes, <[u8]>::len);
+    for &index in indices {
+        let label = images.labels[index];
+        let new = match classes {
+            None => Some(label),
+            Some(classes) => classes.iter().position(|&class| class == label).map(|at| at as u8),
+        };
+        if let Some(label) = new {
+            chosen.labels.push(label);
+            chosen.pixels.extend_from_slice(&images.pixels[index * size..(index + 1) * size]);
+        }
+    }
+    chosen
+}

@@ -1,0 +1,598 @@
+//! An experiment that has been checked: everything it will compute, before anything is trained.
+//!
+//! Making a plan reads the data and the source, and creates nothing. All mistakes of a file are
+//! found together, each named by its key. Only a plan can be run.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+use tch::{Device, nn};
+
+use super::cell::{ArmSpec, DataSpec, RESULTS_VERSION, Share, SourceSpec, Spec, TrainSpec};
+use super::compute::Knowledge;
+use super::config::{self, Experiment, Hold, Magnitudes, Normalise, Signs, Source, SourceTraining};
+use super::material::{self, Material};
+use super::store::{Record, Records};
+use super::table::Key;
+use crate::data::{self, DataSet};
+use crate::figure;
+use crate::optim::Rule;
+use crate::sign::Template;
+use crate::{transfer, weights};
+
+/// The arm under which a source trained here stands in the tables.
+const SOURCE_ARM: &str = "source";
+
+/// A checked experiment.
+#[derive(Debug)]
+pub struct Plan {
+    /// The experiment, defaults filled in.
+    pub experiment: Experiment,
+    /// Where it runs.
+    pub device: Device,
+    /// The training runs, in the order of the tables.
+    pub cells: Vec<Cell>,
+    /// Where signs come from.
+    pub source: PlannedSource,
+    /// The images of the fresh networks.
+    pub material: Material,
+}
+
+/// One training run of a plan.
+#[derive(Clone, Debug)]
+pub struct Cell {
+    /// Its name, the digest of `spec`.
+    pub id: String,
+    /// Its place in the tables.
+    pub key: Key,
+    /// What it computes.
+    pub spec: Spec,
+}
+
+/// Where a plan's signs come from.
+#[derive(Debug)]
+pub enum PlannedSource {
+    /// No arm needs a source.
+    None,
+    /// It is here already.
+    Ready(Box<Knowledge>),
+    /// A cell that must run first, and its images.
+    Train(Box<Cell>, Box<Material>),
+}
+
+/// The mistakes of an experiment file.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .problems.iter().map(|problem| format!("{}: {problem}", .file.display())).collect::<Vec<_>>().join("\n"))]
+pub struct Error {
+    /// The experiment file.
+    pub file: PathBuf,
+    /// What is wrong: key, what was expected, what was found.
+    pub problems: Vec<String>,
+}
+
+/// Mistakes found so far.
+#[derive(Default)]
+struct Problems(Vec<String>);
+
+impl Problems {
+    fn check(&mut self, legal: bool, problem: impl FnOnce() -> String) {
+        if !legal {
+            self.0.push(problem());
+        }
+    }
+
+    fn at_least_one(&mut self, key: &str, value: u64) {
+        self.check(value >= 1, || format!("{key}: expected at least 1, got `{value}`"));
+    }
+
+    fn take<T>(&mut self, result: Result<T, String>) -> Option<T> {
+        result.map_err(|problem| self.0.push(problem)).ok()
+    }
+}
+
+impl Plan {
+    /// Checks `experiment`, read from `file`, and lays out its cells for `device`; data are looked for
+    /// in `cache`.
+    ///
+    /// # Errors
+    /// Every mistake in the file: values out of range, impossible combinations, data or sources that
+    /// are missing or do not fit.
+    pub fn new(
+        experiment: Experiment,
+        file: &Path,
+        device: Device,
+        cache: &Path,
+    ) -> Result<Self, Error> {
+        let refuse = |problems: Problems| Error { file: file.to_owned(), problems: problems.0 };
+        let mut problems = Problems::default();
+        check_values(&experiment, &mut problems);
+        check_arms(&experiment, &mut problems);
+        check_source(&experiment, &mut problems);
+        let set = problems.take(load(&experiment.data, cache));
+        let Some(set) = set.filter(|_| problems.0.is_empty()) else {
+            return Err(refuse(problems));
+        };
+        let draft = Draft { experiment: &experiment, set: &set, device, cache };
+        let layout = draft.source().and_then(|source| {
+            let share = draft.share();
+            let input = material::input(&set, &experiment.data, experiment.model.channels());
+            let classes = experiment.data.classes.as_deref();
+            let material = Material::new(&set, share, classes, experiment.data.test, input);
+            draft.check_sizes(&material)?;
+            let cells = draft.cells(share, &source)?;
+            Ok((source, material, cells))
+        });
+        match layout {
+            Ok((source, material, cells)) => {
+                Ok(Plan { experiment, device, cells, source, material })
+            }
+            Err(problem) => Err(refuse(Problems(vec![problem]))),
+        }
+    }
+
+    /// The folder of the results.
+    pub fn results(&self) -> PathBuf {
+        self.experiment.results_folder()
+    }
+
+    /// How many cells run at once on `threads` threads.
+    pub fn workers(&self, threads: usize) -> usize {
+        match self.device {
+            Device::Cpu => (threads / self.experiment.train.threads).max(1),
+            _ => 1,
+        }
+    }
+
+    /// Names of the swept settings, in the order of the columns.
+    pub fn settings(&self) -> Vec<String> {
+        vec!["train_size".into()]
+    }
+
+    /// All cells, a source that is trained first among them.
+    pub fn all_cells(&self) -> impl Iterator<Item = &Cell> {
+        let source = match &self.source {
+            PlannedSource::Train(cell, _) => Some(&**cell),
+            _ => None,
+        };
+        source.into_iter().chain(&self.cells)
+    }
+
+    /// The plan's cells that came to an end, in the order of the tables.
+    pub fn ended<'a>(&self, records: &'a Records) -> Vec<(Key, &'a Record)> {
+        let find = |cell: &Cell| Some((cell.key.clone(), records.cells.get(&cell.id)?));
+        self.all_cells().filter_map(find).collect()
+    }
+
+    /// What was run and with what, as JSON.
+    pub fn manifest(&self) -> String {
+        let manifest = json!({
+            "name": self.experiment.name,
+            "polarity": env!("CARGO_PKG_VERSION"),
+            "results_version": RESULTS_VERSION,
+            "libtorch": crate::LIBTORCH,
+            "device": device_name(self.device),
+            "data_digest": self.cells.first().map(|cell| &cell.spec.data.digest),
+            "source_digest": self.cells.iter().find_map(|cell| {
+                Some(&cell.spec.arm.as_ref()?.source.as_ref()?.digest)
+            }),
+            "classes": self.material.train.classes,
+            "cells": self.all_cells().count(),
+            "equality": "the same bytes on CPUs with the same vector instructions and on the same \
+                         kind of device; elsewhere sums round differently, and single cells differ \
+                         while medians agree",
+            "experiment": self.experiment,
+        });
+        let text = serde_json::to_string_pretty(&manifest).expect("a plan has finite numbers only");
+        format!("{text}\n")
+    }
+}
+
+impl Experiment {
+    /// What stands above its figures.
+    pub fn title(&self) -> String {
+        let Experiment { data, model, .. } = self;
+        let size = data.image_size;
+        self.title
+            .clone()
+            .unwrap_or_else(|| format!("{}, {} at {size} px", data.name, model.name()))
+    }
+
+    /// The folder of its results.
+    pub fn results_folder(&self) -> PathBuf {
+        self.results.join(&self.name)
+    }
+
+    /// The folder of its figures.
+    pub fn plots_folder(&self) -> PathBuf {
+        self.plots.join(&self.name)
+    }
+}
+
+/// `cpu` or `cuda`.
+fn device_name(device: Device) -> &'static str {
+    if device.is_cuda() { "cuda" } else { "cpu" }
+}
+
+fn check_values(experiment: &Experiment, problems: &mut Problems) {
+    let Experiment { name, data, model, train, seeds, .. } = experiment;
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    problems.check(!name.is_empty() && name.chars().all(plain), || {
+        format!("name: expected letters, digits, `-` and `_`, got `{name}`")
+    });
+    problems.check(!data.train_sizes.is_empty(), || {
+        "data.train_sizes: expected at least one size, got none".into()
+    });
+    for &size in &data.train_sizes {
+        problems.at_least_one("data.train_sizes", size as u64);
+    }
+    problems.check(unique(&data.train_sizes), || "data.train_sizes: a size stands twice".into());
+    problems.at_least_one("data.validation", data.validation as u64);
+    if let Some(test) = data.test {
+        problems.at_least_one("data.test", test as u64);
+    }
+    problems.check(data.normalise == Normalise::Dataset || model.channels() == 3, || {
+        "data.normalise: `imagenet` needs a network for colour images; use `dataset`".into()
+    });
+    problems.take(model.check(data.image_size));
+    problems.check(!seeds.0.is_empty(), || "seeds: expected at least one seed, got none".into());
+    problems.check(unique(&seeds.0), || "seeds: a seed stands twice".into());
+    problems.take(train.optimizer.check().map_err(|what| format!("train.optimizer.{what}")));
+    problems.at_least_one("train.batch", train.batch as u64);
+    problems.at_least_one("train.threads", train.threads as u64);
+    match (train.epochs, train.steps) {
+        (Some(epochs), None) => problems.at_least_one("train.epochs", epochs),
+        (None, Some(steps)) => problems.at_least_one("train.steps", steps),
+        _ => problems.0.push("train: expected exactly one of `epochs` and `steps`".into()),
+    }
+    for kind in &experiment.figures {
+        problems.check(figure::kinds().iter().any(|known| known.name == kind), || {
+            let known: Vec<_> = figure::kinds().iter().map(|kind| kind.name).collect();
+            format!("figures: expected some of `{}`, got `{kind}`", known.join("`, `"))
+        });
+    }
+}
+
+fn check_arms(experiment: &Experiment, problems: &mut Problems) {
+    let Experiment { arms, baseline, source, .. } = experiment;
+    problems.check(!arms.is_empty(), || "arms: expected at least one arm, got none".into());
+    if let Some(baseline) = baseline {
+        problems.check(arms.contains_key(baseline), || {
+            let known = arms.keys().map(String::as_str).collect::<Vec<_>>().join("`, `");
+            format!("baseline: expected one of the arms `{known}`, got `{baseline}`")
+        });
+    }
+    for (name, arm) in arms {
+        problems.check(name != SOURCE_ARM, || {
+            format!("arms.{name}: this name is kept for a source that is trained here")
+        });
+        problems.check(!arm.signs.need_source() || source.is_some(), || {
+            format!("arms.{name}.signs: come from a source, but the experiment has no `source`")
+        });
+        if let Signs::Flipped(fraction) = arm.signs {
+            problems.check((0.0..=1.0).contains(&fraction), || {
+                format!("arms.{name}.signs.flipped: expected a share in [0, 1], got `{fraction}`")
+            });
+        }
+        let has_weights = source.as_ref().is_some_and(|source| source.template.is_none());
+        problems.check(arm.magnitudes == Magnitudes::Init || has_weights, || {
+            format!(
+                "arms.{name}.magnitudes: `source` needs a source with weights (`source.weights` or \
+                 `source.train`); a template has only signs"
+            )
+        });
+        problems.check(arm.hold != Hold::None || arm.reset.is_none(), || {
+            format!("arms.{name}.reset: nothing is held, so nothing is reset; take it out")
+        });
+        if let Hold::Layers(layers) = &arm.hold {
+            problems.take(check_layers(experiment, &format!("arms.{name}.hold"), layers));
+        }
+    }
+}
+
+fn check_source(experiment: &Experiment, problems: &mut Problems) {
+    let Some(Source { template, weights, train, except }) = &experiment.source else { return };
+    let given = [template.is_some(), weights.is_some(), train.is_some()];
+    problems.check(given.into_iter().filter(|given| *given).count() == 1, || {
+        "source: expected exactly one of `template`, `weights` and `train`".into()
+    });
+    problems.take(check_layers(experiment, "source.except", except));
+    if let Some(SourceTraining { data, epochs, batch, optimizer, threads, .. }) = train {
+        problems.at_least_one("source.train.data.images", data.images as u64);
+        problems.at_least_one("source.train.epochs", *epochs);
+        problems.at_least_one("source.train.threads", *threads as u64);
+        problems.at_least_one("source.train.batch", batch.unwrap_or(1) as u64);
+        if let Some(optimizer) = optimizer {
+            let checked = optimizer.check();
+            problems.take(checked.map_err(|what| format!("source.train.optimizer.{what}")));
+        }
+    }
+}
+
+fn check_layers(experiment: &Experiment, key: &str, layers: &[String]) -> Result<(), String> {
+    if layers.is_empty() {
+        return Ok(());
+    }
+    let variables = nn::VarStore::new(Device::Cpu);
+    experiment.model.build(&variables.root(), 2);
+    let names = transfer::constrained(&variables);
+    for layer in layers {
+        if !names.iter().any(|(name, _)| transfer::is_below(name, layer)) {
+            let known: Vec<_> = names.iter().map(|(name, _)| name.as_str()).collect();
+            return Err(format!(
+                "{key}: expected layers of the network, `{}` or what stands before a dot, got \
+                 `{layer}`",
+                known.join("`, `")
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn unique<T: Ord>(values: &[T]) -> bool {
+    values.iter().collect::<BTreeSet<_>>().len() == values.len()
+}
+
+fn load(data: &config::Data, cache: &Path) -> Result<DataSet, String> {
+    let spec = match &data.files {
+        None => data::Spec::Registered(data.name.clone()),
+        Some(files) => data::Spec::Idx {
+            name: data.name.clone(),
+            files: data::Files {
+                train_images: files.train_images.clone(),
+                train_labels: files.train_labels.clone(),
+                test_images: files.test_images.clone(),
+                test_labels: files.test_labels.clone(),
+            },
+            class_names: None,
+        },
+    };
+    data::load(&spec, cache).map_err(|error| format!("data: {error}"))
+}
+
+fn check_classes(key: &str, classes: Option<&[u8]>, known: usize) -> Result<(), String> {
+    let Some(classes) = classes else { return Ok(()) };
+    let legal = classes.iter().all(|&class| usize::from(class) < known);
+    if classes.len() >= 2 && unique(classes) && legal {
+        return Ok(());
+    }
+    let last = known - 1;
+    Err(format!("{key}: expected at least two different labels of 0 to {last}, got {classes:?}"))
+}
+
+/// What the parts of a plan are made from.
+struct Draft<'a> {
+    experiment: &'a Experiment,
+    set: &'a DataSet,
+    device: Device,
+    cache: &'a Path,
+}
+
+impl Draft<'_> {
+    /// The part of the training set for the fresh networks.
+    fn share(&self) -> Share {
+        let trained = self.experiment.source.as_ref().and_then(|source| source.train.as_ref());
+        match trained {
+            Some(SourceTraining { data, seed, .. }) if self.is_own(data.name.as_deref()) => {
+                Share::Rest { images: data.images, seed: *seed }
+            }
+            _ => Share::Whole,
+        }
+    }
+
+    /// Whether `name` is the data set of the experiment itself.
+    fn is_own(&self, name: Option<&str>) -> bool {
+        name.is_none_or(|name| name == self.experiment.data.name)
+    }
+
+    fn check_sizes(&self, material: &Material) -> Result<(), String> {
+        let data = &self.experiment.data;
+        check_classes("data.classes", data.classes.as_deref(), self.set.train.classes)?;
+        let largest = data.train_sizes.iter().max().copied().unwrap_or(0);
+        let there = material.train.len();
+        if largest + data.validation > there {
+            return Err(format!(
+                "data.train_sizes: {largest} training and {} validation images were asked for, {there} \
+                 are there",
+                data.validation
+            ));
+        }
+        if material.test.is_empty() || data.test.is_some_and(|test| test > material.test.len()) {
+            let there = material.test.len();
+            return Err(format!("data.test: there are {there} test images, more were asked for"));
+        }
+        let channels = self.experiment.model.channels();
+        if self.set.train.channels != 1 && self.set.train.channels != channels {
+            let given = self.set.train.channels;
+            return Err(format!("model: takes {channels} channel, the images have {given}"));
+        }
+        Ok(())
+    }
+
+    fn source(&self) -> Result<PlannedSource, String> {
+        let Some(source) = &self.experiment.source else { return Ok(PlannedSource::None) };
+        let knowledge = match (&source.template, &source.weights, &source.train) {
+            (Some(template), ..) => Knowledge {
+                template: Template::open(template)
+                    .map_err(|error| format!("source.template: {error}"))?,
+                weights: None,
+            },
+            (_, Some(path), _) => {
+                let weights =
+                    weights::load(path).map_err(|error| format!("source.weights: {error}"))?;
+                Knowledge::of_weights(weights, &path.display().to_string())
+                    .map_err(|error| format!("source.weights: {error}"))?
+            }
+            (.., Some(train)) => return self.trained_source(train),
+            _ => unreachable!("check_source wants one of the three"),
+        };
+        let variables = nn::VarStore::new(Device::Cpu);
+        let classes = self.experiment.data.classes.as_deref();
+        let classes = classes.map_or(self.set.train.classes, <[u8]>::len);
+        self.experiment.model.build(&variables.root(), classes);
+        let options = transfer::Options { except: source.except.clone(), ..Default::default() };
+        transfer::signs(&knowledge.template, &variables, &options)
+            .map_err(|error| format!("source: {error}"))?;
+        Ok(PlannedSource::Ready(Box::new(knowledge)))
+    }
+
+    fn trained_source(&self, train: &SourceTraining) -> Result<PlannedSource, String> {
+        let Experiment { data, model, train: own, .. } = self.experiment;
+        let other;
+        let set = if self.is_own(train.data.name.as_deref()) {
+            self.set
+        } else {
+            let name = train.data.name.clone().unwrap_or_else(|| data.name.clone());
+            let wanted = config::Data { name, files: None, ..data.clone() };
+            other = load(&wanted, self.cache).map_err(|what| format!("source.train.{what}"))?;
+            &other
+        };
+        let there = set.train.len();
+        if train.data.images > there {
+            let got = train.data.images;
+            return Err(format!(
+                "source.train.data.images: expected at most the {there} training images, got {got}"
+            ));
+        }
+        let classes = train.data.classes.as_deref();
+        check_classes("source.train.data.classes", classes, set.train.classes)?;
+        let share = Share::Source { images: train.data.images, seed: train.seed };
+        let input = material::input(set, data, model.channels());
+        let material = Material::new(set, share, classes, None, input);
+        let Some(size) = material.train.len().checked_sub(data.validation).filter(|size| *size > 0)
+        else {
+            return Err(format!(
+                "source.train.data.images: leave {} images of these classes, of which {} are for \
+                 validation",
+                material.train.len(),
+                data.validation
+            ));
+        };
+        let batch = train.batch.unwrap_or(own.batch);
+        let steps = train.epochs * size.div_ceil(batch) as u64;
+        let spec = Spec {
+            version: RESULTS_VERSION,
+            device: device_name(self.device).into(),
+            data: DataSpec {
+                digest: set.digest.clone(),
+                share,
+                classes: train.data.classes.clone(),
+                image_size: data.image_size,
+                normalise: data.normalise,
+                subset: data.subset,
+                train_size: None,
+                validation: data.validation,
+                test: None,
+            },
+            model: model.clone(),
+            arm: None,
+            train: TrainSpec {
+                optimizer: train.optimizer.clone().unwrap_or_else(|| own.optimizer.clone()),
+                batch,
+                steps,
+                evaluate_at: every_epoch(train.epochs, steps),
+                select: config::Select::Last,
+                threads: train.threads,
+            },
+            seed: train.seed,
+        };
+        let settings = vec![("train_size".into(), size as f64)];
+        let cell = Cell::new(SOURCE_ARM, settings, spec);
+        Ok(PlannedSource::Train(Box::new(cell), Box::new(material)))
+    }
+
+    fn cells(&self, share: Share, source: &PlannedSource) -> Result<Vec<Cell>, String> {
+        let Experiment { data, arms, seeds, .. } = self.experiment;
+        let mut cells = Vec::new();
+        for &size in &data.train_sizes {
+            let train = self.train(size)?;
+            for (name, arm) in arms {
+                for &seed in &seeds.0 {
+                    let spec = Spec {
+                        version: RESULTS_VERSION,
+                        device: device_name(self.device).into(),
+                        data: DataSpec {
+                            digest: self.set.digest.clone(),
+                            share,
+                            classes: data.classes.clone(),
+                            image_size: data.image_size,
+                            normalise: data.normalise,
+                            subset: data.subset,
+                            train_size: Some(size),
+                            validation: data.validation,
+                            test: data.test,
+                        },
+                        model: self.experiment.model.clone(),
+                        arm: Some(self.arm(arm, source)),
+                        train: train.clone(),
+                        seed,
+                    };
+                    cells.push(Cell::new(name, vec![("train_size".into(), size as f64)], spec));
+                }
+            }
+        }
+        Ok(cells)
+    }
+
+    fn arm(&self, arm: &config::Arm, source: &PlannedSource) -> ArmSpec {
+        let needed = arm.signs.need_source() || arm.magnitudes == Magnitudes::Source;
+        let digest = match source {
+            PlannedSource::Train(cell, _) => Some(cell.id.clone()),
+            PlannedSource::Ready(knowledge) => Some(knowledge.digest()),
+            PlannedSource::None => None,
+        };
+        let except = self.experiment.source.as_ref().map(|source| source.except.clone());
+        let source = digest.zip(except).filter(|_| needed);
+        let rule = arm.reset.unwrap_or(self.experiment.train.reset);
+        ArmSpec {
+            signs: arm.signs,
+            magnitudes: arm.magnitudes,
+            hold: arm.hold.clone(),
+            reset: (arm.hold != Hold::None).then_some(rule),
+            source: source.map(|(digest, except)| SourceSpec { digest, except }),
+        }
+    }
+
+    fn train(&self, size: usize) -> Result<TrainSpec, String> {
+        let train = &self.experiment.train;
+        let steps = match (train.epochs, train.steps) {
+            (Some(epochs), _) => epochs * size.div_ceil(train.batch) as u64,
+            (_, steps) => steps.unwrap_or(0),
+        };
+        let mut evaluate_at: BTreeSet<u64> = match &train.evaluate_at {
+            Some(given) => given.iter().copied().collect(),
+            None => (0..64).map(|power| 1 << power).filter(|step| *step < steps).collect(),
+        };
+        if let Some(late) = evaluate_at.iter().find(|step| **step > steps) {
+            return Err(format!(
+                "train.evaluate_at: expected steps of at most {steps} (with {size} images), got `{late}`"
+            ));
+        }
+        evaluate_at.extend([0, steps]);
+        let tabulated = &self.experiment.report.steps;
+        if let Some(step) = tabulated.iter().find(|step| !evaluate_at.contains(step)) {
+            return Err(format!(
+                "report.steps: expected steps that are evaluated ({evaluate_at:?}), got `{step}`"
+            ));
+        }
+        Ok(TrainSpec {
+            optimizer: train.optimizer.clone(),
+            batch: train.batch,
+            steps,
+            evaluate_at: evaluate_at.into_iter().collect(),
+            select: train.select,
+            threads: train.threads,
+        })
+    }
+}
+
+fn every_epoch(epochs: u64, steps: u64) -> Vec<u64> {
+    (0..=epochs).map(|epoch| epoch * (steps / epochs)).collect()
+}
+
+impl Cell {
+    fn new(arm: &str, settings: Vec<(String, f64)>, spec: Spec) -> Self {
+        let id = spec.id();
+        Cell { key: Key { id: id.clone(), arm: arm.into(), settings, seed: spec.seed }, id, spec }
+    }
+}
