@@ -1,5 +1,13 @@
-//! probe
-fn main() {
-    let t = tch::Tensor::arange(10, (tch::Kind::Float, tch::Device::Cpu));
-    println!("{} {}", t.sum(tch::Kind::Float).double_value(&[]), tch::Cuda::is_available());
+//! The program `polarity`: parse, dispatch, exit code.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use polarity::cli::Cli;
+
+fn main() -> ExitCode {
+    match Cli::parse().run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
 }

@@ -1,0 +1,45 @@
+//! Where to compute: `auto`, `cpu` or `cuda:N`.
+
+use std::str::FromStr;
+
+use anyhow::anyhow;
+use tch::{Cuda, Device};
+
+use super::Failure;
+
+/// A device as typed; whether it is there is looked at by [`resolve`](Self::resolve).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum DeviceArg {
+    Auto,
+    Cpu,
+    Cuda(usize),
+}
+
+impl FromStr for DeviceArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match (text, text.strip_prefix("cuda:").map(str::parse)) {
+            ("auto", _) => Ok(DeviceArg::Auto),
+            ("cpu", _) => Ok(DeviceArg::Cpu),
+            ("cuda", _) => Ok(DeviceArg::Cuda(0)),
+            (_, Some(Ok(index))) => Ok(DeviceArg::Cuda(index)),
+            _ => Err("expected `auto`, `cpu` or `cuda:0`".into()),
+        }
+    }
+}
+
+impl DeviceArg {
+    pub(super) fn resolve(self) -> Result<Device, Failure> {
+        let there = if Cuda::is_available() { Cuda::device_count().max(0) as usize } else { 0 };
+        match self {
+            DeviceArg::Auto if there > 0 => Ok(Device::Cuda(0)),
+            DeviceArg::Auto | DeviceArg::Cpu => Ok(Device::Cpu),
+            DeviceArg::Cuda(index) if index < there => Ok(Device::Cuda(index)),
+            DeviceArg::Cuda(index) => Err(Failure::Input(anyhow!(
+                "--device cuda:{index}: libtorch sees {there} CUDA devices; `polarity doctor` says why, \
+                 `--device cpu` goes without"
+            ))),
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! The command line: words to and from people, and exit codes.
+//!
+//! One file a subcommand. What a library user would need is in the other rooms; nothing but this one
+//! prints. Results go to stdout, progress and errors to stderr.
+
+mod data;
+mod device;
+mod doctor;
+mod failure;
+mod plan;
+mod plot;
+mod progress;
+mod report;
+mod run;
+mod template;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+pub use failure::Failure;
+
+use crate::experiment::{Experiment, Plan};
+use crate::fetch;
+
+/// Train networks whose weights keep their sign, and transfer only the signs.
+#[derive(Debug, Parser)]
+#[command(name = "polarity", version, after_help = EXAMPLES)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "Examples:
+  polarity data fetch fashion-mnist            get a data set
+  polarity run experiments/demo.yaml           train what is not done yet
+  polarity run experiments/demo.yaml seeds=0..2 train.steps=8 results=/tmp/try
+  polarity report experiments/demo.yaml        the table
+  polarity plot experiments/demo.yaml          the figures
+  polarity template info alexnet-imagenet      what a template holds
+
+Exit codes: 0 done, 1 failed while working, 2 the input was wrong, 128 + n stopped by signal n.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Train what an experiment has not finished yet, and rewrite its tables
+    Run(run::Run),
+    /// Say what an experiment would run; trains nothing
+    Plan(plan::PlanCommand),
+    /// Draw the figures of an experiment from its tables
+    Plot(plot::Plot),
+    /// Print the results of an experiment with intervals and tests
+    Report(report::ReportCommand),
+    /// Make and inspect templates, the sign masks of a network
+    #[command(subcommand)]
+    Template(template::TemplateCommand),
+    /// Get and list data sets and source weights
+    #[command(subcommand)]
+    Data(data::DataCommand),
+    /// Check libtorch, devices and data, and say how to mend what is missing
+    Doctor,
+}
+
+impl Cli {
+    /// Does what the command line asks.
+    ///
+    /// # Errors
+    /// When it could not; the failure knows its exit code.
+    pub fn run(self) -> Result<(), Failure> {
+        match self.command {
+            Command::Run(command) => command.run(),
+            Command::Plan(command) => command.run(),
+            Command::Plot(command) => command.run(),
+            Command::Report(command) => command.run(),
+            Command::Template(command) => command.run(),
+            Command::Data(command) => command.run(),
+            Command::Doctor => doctor::run(),
+        }
+    }
+}
+
+/// An experiment file and changes to it, which most subcommands take.
+#[derive(Debug, Args)]
+struct ExperimentArgs {
+    /// The experiment, a YAML file
+    file: PathBuf,
+    /// Values to use in place of the file's, for example `train.batch=50` or `seeds=0..3`
+    #[arg(value_name = "KEY.PATH=VALUE")]
+    overrides: Vec<String>,
+}
+
+impl ExperimentArgs {
+    fn load(&self) -> Result<Experiment, Failure> {
+        Experiment::load(&self.file, &self.overrides).map_err(Failure::input)
+    }
+
+    fn plan(&self, device: device::DeviceArg) -> Result<Plan, Failure> {
+        let experiment = self.load()?;
+        let device = device.resolve()?;
+        let cache = fetch::cache_dir().map_err(Failure::input)?;
+        Plan::new(experiment, &self.file, device, &cache).map_err(Failure::input)
+    }
+}
+
+/// Writes to stdout; a reader that has left is no failure.
+fn print(text: &str) -> Result<(), Failure> {
+    use std::io::Write;
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Failure::Work(anyhow::anyhow!("stdout: {error}")))
+        }
+        _ => Ok(()),
+    }
+}

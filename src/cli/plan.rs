@@ -1,0 +1,83 @@
+//! `polarity plan`: what would run.
+
+use std::time::Duration;
+
+use clap::Args;
+use indicatif::HumanDuration;
+
+use super::device::DeviceArg;
+use super::{ExperimentArgs, Failure, print};
+use crate::experiment::{Cell, Plan, Records, Status};
+use crate::stats::quantile::median;
+
+/// Say what an experiment would run; trains nothing
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  polarity plan experiments/demo.yaml
+  polarity plan experiments/demo.yaml --cells    every cell with its id and state")]
+pub(super) struct PlanCommand {
+    #[command(flatten)]
+    experiment: ExperimentArgs,
+    /// Where it would compute: auto, cpu or cuda:0
+    #[arg(long, default_value = "auto")]
+    device: DeviceArg,
+    /// List every cell with its id and state
+    #[arg(long)]
+    cells: bool,
+}
+
+impl PlanCommand {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let plan = self.experiment.plan(self.device)?;
+        let records = Records::read(&plan.results()).map_err(Failure::work)?;
+        let mut text = summary(&plan, &records);
+        if self.cells {
+            text.extend(plan.all_cells().map(|cell| line(cell, &records)));
+        }
+        print(&text)
+    }
+}
+
+fn summary(plan: &Plan, records: &Records) -> String {
+    let total = plan.all_cells().count();
+    let left = plan.all_cells().filter(|cell| records.finished(&cell.id).is_none()).count();
+    let (name, done) = (&plan.experiment.name, total - left);
+    let mut text = format!("{name}: {total} cells, {done} done, {left} left\n");
+    for (arm, spec) in &plan.experiment.arms {
+        text += &format!("  {arm}: {}\n", spec.explain());
+    }
+    let seconds: Vec<f64> = plan
+        .cells
+        .iter()
+        .filter_map(|cell| Some(records.finished(&cell.id)?.timing.total))
+        .collect();
+    match median(&seconds) {
+        _ if left == 0 => {}
+        Some(seconds) => {
+            let cores = std::thread::available_parallelism().map_or(1, usize::from);
+            let workers = plan.workers(cores);
+            let rest =
+                HumanDuration(Duration::from_secs_f64(seconds * left as f64 / workers as f64));
+            text += &format!("about {rest} left, {workers} cells at a time\n");
+        }
+        None => text += "no cell has run yet, so the time is not known\n",
+    }
+    for damage in &records.damaged {
+        let path = damage.path.display();
+        text += &format!("{path}:{}: damaged; its cell will run again\n", damage.line);
+    }
+    text
+}
+
+fn line(cell: &Cell, records: &Records) -> String {
+    let state = match records.cells.get(&cell.id) {
+        None => "left".to_owned(),
+        Some(record) => match (&record.reason, record.outcome.status) {
+            (Some(reason), Status::Failed) => format!("failed: {reason}"),
+            (_, status) => status.name().to_owned(),
+        },
+    };
+    let settings: String =
+        cell.key.settings.iter().map(|(name, value)| format!(" {name}={value}")).collect();
+    format!("{} {}{settings} seed={} {state}\n", cell.id, cell.key.arm, cell.key.seed)
+}

@@ -1,0 +1,123 @@
+//! Progress of a run on stderr: a bar on a terminal, a line every few seconds elsewhere.
+
+use std::collections::BTreeMap;
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
+
+use crate::experiment::{Cell, Event, Record, Status};
+use crate::train;
+
+/// Plain lines come no more often than this.
+const LINE_EVERY: Duration = Duration::from_secs(5);
+
+/// Shows the events of one run.
+pub(super) struct Progress {
+    bar: Option<ProgressBar>,
+    start: Instant,
+    spoken: Instant,
+    left: usize,
+    ended: usize,
+    /// Share done of the cells under way, by id.
+    under_way: BTreeMap<String, f64>,
+}
+
+impl Progress {
+    pub(super) fn new() -> Self {
+        let now = Instant::now();
+        let under_way = BTreeMap::new();
+        Progress { bar: None, start: now, spoken: now, left: 0, ended: 0, under_way }
+    }
+
+    pub(super) fn show(&mut self, event: Event) {
+        match event {
+            Event::Damaged(lines) => {
+                for line in lines {
+                    let path = line.path.display();
+                    self.say(&format!("{path}:{}: damaged; its cell runs again", line.line));
+                }
+            }
+            Event::Start { left, cells, workers } => self.begin(left, cells, workers),
+            Event::Step { cell, progress } => self.step(cell, progress),
+            Event::End { cell, record } => self.end(cell, record),
+        }
+    }
+
+    fn begin(&mut self, left: usize, cells: usize, workers: usize) {
+        self.left = left;
+        let done = cells - left;
+        self.say(&format!("{cells} cells: {done} finished, {left} to run, {workers} at a time"));
+        if std::io::stderr().is_terminal() && left > 0 {
+            let style = ProgressStyle::with_template("{bar:30} {msg}")
+                .expect("the template has no unknown key");
+            self.bar = Some(ProgressBar::new(1000 * left as u64).with_style(style));
+        }
+    }
+
+    fn step(&mut self, cell: &Cell, progress: train::Progress) {
+        let share = progress.step as f64 / progress.steps.max(1) as f64;
+        self.under_way.insert(cell.id.clone(), share);
+        let error = progress
+            .validation_error
+            .map_or(String::new(), |error| format!(", validation error {:.1} %", 100.0 * error));
+        let (name, seed) = (name(cell), cell.key.seed);
+        let (step, steps) = (progress.step, progress.steps);
+        self.update(&format!("{name}, seed {seed}, step {step} of {steps}{error}"));
+    }
+
+    fn end(&mut self, cell: &Cell, record: &Record) {
+        self.under_way.remove(&cell.id);
+        self.ended += 1;
+        let Record { outcome, reason, timing, .. } = record;
+        let what = match (outcome.status, outcome.test_error, reason) {
+            (Status::Failed, _, Some(reason)) => format!("failed: {reason}"),
+            (_, Some(error), _) => format!("test error {:.2} %", 100.0 * error),
+            (status, ..) => status.name().to_owned(),
+        };
+        let (name, seed) = (name(cell), cell.key.seed);
+        self.say(&format!("{name}, seed {seed}: {what} ({:.1} s)", timing.total));
+    }
+
+    fn update(&mut self, now: &str) {
+        let (ended, left) = (self.ended, self.left);
+        let done = ended as f64 + self.under_way.values().sum::<f64>();
+        let elapsed = self.start.elapsed().as_secs_f64();
+        let rest = elapsed * (left as f64 / done.max(1e-3) - 1.0).max(0.0);
+        let message = match done >= 0.05 {
+            true => {
+                let rest = HumanDuration(Duration::from_secs_f64(rest));
+                format!("{ended}/{left} cells, {rest} left; {now}")
+            }
+            false => format!("{ended}/{left} cells; {now}"),
+        };
+        match &self.bar {
+            Some(bar) => {
+                bar.set_position((1000.0 * done) as u64);
+                bar.set_message(message);
+            }
+            None if self.spoken.elapsed() >= LINE_EVERY => self.say(&message),
+            None => {}
+        }
+    }
+
+    fn say(&mut self, line: &str) {
+        self.spoken = Instant::now();
+        match &self.bar {
+            Some(bar) => bar.println(line),
+            None => eprintln!("{line}"),
+        }
+    }
+
+    pub(super) fn finish(self) {
+        if let Some(bar) = self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn name(cell: &Cell) -> String {
+    let settings: String =
+        cell.key.settings.iter().map(|(name, value)| format!(", {name} {value}")).collect();
+    format!("{}{settings}", cell.key.arm)
+}

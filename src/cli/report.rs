@@ -1,0 +1,35 @@
+//! `polarity report`: the results in numbers.
+
+use clap::Args;
+
+use super::{ExperimentArgs, Failure, print};
+use crate::experiment::{Report, Tables, write_results};
+
+/// Print the results of an experiment with intervals and tests
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  polarity report experiments/demo.yaml           also written to results/demo/report.md
+  polarity report experiments/demo.yaml --json    one JSON object")]
+pub(super) struct ReportCommand {
+    #[command(flatten)]
+    experiment: ExperimentArgs,
+    /// Print one JSON object in place of the table
+    #[arg(long)]
+    json: bool,
+}
+
+impl ReportCommand {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let experiment = self.experiment.load()?;
+        let tables = Tables::read(&experiment).map_err(Failure::input)?;
+        let report = Report::new(&experiment, &tables.trials, &tables.curves);
+        let markdown = report.to_markdown();
+        write_results(&experiment.results_folder(), "report.md", &markdown)
+            .map_err(Failure::work)?;
+        if self.json {
+            let text = serde_json::to_string_pretty(&report.to_json()).map_err(Failure::work)?;
+            return print(&format!("{text}\n"));
+        }
+        print(&markdown)
+    }
+}

@@ -1,0 +1,123 @@
+//! `polarity run`: trains what is not finished.
+
+use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use anyhow::anyhow;
+use clap::Args;
+use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
+
+use super::device::DeviceArg;
+use super::progress::Progress;
+use super::{ExperimentArgs, Failure};
+use crate::experiment::{self, RunError, RunOptions};
+
+/// Train what an experiment has not finished yet, and rewrite its tables
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  polarity run experiments/demo.yaml
+  polarity run experiments/demo.yaml seeds=0..2 train.steps=8 results=/tmp/try
+  polarity run experiments/demo.yaml --shard 0/4     one of four parts, for one of four machines
+
+Finished cells are never run again; Ctrl-C keeps them.")]
+pub(super) struct Run {
+    #[command(flatten)]
+    experiment: ExperimentArgs,
+    /// Run part I of N of the cells, I from 0 on
+    #[arg(long, value_name = "I/N", default_value = "0/1")]
+    shard: Shard,
+    /// Where to compute: auto, cpu or cuda:0
+    #[arg(long, default_value = "auto")]
+    device: DeviceArg,
+    /// CPU threads in all; cells run side by side as far as they go [default: all cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    threads: Option<u16>,
+    /// Compute this cell again although it is finished
+    #[arg(long, value_name = "ID")]
+    redo: Option<String>,
+}
+
+/// One part of an experiment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Shard {
+    index: usize,
+    parts: usize,
+}
+
+impl FromStr for Shard {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let numbers = text.split_once('/').and_then(|(index, parts)| {
+            Some(Shard { index: index.parse().ok()?, parts: parts.parse().ok()? })
+        });
+        match numbers {
+            Some(shard) if shard.index < shard.parts => Ok(shard),
+            _ => Err("expected I/N with I from 0 to N - 1, for example 0/4".into()),
+        }
+    }
+}
+
+impl Run {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let (stop, signal) = watch_signals().map_err(Failure::work)?;
+        let plan = self.experiment.plan(self.device)?;
+        let options = RunOptions {
+            threads: self.threads.map_or_else(cores, usize::from),
+            shard: (self.shard.index, self.shard.parts),
+            redo: self.redo,
+        };
+        let mut progress = Progress::new();
+        let summary = experiment::run(&plan, &options, &stop, &mut |event| progress.show(event));
+        progress.finish();
+        let summary = summary.map_err(|error| match error {
+            RunError::UnknownCell(_) => Failure::input(error),
+            other => Failure::work(other),
+        })?;
+        if summary.interrupted {
+            eprintln!("stopped; what is finished is kept, and the same command goes on from here");
+            return Err(Failure::Signal(signal.load(Ordering::Relaxed) as u8));
+        }
+        if let Some((id, reason)) = summary.failed.first() {
+            let count = summary.failed.len();
+            let file = self.experiment.file.display();
+            return Err(Failure::Work(anyhow!(
+                "{count} cells failed, cell {id} first: {reason}; `polarity run {file}` tries them again"
+            )));
+        }
+        eprintln!("results: {}", plan.results().join("trials.csv").display());
+        Ok(())
+    }
+}
+
+/// A flag that INT, TERM, USR1 and USR2 set, and the number of the signal that did. A second signal
+/// ends the program at once.
+fn watch_signals() -> std::io::Result<(Arc<AtomicBool>, Arc<AtomicUsize>)> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let number = Arc::new(AtomicUsize::new(0));
+    for signal in [SIGINT, SIGTERM, SIGUSR1, SIGUSR2] {
+        let exit_code = 128 + signal;
+        signal_hook::flag::register_conditional_shutdown(signal, exit_code, stop.clone())?;
+        signal_hook::flag::register_usize(signal, number.clone(), signal as usize)?;
+        signal_hook::flag::register(signal, stop.clone())?;
+    }
+    Ok((stop, number))
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shard_is_one_of_its_parts() {
+        assert_eq!("1/4".parse(), Ok(Shard { index: 1, parts: 4 }));
+        for wrong in ["4/4", "0/0", "1", "a/b", "-1/2", "1/2/3"] {
+            assert!(wrong.parse::<Shard>().is_err(), "{wrong}");
+        }
+    }
+}

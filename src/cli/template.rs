@@ -1,0 +1,222 @@
+//! `polarity template`: makes and inspects templates.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::anyhow;
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use super::{Failure, print};
+use crate::fetch;
+use crate::sign::{Agreement, Template};
+use crate::transfer;
+use crate::weights::{self, Checkpoint, sources};
+
+/// Make and inspect templates, the sign masks of a network
+#[derive(Debug, Subcommand)]
+pub(super) enum TemplateCommand {
+    /// Take the signs of a checkpoint's weights (tensors of two or more dimensions)
+    Extract(Extract),
+    /// Say what a template holds
+    Info(Info),
+    /// Compare the signs of two templates
+    Diff(Diff),
+    /// Draw random signs for the shapes of another template
+    Random(Random),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  polarity template extract model.safetensors -o model.template.safetensors
+  polarity template extract alexnet-imagenet -o templates/alexnet-imagenet.safetensors")]
+pub(super) struct Extract {
+    /// A checkpoint file, or weights of `polarity data list`
+    source: String,
+    /// The template to write
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+    /// Only these layers, for example `features` or `features.0`; may be given again
+    #[arg(long, value_name = "PREFIX")]
+    layer: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  polarity template info alexnet-imagenet")]
+pub(super) struct Info {
+    /// A template file, or the name of a built-in template
+    template: String,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  polarity template diff a.safetensors b.safetensors")]
+pub(super) struct Diff {
+    /// A template file, or the name of a built-in template
+    first: String,
+    /// Another
+    second: String,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  polarity template random alexnet-imagenet --seed 1 -o random.safetensors
+  polarity template random alexnet-imagenet --positive 0.5 -o even.safetensors")]
+pub(super) struct Random {
+    /// The template whose names, shapes and free weights to keep
+    like: String,
+    /// The template to write
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+    /// Chance of a positive sign, in [0, 1] [default: each tensor's own share]
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    positive: Option<f64>,
+    /// Seed of the signs
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
+        _ => Err("expected a number in [0, 1]".into()),
+    }
+}
+
+impl TemplateCommand {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        match self {
+            TemplateCommand::Extract(command) => command.run(),
+            TemplateCommand::Info(command) => command.run(),
+            TemplateCommand::Diff(command) => command.run(),
+            TemplateCommand::Random(command) => command.run(),
+        }
+    }
+}
+
+impl Extract {
+    fn run(self) -> Result<(), Failure> {
+        let (checkpoint, provenance) = self.checkpoint()?;
+        let mut template = transfer::signs_of(&checkpoint, &provenance).map_err(Failure::input)?;
+        if !self.layer.is_empty() {
+            template = template.subset_by_prefixes(&self.layer).map_err(Failure::input)?;
+        }
+        if template.is_empty() {
+            let source = self.source;
+            return Err(Failure::Input(anyhow!("{source}: no tensor of two or more dimensions")));
+        }
+        save(&template, &self.output)
+    }
+
+    /// The weights and where they come from, with their digest.
+    fn checkpoint(&self) -> Result<(Checkpoint, String), Failure> {
+        if let Some(known) = sources::find(&self.source) {
+            let cache = fetch::cache_dir().map_err(Failure::input)?;
+            let checkpoint = known.load(&cache).map_err(Failure::input)?;
+            return Ok((checkpoint, known.provenance()));
+        }
+        let path = Path::new(&self.source);
+        let checkpoint = weights::load(path).map_err(Failure::input)?;
+        let bytes = std::fs::read(path)
+            .map_err(|error| Failure::Input(anyhow!("{}: {error}", path.display())))?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        Ok((checkpoint, format!("{name}, sha256 {}", fetch::digest::sha256(&bytes))))
+    }
+}
+
+impl Info {
+    fn run(self) -> Result<(), Failure> {
+        let template = Template::open(&self.template).map_err(Failure::input)?;
+        if self.json {
+            let text = serde_json::to_string_pretty(&as_json(&template)).map_err(Failure::work)?;
+            return print(&format!("{text}\n"));
+        }
+        let mut text = format!(
+            "source      {}\nmade by     {}\ndigest      {}\n",
+            template.source(),
+            template.created_by(),
+            template.digest()
+        );
+        text += &format!(
+            "weights     {} in {} tensors, {} held, {:.2} % of them positive\n\n",
+            template.weights(),
+            template.len(),
+            template.held(),
+            100.0 * template.positive_fraction().unwrap_or(0.0)
+        );
+        let width = template.names().map(str::len).max().unwrap_or(0).max("tensor".len());
+        text += &format!(
+            "{:<width$}  {:>10}  {:>10}  {:>10}  shape\n",
+            "tensor", "weights", "held", "positive"
+        );
+        for (name, layer) in template.iter() {
+            let mask = &layer.mask;
+            let positive = 100.0 * mask.positive_fraction().unwrap_or(0.0);
+            let (weights, held) = (mask.len(), mask.held_count());
+            let shape = &layer.shape;
+            text += &format!(
+                "{name:<width$}  {weights:>10}  {held:>10}  {positive:>8.2} %  {shape:?}\n"
+            );
+        }
+        print(&text)
+    }
+}
+
+fn as_json(template: &Template) -> serde_json::Value {
+    let tensors = template.iter().map(|(name, layer)| {
+        json!({
+            "name": name,
+            "shape": layer.shape,
+            "weights": layer.mask.len(),
+            "held": layer.mask.held_count(),
+            "positive": layer.mask.positive_fraction(),
+        })
+    });
+    json!({
+        "source": template.source(),
+        "created_by": template.created_by(),
+        "digest": template.digest(),
+        "weights": template.weights(),
+        "held": template.held(),
+        "positive": template.positive_fraction(),
+        "tensors": tensors.collect::<Vec<_>>(),
+    })
+}
+
+impl Diff {
+    fn run(self) -> Result<(), Failure> {
+        let first = Template::open(&self.first).map_err(Failure::input)?;
+        let second = Template::open(&self.second).map_err(Failure::input)?;
+        let Agreement { layers, overall } = first.agreement(&second).map_err(Failure::input)?;
+        let percent = |share: Option<f64>| match share {
+            Some(share) => format!("{:.2} %", 100.0 * share),
+            None => "nothing held by both".into(),
+        };
+        let mut text = String::from("Share of equal signs, among weights that both hold:\n");
+        for (name, share) in layers {
+            text += &format!("  {name}  {}\n", percent(share));
+        }
+        text += &format!("  in all  {}\n", percent(overall));
+        print(&text)
+    }
+}
+
+impl Random {
+    fn run(self) -> Result<(), Failure> {
+        let like = Template::open(&self.like).map_err(Failure::input)?;
+        save(&like.random_like(self.positive, self.seed), &self.output)
+    }
+}
+
+fn save(template: &Template, path: &Path) -> Result<(), Failure> {
+    template.save(path).map_err(Failure::work)?;
+    let (weights, tensors) = (template.weights(), template.len());
+    let bytes = std::fs::metadata(path).map_or(0, |file| file.len());
+    print(&format!(
+        "{}: the signs of {weights} weights in {tensors} tensors, {bytes} bytes\n",
+        path.display()
+    ))
+}

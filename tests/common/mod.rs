@@ -1,0 +1,142 @@
+//! A data set small enough to train on in a moment, and the program to do it with.
+#![allow(dead_code, unreachable_pub)]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A folder with a tiny data set and an experiment over it.
+pub struct Laboratory {
+    folder: tempfile::TempDir,
+}
+
+/// Images of a class have a bright bar in the class's own rows; four classes.
+const CLASSES: usize = 4;
+const SIDE: usize = 28;
+
+const EXPERIMENT: &str = "\
+name: tiny
+data:
+  name: bars
+  files:
+    train_images: FOLDER/train-images
+    train_labels: FOLDER/train-labels
+    test_images: FOLDER/test-images
+    test_labels: FOLDER/test-labels
+  train_sizes: [8, 16]
+  validation: 20
+model: {name: alexnet-mini, hidden: 16}
+arms:
+  frozen: {signs: init, hold: all}
+  fluid: {signs: init, hold: none}
+baseline: fluid
+train: {optimizer: {adam: {lr: 0.003}}, batch: 8, steps: 6}
+report: {steps: [0]}
+seeds: 0..3
+figures: [error-vs-samples, learning-curves]
+results: FOLDER/results
+plots: FOLDER/plots
+";
+
+impl Laboratory {
+    pub fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let lab = Laboratory { folder };
+        lab.write_images("train", 120);
+        lab.write_images("test", 40);
+        lab.write("tiny.yaml", EXPERIMENT);
+        lab
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Writes a file, with `FOLDER` replaced by the laboratory's own.
+    pub fn write(&self, name: &str, text: &str) {
+        let folder = self.folder.path().display().to_string();
+        std::fs::write(self.path(name), text.replace("FOLDER", &folder)).unwrap();
+    }
+
+    pub fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path(name)).unwrap()
+    }
+
+    /// Replaces text in the experiment, which must be there.
+    pub fn edit(&self, from: &str, to: &str) {
+        let text = self.read("tiny.yaml");
+        assert!(text.contains(from), "the experiment has no `{from}`");
+        self.write("tiny.yaml", &text.replace(from, to));
+    }
+
+    /// Makes the experiment take its signs from a network it trains first.
+    pub fn add_trained_source(&self) {
+        self.edit(
+            "arms:\n",
+            "source: {train: {data: {images: 60}, epochs: 1, batch: 10}}\narms:\n  \
+             signs: {signs: source, hold: all}\n",
+        );
+    }
+
+    /// `polarity`, with a cache of its own that is empty.
+    pub fn polarity(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_polarity"));
+        command.args(arguments).env("POLARITY_CACHE", self.path("cache")).current_dir(&self.folder);
+        command
+    }
+
+    /// Runs the experiment to its end and gives back what was said on stderr.
+    pub fn run(&self, more: &[&str]) -> String {
+        let output = self.polarity(&[&["run", "tiny.yaml"], more].concat()).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{said}");
+        said
+    }
+
+    /// The tables that must be the same bytes however they came about.
+    pub fn tables(&self) -> [String; 2] {
+        ["trials.csv", "curves.csv"].map(|name| self.read(&format!("results/tiny/{name}")))
+    }
+
+    /// Runs a command that must fail: gives back its exit code and what was said on stderr.
+    pub fn fails(&self, arguments: &[&str]) -> (i32, String) {
+        let output = self.polarity(arguments).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(!said.contains("panicked") && !said.contains("RUST_BACKTRACE"), "{said}");
+        (output.status.code().expect("no signal ended it"), said)
+    }
+
+    fn write_images(&self, part: &str, count: usize) {
+        let label = |image: usize| image % CLASSES;
+        let pixel = |image: usize, row: usize, column: usize| {
+            let bright = row / (SIDE / CLASSES) == label(image);
+            let noise = ((image * 31 + row * 17 + column * 13) % 97) as u8;
+            if bright { 150 + noise } else { noise }
+        };
+        let mut images = idx_header(&[count, SIDE, SIDE]);
+        for image in 0..count {
+            let all = (0..SIDE * SIDE).map(|at| pixel(image, at / SIDE, at % SIDE));
+            images.extend(all);
+        }
+        let mut labels = idx_header(&[count]);
+        labels.extend((0..count).map(|image| label(image) as u8));
+        std::fs::write(self.path(&format!("{part}-images")), images).unwrap();
+        std::fs::write(self.path(&format!("{part}-labels")), labels).unwrap();
+    }
+}
+
+fn idx_header(dimensions: &[usize]) -> Vec<u8> {
+    let mut bytes = vec![0, 0, 8, dimensions.len() as u8];
+    for &dimension in dimensions {
+        bytes.extend((dimension as u32).to_be_bytes());
+    }
+    bytes
+}
+
+/// The names in `folder`, sorted; none if there is no such folder.
+pub fn names(folder: &Path) -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}

@@ -1,0 +1,192 @@
+//! `polarity run`, the real program on a tiny data set: what is finished stays, what was cut off runs
+//! again, and the tables are the same bytes however they came about.
+
+mod common;
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
+use common::{Laboratory, names};
+use polarity::experiment::table::{Trial, read_curves, read_trials};
+
+fn trials(lab: &Laboratory) -> Vec<Trial> {
+    read_trials(&lab.path("results/tiny/trials.csv")).unwrap()
+}
+
+#[test]
+fn a_second_run_trains_nothing_and_changes_no_byte() {
+    let lab = Laboratory::new();
+    lab.run(&[]);
+    let tables = lab.tables();
+    let said = lab.run(&[]);
+    assert!(said.contains("12 cells: 12 finished, 0 to run"), "{said}");
+    assert_eq!(lab.tables(), tables);
+}
+
+#[test]
+fn the_same_seeds_give_the_same_bytes_whatever_runs_side_by_side() {
+    let [one, two] = [Laboratory::new(), Laboratory::new()];
+    one.add_trained_source();
+    two.add_trained_source();
+    one.run(&["--threads", "1"]);
+    two.run(&["--threads", "3"]);
+    assert_eq!(one.tables(), two.tables());
+}
+
+#[test]
+fn a_segment_cut_in_its_last_line_runs_exactly_that_cell_again() {
+    let lab = Laboratory::new();
+    lab.run(&[]);
+    let tables = lab.tables();
+    let segment = lab.path("results/tiny/cells/main.jsonl");
+    let bytes = std::fs::read(&segment).unwrap();
+    std::fs::write(&segment, &bytes[..bytes.len() - 200]).unwrap();
+    let said = lab.run(&[]);
+    assert!(said.contains("12 cells: 11 finished, 1 to run"), "{said}");
+    assert_eq!(lab.tables(), tables);
+}
+
+#[test]
+fn an_altered_line_is_set_aside_and_its_cell_runs_again() {
+    let lab = Laboratory::new();
+    lab.run(&[]);
+    let tables = lab.tables();
+    let name = "results/tiny/cells/main.jsonl";
+    lab.write(name, &lab.read(name).replacen("\"steps\":6", "\"steps\":7", 1));
+    let said = lab.run(&[]);
+    assert!(said.contains("11 finished, 1 to run"), "{said}");
+    assert_eq!(lab.tables(), tables);
+    assert_eq!(lab.read("results/tiny/cells/main.damaged").lines().count(), 1);
+}
+
+#[test]
+fn shards_together_give_the_tables_of_one_run() {
+    let [whole, parts] = [Laboratory::new(), Laboratory::new()];
+    whole.run(&[]);
+    parts.run(&["--shard", "0/3"]);
+    parts.run(&["--shard", "1/3"]);
+    assert_ne!(whole.tables(), parts.tables());
+    parts.run(&["--shard", "2/3"]);
+    assert_eq!(whole.tables(), parts.tables());
+}
+
+#[test]
+fn a_stopped_run_keeps_what_is_finished_and_goes_on_to_the_same_bytes() {
+    let [whole, stopped] = [Laboratory::new(), Laboratory::new()];
+    // Long enough that the signal comes before the end.
+    let long = ["--threads", "1", "train.steps=60"];
+    whole.run(&long);
+    let mut child = stopped
+        .polarity(&[&["run", "tiny.yaml"][..], &long].concat())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let first_end = lines.by_ref().map(Result::unwrap).find(|line| line.contains("test error"));
+    assert!(first_end.is_some(), "a cell ends before the run does");
+    let interrupt = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(interrupt.success());
+    let rest: Vec<String> = lines.map(Result::unwrap).collect();
+    assert_eq!(child.wait().unwrap().code(), Some(130), "{rest:?}");
+    assert!(!stopped.read("results/tiny/cells/main.jsonl").is_empty());
+    stopped.run(&long);
+    assert_eq!(whole.tables(), stopped.tables());
+}
+
+#[test]
+fn frozen_cells_end_without_violations_after_real_resets() {
+    let lab = Laboratory::new();
+    lab.run(&[]);
+    for trial in trials(&lab) {
+        let frozen = trial.key.arm == "frozen";
+        assert_eq!(trial.outcome.violations_after == 0, frozen, "{trial:?}");
+        assert_eq!(trial.outcome.resets > 0, frozen, "{trial:?}");
+    }
+}
+
+#[test]
+fn arms_of_a_seed_start_from_the_same_network_and_the_same_images() {
+    let lab = Laboratory::new();
+    lab.run(&[]);
+    let curves = read_curves(&lab.path("results/tiny/curves.csv")).unwrap();
+    let starts = |arm: &str| -> Vec<_> {
+        let first = curves.iter().filter(|row| row.key.arm == arm && row.point.step == 0);
+        first.map(|row| (row.point.validation_loss, row.key.seed)).collect()
+    };
+    assert_eq!(starts("frozen"), starts("fluid"));
+    assert_eq!(starts("frozen").len(), 6);
+}
+
+#[test]
+fn a_trained_source_is_a_cell_of_its_own_and_its_signs_are_taken() {
+    let lab = Laboratory::new();
+    lab.add_trained_source();
+    lab.run(&[]);
+    let tables = lab.tables();
+    let source = trials(&lab).into_iter().find(|trial| trial.key.arm == "source").unwrap();
+    assert_eq!(source.outcome.steps, 4);
+    // Its weights may be made again, and then nothing changes.
+    let work = lab.path("results/tiny/work");
+    assert_eq!(names(&work).len(), 1);
+    std::fs::remove_dir_all(&work).unwrap();
+    let said = lab.run(&["--redo", &trials(&lab)[1].key.id]);
+    assert!(said.contains("1 to run"), "{said}");
+    assert_eq!(lab.tables(), tables);
+}
+
+#[test]
+fn a_cell_is_computed_again_when_asked_and_an_unknown_one_is_refused() {
+    let lab = Laboratory::new();
+    lab.run(&[]);
+    let tables = lab.tables();
+    let said = lab.run(&["--redo", &trials(&lab)[0].key.id]);
+    assert!(said.contains("11 finished, 1 to run"), "{said}");
+    assert_eq!(lab.tables(), tables);
+    let (code, said) = lab.fails(&["run", "tiny.yaml", "--redo", "0123456789abcdef"]);
+    assert_eq!(code, 2);
+    assert!(said.contains("`0123456789abcdef` is no cell"), "{said}");
+}
+
+#[test]
+fn finished_cells_stay_finished_when_seeds_and_equal_arms_are_added() {
+    let lab = Laboratory::new();
+    lab.run(&[]);
+    let said = lab.run(&["seeds=0..4"]);
+    assert!(said.contains("16 cells: 12 finished, 4 to run"), "{said}");
+    let said = lab.run(&["seeds=0..4", "arms.frozen-twin={signs: init, hold: all}"]);
+    assert!(said.contains("24 cells: 24 finished, 0 to run"), "{said}");
+}
+
+#[test]
+fn a_run_beside_another_of_the_same_experiment_is_refused() {
+    let lab = Laboratory::new();
+    lab.run(&["seeds=0..1"]);
+    let other =
+        File::options().append(true).open(lab.path("results/tiny/cells/main.lock")).unwrap();
+    other.lock().unwrap();
+    let (code, said) = lab.fails(&["run", "tiny.yaml"]);
+    assert_eq!(code, 1);
+    assert!(said.contains("another run of this experiment is writing here"), "{said}");
+}
+
+#[test]
+fn a_results_folder_that_cannot_be_made_is_named_before_anything_is_trained() {
+    let lab = Laboratory::new();
+    lab.write("file", "in the way");
+    let (code, said) = lab.fails(&["run", "tiny.yaml", "results=file/results"]);
+    assert_eq!(code, 1);
+    assert!(said.contains("file/results/tiny/cells: "), "{said}");
+    assert!(said.contains("`results=DIR`"), "{said}");
+    assert!(!said.contains("to run"), "{said}");
+}
+
+#[test]
+fn a_loss_that_is_not_finite_ends_the_cell_as_diverged() {
+    let lab = Laboratory::new();
+    lab.run(&["train.optimizer={sgd: {lr: 1e30}}", "seeds=0..1"]);
+    for trial in trials(&lab) {
+        assert_eq!(trial.outcome.status.name(), "diverged", "{trial:?}");
+        assert_eq!(trial.outcome.test_error, None);
+    }
+}
