@@ -1,4 +1,56 @@
 //! Networks whose weights keep their sign.
+//!
+//! A weight's sign is its *polarity*. Wang et al. (ICML 2023) found that a network whose polarities are
+//! well chosen in advance, and then held while only the magnitudes learn, learns from less data and in
+//! less time; and that the polarities of a trained network, one bit a weight, are a good medium of
+//! transfer. This library does both.
+//!
+//! # The method
+//! Every constrained weight `w` (of a kernel, never a bias) has a mask `t` in {+1, −1, 0}; 0 leaves it
+//! free. After each optimizer step, every *violator*, a weight with `w · t < 0`, is put back by a reset
+//! rule: 0, `t · |w|`, `t · u` with `u` uniform in [0, 0.001), or `t · c`. A network is *frozen* when
+//! its signs are held throughout, *fluid* when they are free.
+//!
+//! ```
+//! use polarity::optim::{Adam, FrozenAdam};
+//! use polarity::{models::AlexNet, sign::Template, transfer};
+//! use tch::{Device, Kind, Tensor, nn, nn::ModuleT};
+//!
+//! let vs = nn::VarStore::new(Device::cuda_if_available());
+//! let net = AlexNet { hidden: [64, 64], dropout: 0.5 }.build(&vs.root(), 10);
+//!
+//! // The signs come from ImageNet, the magnitudes stay fresh.
+//! let source = Template::open("alexnet-imagenet")?;
+//! let report = transfer::signs(&source, &vs, &transfer::Options::default())?;
+//! assert_eq!(report.taken.len(), 5);
+//!
+//! let mut opt = FrozenAdam::new(&vs, report.template, Adam { lr: 1e-3, ..Adam::default() })?;
+//! let images = Tensor::rand([4, 3, 64, 64], (Kind::Float, vs.device()));
+//! let labels = Tensor::arange(4, (Kind::Int64, vs.device()));
+//! let loss = net.forward_t(&images, true).cross_entropy_for_logits(&labels);
+//! opt.backward_step(&loss)?; // a step of Adam, then the projection
+//! assert_eq!(opt.violations()?, 0);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # The rooms
+//! | room | owns |
+//! | --- | --- |
+//! | [`sign`] | masks, templates, reset rules, the template file; no tensors |
+//! | [`optim`] | update rules that hold signs, their state, the fused kernels |
+//! | [`transfer`] | signs or weights of a source into a fresh network, by name |
+//! | [`weights`] | other people's checkpoints as named arrays |
+//! | [`models`] | architectures, their names and initialisation |
+//! | [`data`] | data sets and the order in which a seed takes their images |
+//! | [`fetch`], [`catalog`] | published files, brought into the cache and pinned by digest |
+//! | [`train`] | one training run |
+//! | [`experiment`] | YAML → plan → cells → tables |
+//! | [`stats`] | medians, intervals, tests |
+//! | [`figure`] | tables → PNG |
+//! | [`random`] | one seed, streams by purpose |
+//! | [`cli`] | the program's words and exit codes |
+//!
+//! Arrows point one way: `sign` ← `optim`, `transfer` ← `train` ← `experiment` ← `cli`.
 
 pub mod catalog;
 pub mod cli;

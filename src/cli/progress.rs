@@ -15,7 +15,8 @@ const LINE_EVERY: Duration = Duration::from_secs(5);
 /// Shows the events of one run.
 pub(super) struct Progress {
     bar: Option<ProgressBar>,
-    start: Instant,
+    /// When the first cell that is counted began.
+    start: Option<Instant>,
     spoken: Instant,
     left: usize,
     ended: usize,
@@ -27,7 +28,7 @@ impl Progress {
     pub(super) fn new() -> Self {
         let now = Instant::now();
         let under_way = BTreeMap::new();
-        Progress { bar: None, start: now, spoken: now, left: 0, ended: 0, under_way }
+        Progress { bar: None, start: None, spoken: now, left: 0, ended: 0, under_way }
     }
 
     pub(super) fn show(&mut self, event: Event) {
@@ -56,8 +57,12 @@ impl Progress {
     }
 
     fn step(&mut self, cell: &Cell, progress: train::Progress) {
-        let share = progress.step as f64 / progress.steps.max(1) as f64;
-        self.under_way.insert(cell.id.clone(), share);
+        // A source trained first is one long cell before the others: no measure of their time.
+        if cell.spec.arm.is_some() {
+            self.start.get_or_insert_with(Instant::now);
+            let share = progress.step as f64 / progress.steps.max(1) as f64;
+            self.under_way.insert(cell.id.clone(), share);
+        }
         let error = progress
             .validation_error
             .map_or(String::new(), |error| format!(", validation error {:.1} %", 100.0 * error));
@@ -68,7 +73,7 @@ impl Progress {
 
     fn end(&mut self, cell: &Cell, record: &Record) {
         self.under_way.remove(&cell.id);
-        self.ended += 1;
+        self.ended += usize::from(cell.spec.arm.is_some());
         let Record { outcome, reason, timing, .. } = record;
         let what = match (outcome.status, outcome.test_error, reason) {
             (Status::Failed, _, Some(reason)) => format!("failed: {reason}"),
@@ -82,7 +87,7 @@ impl Progress {
     fn update(&mut self, now: &str) {
         let (ended, left) = (self.ended, self.left);
         let done = ended as f64 + self.under_way.values().sum::<f64>();
-        let elapsed = self.start.elapsed().as_secs_f64();
+        let elapsed = self.start.map_or(0.0, |start| start.elapsed().as_secs_f64());
         let rest = elapsed * (left as f64 / done.max(1e-3) - 1.0).max(0.0);
         let message = match done >= 0.05 {
             true => {

@@ -12,6 +12,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Sender};
 use std::time::Instant;
 
+use tch::TchError;
+
 use super::cell::Spec;
 use super::compute::{self, Computed, Knowledge};
 use super::material::Material;
@@ -121,116 +123,96 @@ pub fn run(
     }
     let (index, parts) = options.shard;
     let writer = if parts == 1 { "main".into() } else { format!("shard-{index}-of-{parts}") };
-    let mut store = Store::open(&plan.results(), &writer, options.redo.as_deref())?;
-    let damaged = &store.records().damaged;
-    if !damaged.is_empty() {
-        report(Event::Damaged(damaged));
+    let store = Store::open(&plan.results(), &writer, options.redo.as_deref())?;
+    if !store.records().damaged.is_empty() {
+        report(Event::Damaged(&store.records().damaged));
     }
     let part: Vec<&Cell> = plan.cells.iter().skip(index).step_by(parts).collect();
-    let todo: Vec<&Cell> =
-        part.iter().copied().filter(|cell| store.records().finished(&cell.id).is_none()).collect();
+    let unfinished = |store: &Store, cell: &Cell| store.records().finished(&cell.id).is_none();
+    let todo: Vec<&Cell> = part.iter().copied().filter(|cell| unfinished(&store, cell)).collect();
     let workers = plan.workers(options.threads).min(todo.len().max(1));
-    let mut summary = Summary { finished_before: part.len() - todo.len(), ..Summary::default() };
     report(Event::Start { left: todo.len(), cells: part.len(), workers });
 
-    let trained;
-    let source = match &plan.source {
-        PlannedSource::None => None,
-        PlannedSource::Ready(knowledge) => Some(&**knowledge),
-        PlannedSource::Train(cell, material) => {
-            let needed = todo.iter().any(|cell| takes_from_source(&cell.spec))
-                || store.records().finished(&cell.id).is_none();
-            trained = match needed {
-                true => train_source(plan, cell, material, &mut store, stop, report, &mut summary)?,
-                false => None,
-            };
-            trained.as_ref()
-        }
-    };
-    if !summary.interrupted && summary.failed.is_empty() {
-        let pool = Pool { plan, material: &plan.material, source, stop };
-        pool.run(&todo, workers, &mut store, report, &mut summary)?;
+    let finished_before = part.len() - todo.len();
+    let summary = Summary { finished_before, ..Summary::default() };
+    let mut session = Session { plan, store, stop, report, summary };
+    let trained = session.source(&todo)?;
+    if !session.summary.interrupted && session.summary.failed.is_empty() {
+        let source = match &plan.source {
+            PlannedSource::Ready(knowledge) => Some(&**knowledge),
+            _ => trained.as_ref(),
+        };
+        let shared = Shared { plan, material: &plan.material, source, stop };
+        session.run(&shared, &todo, workers, &mut |_| {})?;
     }
-    let unfinished = |cell: &&Cell| store.records().finished(&cell.id).is_none();
-    summary.interrupted |= stop.load(Ordering::Relaxed) && todo.iter().any(unfinished);
+    let Session { mut store, mut summary, .. } = session;
+    summary.interrupted |=
+        stop.load(Ordering::Relaxed) && todo.iter().any(|cell| unfinished(&store, cell));
     store.write_tables(plan)?;
     Ok(summary)
 }
 
-fn takes_from_source(spec: &Spec) -> bool {
-    spec.arm.as_ref().is_some_and(|arm| arm.source.is_some())
-}
-
-/// The source that the experiment trains first: from its file if that is whole, else trained now.
-fn train_source(
-    plan: &Plan,
-    cell: &Cell,
-    material: &Material,
-    store: &mut Store,
-    stop: &AtomicBool,
-    report: &mut dyn FnMut(Event),
-    summary: &mut Summary,
-) -> Result<Option<Knowledge>, Error> {
-    let path = store.work_file(&format!("source-{}.safetensors", cell.id))?;
-    let wrong = |what: String| Error::Source { path: path.clone(), what };
-    let provenance = format!("cell {} of experiment {}", cell.id, plan.experiment.name);
-    let finished = store.records().finished(&cell.id).is_some();
-    if finished && let Ok(weights) = weights::load(&path) {
-        return Knowledge::of_weights(weights, &provenance)
-            .map(Some)
-            .map_err(|error| wrong(error.to_string()));
-    }
-    let pool = Pool { plan, material, source: None, stop };
-    let mut keep = None;
-    pool.run_keeping(&[cell], 1, store, report, summary, &mut |computed| {
-        keep = Some(checkpoint(computed));
-    })?;
-    let Some(weights) = keep else { return Ok(None) };
-    let weights = weights.map_err(|error| wrong(error.to_string()))?;
-    files::write_atomically(&path, &weights::to_safetensors(&weights))
-        .map_err(|error| wrong(error.to_string()))?;
-    Knowledge::of_weights(weights, &provenance).map(Some).map_err(|error| wrong(error.to_string()))
-}
-
-fn checkpoint(computed: &Computed) -> Result<Checkpoint, tch::TchError> {
-    let variables = computed.variables.variables();
-    let arrays = variables.into_iter().map(|(name, tensor)| {
-        let shape = tensor.size().iter().map(|&side| side as usize).collect();
-        let values = Vec::<f32>::try_from(tensor.f_flatten(0, -1)?)?;
-        let array = weights::Array::new(shape, values).expect("a tensor's values fill its shape");
-        Ok((name, array))
-    });
-    arrays.collect()
+/// What the calling thread holds while cells run.
+struct Session<'a, 'r> {
+    plan: &'a Plan,
+    store: Store,
+    stop: &'a AtomicBool,
+    report: &'r mut dyn FnMut(Event),
+    summary: Summary,
 }
 
 /// What the workers share.
-struct Pool<'a> {
+struct Shared<'a> {
     plan: &'a Plan,
     material: &'a Material,
     source: Option<&'a Knowledge>,
     stop: &'a AtomicBool,
 }
 
-impl Pool<'_> {
-    fn run(
-        &self,
-        cells: &[&Cell],
-        workers: usize,
-        store: &mut Store,
-        report: &mut dyn FnMut(Event),
-        summary: &mut Summary,
-    ) -> Result<(), Error> {
-        self.run_keeping(cells, workers, store, report, summary, &mut |_| {})
+impl Session<'_, '_> {
+    /// The source that the plan trains first, if a cell of `todo` needs it or it is not finished:
+    /// from its file if that is whole, else trained now.
+    fn source(&mut self, todo: &[&Cell]) -> Result<Option<Knowledge>, Error> {
+        let PlannedSource::Train(cell, material) = &self.plan.source else { return Ok(None) };
+        let is_finished = self.store.records().finished(&cell.id).is_some();
+        if is_finished && !todo.iter().any(|cell| takes_from_source(&cell.spec)) {
+            return Ok(None);
+        }
+        let path = self.store.work_file(&format!("source-{}.safetensors", cell.id))?;
+        let wrong = |what: String| Error::Source { path: path.clone(), what };
+        let weights = match weights::load(&path) {
+            Ok(weights) if is_finished => weights,
+            _ => {
+                let Some(weights) = self.train_source(cell, material)? else { return Ok(None) };
+                let weights = weights.map_err(|error| wrong(error.to_string()))?;
+                files::write_atomically(&path, &weights::to_safetensors(&weights))
+                    .map_err(|error| wrong(error.to_string()))?;
+                weights
+            }
+        };
+        let provenance = format!("cell {} of experiment {}", cell.id, self.plan.experiment.name);
+        let knowledge = Knowledge::of_weights(weights, &provenance);
+        knowledge.map(Some).map_err(|error| wrong(error.to_string()))
+    }
+
+    /// The weights of the source, trained now; none if that failed or was stopped.
+    fn train_source(
+        &mut self,
+        cell: &Cell,
+        material: &Material,
+    ) -> Result<Option<Result<Checkpoint, TchError>>, Error> {
+        let shared = Shared { plan: self.plan, material, source: None, stop: self.stop };
+        let mut weights = None;
+        self.run(&shared, &[cell], 1, &mut |computed| weights = Some(checkpoint(computed)))?;
+        Ok(weights)
     }
 
     /// Runs `cells` on `workers` threads; `keep` sees what each computed before it is dropped.
-    fn run_keeping(
-        &self,
+    fn run(
+        &mut self,
+        shared: &Shared,
         cells: &[&Cell],
         workers: usize,
-        store: &mut Store,
-        report: &mut dyn FnMut(Event),
-        summary: &mut Summary,
         keep: &mut dyn FnMut(&Computed),
     ) -> Result<(), Error> {
         let Some(first) = cells.first() else { return Ok(()) };
@@ -241,20 +223,18 @@ impl Pool<'_> {
             let (sender, messages) = mpsc::channel();
             for _ in 0..workers {
                 let (sender, queue, give_up) = (sender.clone(), &queue, &give_up);
-                scope.spawn(move || self.work(queue, give_up, &sender));
+                scope.spawn(move || shared.work(queue, give_up, &sender));
             }
             drop(sender);
             for message in messages {
-                let ended = match message {
+                let heard = match message {
                     Message::Step(cell, progress) => {
-                        report(Event::Step { cell, progress });
+                        (self.report)(Event::Step { cell, progress });
                         Ok(())
                     }
-                    Message::End(cell, result, seconds) => {
-                        self.end(cell, *result, seconds, store, report, summary, keep)
-                    }
+                    Message::End(cell, result, seconds) => self.end(cell, *result, seconds, keep),
                 };
-                if let Err(error) = ended {
+                if let Err(error) = heard {
                     give_up.store(true, Ordering::Relaxed);
                     return Err(error);
                 }
@@ -263,6 +243,38 @@ impl Pool<'_> {
         })
     }
 
+    fn end(
+        &mut self,
+        cell: &Cell,
+        result: Result<Computed, compute::Error>,
+        seconds: f64,
+        keep: &mut dyn FnMut(&Computed),
+    ) -> Result<(), Error> {
+        let record = match result {
+            Err(compute::Error::Train(train::Error::Stopped)) => {
+                self.summary.interrupted = true;
+                return Ok(());
+            }
+            Err(error) => {
+                self.summary.failed.push((cell.id.clone(), error.to_string()));
+                failure(cell, error.to_string(), seconds)
+            }
+            Ok(computed) => {
+                keep(&computed);
+                self.summary.computed += 1;
+                let Computed { outcome, curve, seconds: split, .. } = computed;
+                let timing = Timing { total: seconds, split };
+                let (id, spec) = (cell.id.clone(), cell.spec.clone());
+                Record { id, spec, outcome, curve, reason: None, timing }
+            }
+        };
+        (self.report)(Event::End { cell, record: &record });
+        Ok(self.store.append(record)?)
+    }
+}
+
+impl Shared<'_> {
+    /// Takes one cell after the other until none is left or the run is stopped.
     fn work<'a>(
         &self,
         queue: &Mutex<VecDeque<&'a Cell>>,
@@ -275,60 +287,34 @@ impl Pool<'_> {
             && let Some(cell) = next()
         {
             let start = Instant::now();
-            let computed = compute::cell(
-                &cell.spec,
-                self.material,
-                self.source,
-                self.plan.device,
-                &mut |progress| {
-                    // The receiver is gone only when the run ends, and then the answer is the same.
-                    let heard = sender.send(Message::Step(cell, progress)).is_ok();
-                    if heard && !stopped() {
-                        ControlFlow::Continue(())
-                    } else {
-                        ControlFlow::Break(())
-                    }
-                },
-            );
+            let progress = &mut |progress| {
+                // The receiver is gone only when the run ends, and then the answer is the same.
+                let heard = sender.send(Message::Step(cell, progress)).is_ok();
+                if heard && !stopped() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            };
+            let (spec, device) = (&cell.spec, self.plan.device);
+            let computed = compute::cell(spec, self.material, self.source, device, progress);
             let seconds = start.elapsed().as_secs_f64();
             if sender.send(Message::End(cell, Box::new(computed), seconds)).is_err() {
                 return;
             }
         }
     }
+}
 
-    #[allow(clippy::too_many_arguments)]
-    fn end(
-        &self,
-        cell: &Cell,
-        result: Result<Computed, compute::Error>,
-        seconds: f64,
-        store: &mut Store,
-        report: &mut dyn FnMut(Event),
-        summary: &mut Summary,
-        keep: &mut dyn FnMut(&Computed),
-    ) -> Result<(), Error> {
-        let record = match result {
-            Err(compute::Error::Train(train::Error::Stopped)) => {
-                summary.interrupted = true;
-                return Ok(());
-            }
-            Err(error) => {
-                summary.failed.push((cell.id.clone(), error.to_string()));
-                failure(cell, error.to_string(), seconds)
-            }
-            Ok(computed) => {
-                keep(&computed);
-                summary.computed += 1;
-                let Computed { outcome, curve, seconds: split, .. } = computed;
-                let timing = Timing { total: seconds, split };
-                let (id, spec) = (cell.id.clone(), cell.spec.clone());
-                Record { id, spec, outcome, curve, reason: None, timing }
-            }
-        };
-        report(Event::End { cell, record: &record });
-        Ok(store.append(record)?)
-    }
+fn takes_from_source(spec: &Spec) -> bool {
+    spec.arm.as_ref().is_some_and(|arm| arm.source.is_some())
+}
+
+fn checkpoint(computed: &Computed) -> Result<Checkpoint, TchError> {
+    let variables = computed.variables.variables();
+    let arrays = variables.into_iter().map(|(name, tensor)| {
+        let shape = tensor.size().iter().map(|&side| side as usize).collect();
+        let values = Vec::<f32>::try_from(tensor.f_flatten(0, -1)?)?;
+        let array = weights::Array::new(shape, values).expect("a tensor's values fill its shape");
+        Ok((name, array))
+    });
+    arrays.collect()
 }
 
 fn failure(cell: &Cell, reason: String, seconds: f64) -> Record {

@@ -47,7 +47,7 @@ pub const TRIAL: [Column; 10] = [
         "weights at the end on the other side of zero than at the start; 0 where signs are held",
     ),
     column("resets", "times a weight was put back by the projection"),
-    column("sign_flips", "times a weight crossed zero in a step, projection included"),
+    column("sign_flips", "times a weight or bias crossed zero in a step, projection included"),
 ];
 
 /// Columns of `curves.csv` after the swept settings.
@@ -58,7 +58,7 @@ pub const CURVE: [Column; 7] = [
     column("validation_loss", "mean cross-entropy on the validation images, in nats"),
     column("validation_error", "share of validation images classified wrongly, in [0, 1]"),
     column("resets", "times a weight was put back so far"),
-    column("sign_flips", "times a weight crossed zero so far"),
+    column("sign_flips", "times a weight or bias crossed zero so far"),
 ];
 
 /// How a cell ended.

@@ -19,7 +19,7 @@ pub struct Adam {
     pub beta1: f64,
     /// Decay of the second moment, in [0, 1).
     pub beta2: f64,
-    /// Added to the denominator, at least 0.
+    /// Added to the denominator, above 0.
     pub eps: f64,
     /// Weight decay, at least 0.
     pub weight_decay: f64,
@@ -37,13 +37,13 @@ impl Default for Adam {
 impl Rule for Adam {
     fn check(&self) -> Result<(), String> {
         let share = |value: f64| (0.0..1.0).contains(&value);
-        let natural = |value: f64| value.is_finite() && value >= 0.0;
         in_range("adam.lr", self.lr, "above 0", self.lr.is_finite() && self.lr > 0.0)?;
         in_range("adam.beta1", self.beta1, "in [0, 1)", share(self.beta1))?;
         in_range("adam.beta2", self.beta2, "in [0, 1)", share(self.beta2))?;
-        in_range("adam.eps", self.eps, "of at least 0", natural(self.eps))?;
+        let eps = self.eps;
+        in_range("adam.eps", eps, "above 0", eps.is_finite() && eps > 0.0)?;
         let decay = self.weight_decay;
-        in_range("adam.weight_decay", decay, "of at least 0", natural(decay))
+        in_range("adam.weight_decay", decay, "of at least 0", decay.is_finite() && decay >= 0.0)
     }
 
     fn buffers(&self) -> &'static [&'static str] {

@@ -38,7 +38,9 @@ pub(super) fn project(
 /// The uniform numbers that `key` gives the weights, in [0, 1): what `fused::draw` defines, in integers
 /// of 64 bits because libtorch has no unsigned ones of 32.
 fn uniform(key: ResetKey, weight: &Tensor) -> Result<Tensor, TchError> {
-    let (low, high) = key.halves();
+    // One key for all indices below 2³².
+    let mixed = key.mixed(0);
+    let (low, high) = (mixed as u32, (mixed >> 32) as u32);
     let low_half = |x: Tensor| x.f_bitwise_and(0xffff_ffff_i64);
     let shifted = |x: &Tensor, bits: i64| x.f_bitwise_right_shift_tensor_scalar(bits);
     let fold = |x: &Tensor, bits: i64| x.f_bitwise_xor_tensor(&shifted(x, bits)?);

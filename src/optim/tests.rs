@@ -219,7 +219,8 @@ fn a_saved_state_goes_on_as_if_nothing_had_happened() {
             tch::no_grad(|| to.copy_(&from));
         }
     };
-    [&resumed, &cold].map(copy);
+    copy(&resumed);
+    copy(&cold);
     take_steps(&mut optimizer, &whole, 3);
     let mut warm = new(&resumed);
     warm.set_state(&state).unwrap();

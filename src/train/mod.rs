@@ -29,7 +29,7 @@ pub struct CurvePoint {
     pub validation_error: f64,
     /// Times a weight was put back so far.
     pub resets: u64,
-    /// Times a weight crossed zero so far.
+    /// Times a weight or bias crossed zero so far.
     pub sign_flips: u64,
 }
 

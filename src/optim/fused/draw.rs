@@ -34,6 +34,21 @@ pub struct ResetKey {
     pub tensor: u64,
 }
 
+impl ResetKey {
+    /// The key `k` of the definition, for weights whose index agrees with `index` above its low 32
+    /// bits.
+    pub fn mixed(self, index: u64) -> u64 {
+        [self.seed, self.step, self.tensor, index >> 32]
+            .into_iter()
+            .fold(0, |key, word| mix((key ^ word).wrapping_add(0x9e37_79b9_7f4a_7c15)))
+    }
+
+    /// The uniform number `u` of weight `index`, a multiple of 2⁻²⁴ in [0, 1).
+    pub fn uniform(self, index: u64) -> f32 {
+        Draws::new(self, index).uniform(index as u32)
+    }
+}
+
 /// The draws of one tensor at one step, for indices that agree above their low 32 bits.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Draws {
@@ -44,10 +59,7 @@ pub(super) struct Draws {
 impl Draws {
     /// The draws around `index`.
     pub(super) fn new(key: ResetKey, index: u64) -> Self {
-        let mut mixed = 0;
-        for word in [key.seed, key.step, key.tensor, index >> 32] {
-            mixed = mix((mixed ^ word).wrapping_add(0x9e37_79b9_7f4a_7c15));
-        }
+        let mixed = key.mixed(index);
         Draws { low: mixed as u32, high: (mixed >> 32) as u32 }
     }
 
@@ -70,21 +82,12 @@ fn mix(mut z: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-impl ResetKey {
-    /// The low and the high half of the key for indices below 2³²: what a route that computes the
-    /// draws in another way starts from.
-    pub(in crate::optim) fn halves(self) -> (u32, u32) {
-        let Draws { low, high } = Draws::new(self, 0);
-        (low, high)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn draw(seed: u64, step: u64, tensor: u64, index: u64) -> f32 {
-        Draws::new(ResetKey { seed, step, tensor }, index).uniform(index as u32)
+        ResetKey { seed, step, tensor }.uniform(index)
     }
 
     /// ```python

@@ -77,9 +77,9 @@ impl Part<'_> {
         let (groups, _) = tile.as_chunks_mut::<GROUP>();
         let mut violated = [0; TILE / GROUP];
         let mut count = 0;
-        for place in 0..TILE / GROUP {
+        for (place, group) in groups.iter().enumerate() {
             violated[count] = place;
-            count += usize::from(self.signs(number, place).are_violated(&groups[place]));
+            count += usize::from(self.signs(number, place).are_violated(group));
         }
         let mut resets = 0;
         for &place in &violated[..count] {

@@ -2,7 +2,8 @@
 //!
 //! Holding signs costs an optimizer nothing but the mask's bit: a step of Adam reads a weight, its
 //! gradient and its two moments and writes three of them back, 28 bytes, and memory is what it
-//! waits for. The projection and the telemetry are done while the weight is in a register.
+//! waits for. The projection and the telemetry are done while the weights are in the innermost
+//! cache.
 //!
 //! [`Fused`] runs a step over *all* tensors of a model as one parallel region: the tensors are cut
 //! into chunks, and the threads take chunk after chunk, so that sixteen tensors cost one fork and a

@@ -1,10 +1,10 @@
 //! One parallel region for a whole model: the chunks of all tensors in one queue.
 //!
-//! Threads start with the step and end with it, which takes some tens of microseconds. Between steps
-//! the cores so belong to libtorch; a pool of our own would be one more that waits. libtorch's
-//! OpenMP workers, for their part, spin for some milliseconds after their last work: a thread that
-//! meets one on its core takes fewer chunks meanwhile (measured right after an OpenMP region: 43 ms
-//! for 61 M weights, where it is 40 else; `OMP_WAIT_POLICY=passive` gives them back).
+//! Threads start with the step and end with it, which takes some tens of microseconds; between
+//! steps the cores belong to libtorch. Its OpenMP workers, for their part, spin for some
+//! milliseconds after their last work, and a thread that meets one on its core takes fewer chunks
+//! meanwhile: 61 M weights take 41 ms right after an OpenMP region where they take 39 else, and 39
+//! in both cases with `OMP_WAIT_POLICY=passive` (medians of 12, two cores).
 
 use std::sync::Mutex;
 

@@ -69,11 +69,13 @@ fn tile(weights: &mut [f32; TILE], hold: &Part<'_>, number: usize) -> Counts {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroUsize;
+
     use super::*;
     use crate::optim::fused::testing::{
         LENGTHS, bits, every_hold, everywhere, plain_projection, weights,
     };
-    use crate::sign::Reset;
+    use crate::sign::SignMask;
 
     #[test]
     fn projection_equals_the_plain_one_bit_for_bit() {
@@ -97,7 +99,7 @@ mod tests {
         every_hold(1000, |hold| {
             let before = weights(1000, "weights");
             let mut after = before.clone();
-            let fused = Fused::new(std::num::NonZeroUsize::MIN);
+            let fused = Fused::new(NonZeroUsize::MIN);
             let counts = fused.project(vec![ProjectTensor { weights: &mut after, hold }])[0];
             assert_eq!(counts.resets, hold.mask.violators(&before) as u64);
             assert_eq!(hold.mask.violators(&after), 0);
@@ -112,8 +114,9 @@ mod tests {
     #[test]
     fn every_tensor_has_its_own_counts_and_draws() {
         let length = 3 * CHUNK;
+        let empty = SignMask::free(0);
         every_hold(length, |hold| {
-            if !matches!(hold.reset, Reset::Uniform(_)) {
+            if !hold.reset.is_random() {
                 return;
             }
             let before = weights(length, "weights");
@@ -123,7 +126,7 @@ mod tests {
                 let (mut first, mut second) = (before.clone(), before.clone());
                 let counts = fused.project(vec![
                     ProjectTensor { weights: &mut first, hold },
-                    ProjectTensor { weights: &mut [], hold: Hold { mask: &empty(), ..hold } },
+                    ProjectTensor { weights: &mut [], hold: Hold { mask: &empty, ..hold } },
                     ProjectTensor { weights: &mut second, hold: other },
                 ]);
                 assert_eq!((counts[0].resets, counts[1].resets), (counts[2].resets, 0));
@@ -132,15 +135,11 @@ mod tests {
         });
     }
 
-    fn empty() -> crate::sign::SignMask {
-        crate::sign::SignMask::free(0)
-    }
-
     #[test]
     #[should_panic(expected = "a mask has one entry a weight")]
     fn a_mask_of_another_length_is_refused() {
         every_hold(64, |hold| {
-            let fused = Fused::new(std::num::NonZeroUsize::MIN);
+            let fused = Fused::new(NonZeroUsize::MIN);
             fused.project(vec![ProjectTensor { weights: &mut [0.0; 65], hold }]);
         });
     }

@@ -168,6 +168,8 @@ impl Rule<1> for HeavyBall {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroUsize;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -291,7 +293,7 @@ mod tests {
     fn tensors_with_and_without_momentum_go_together() {
         let mut plain = Slices::new(1000);
         let mut heavy = Slices::new(100_000);
-        let counts = Fused::new(std::num::NonZeroUsize::MIN)
+        let counts = Fused::new(NonZeroUsize::MIN)
             .sgd(vec![plain.tensor(0.0, KINDS[0], None), heavy.tensor(0.0, KINDS[2], None)]);
         assert!(counts.iter().all(|counts| counts.sign_flips > 0 && counts.resets == 0));
     }
@@ -305,7 +307,7 @@ mod tests {
             let mut slices = Slices([weights, gradient, vec![0.0; 200]]);
             every_hold(200, |hold| {
                 for kind in KINDS {
-                    let fused = Fused::new(std::num::NonZeroUsize::MIN);
+                    let fused = Fused::new(NonZeroUsize::MIN);
                     fused.sgd(vec![slices.tensor(0.01, kind, Some(hold))]);
                     assert_eq!(hold.mask.violators(&slices.0[0]), 0, "{kind:?} {hold:?}");
                 }

@@ -5,7 +5,6 @@ use std::num::NonZeroUsize;
 
 use proptest::prelude::*;
 
-use crate::optim::fused::draw::Draws;
 use crate::optim::fused::{Counts, Fused, Hold, Path, ResetKey};
 use crate::random::Stream;
 use crate::sign::{Reset, SignMask};
@@ -70,7 +69,9 @@ pub(super) fn everywhere(mut test: impl FnMut(Fused)) {
 
 /// The bits of each number, those of one NaN for any NaN.
 pub(super) fn bits(numbers: &[f32]) -> Vec<u32> {
-    let bits = |number: &f32| if number.is_nan() { f32::NAN.to_bits() } else { number.to_bits() };
+    let bits = |number: &f32| {
+        if number.is_nan() { f32::NAN.to_bits() } else { number.to_bits() }
+    };
     numbers.iter().map(bits).collect()
 }
 
@@ -80,8 +81,7 @@ pub(super) fn plain_projection(before: &[f32], weights: &mut [f32], hold: &Hold<
     for (index, weight) in weights.iter_mut().enumerate() {
         let sign = f32::from(hold.mask.get(index));
         if *weight * sign < 0.0 {
-            let draw = Draws::new(hold.key, index as u64).uniform(index as u32);
-            *weight = hold.reset.apply(*weight, sign, draw);
+            *weight = hold.reset.apply(*weight, sign, hold.key.uniform(index as u64));
             resets += 1;
         }
     }
