@@ -14,8 +14,8 @@ use super::table::{CurveRow, Status, Trial};
 use crate::stats::hypothesis::{holm, signed_rank};
 use crate::stats::{Bootstrap, Interval};
 
-/// Fewer pairs than this cannot reach p < 0.05 in a two-sided signed-rank test.
-const FEWEST_PAIRS: usize = 6;
+/// The level below which a p value is usually called significant.
+const LEVEL: f64 = 0.05;
 
 /// Fewer test images than this leave more than a point of chance in a test error near one half.
 const FEWEST_TEST_IMAGES: usize = 2500;
@@ -70,8 +70,13 @@ pub struct Comparison {
 /// A doubt about the results.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Caveat {
-    /// Too few pairs for a test to find anything.
-    FewPairs(usize),
+    /// Too few pairs for so many comparisons: no adjusted p value can be small.
+    FewPairs {
+        /// The fewest pairs of a comparison.
+        pairs: usize,
+        /// Comparisons of the report.
+        comparisons: usize,
+    },
     /// Cells with a non-finite loss or weight.
     Diverged(usize),
     /// Cells that ended in an error.
@@ -85,10 +90,12 @@ pub enum Caveat {
 impl fmt::Display for Caveat {
     fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
         match self {
-            Caveat::FewPairs(pairs) => {
-                let least = 0.5f64.powi(*pairs as i32 - 1);
-                write!(out, "{pairs} pairs: no p value can be below {least}; read the intervals")
-            }
+            Caveat::FewPairs { pairs, comparisons } => write!(
+                out,
+                "{pairs} pairs and {comparisons} comparisons: no adjusted p value can be below {:.2}; \
+                 read the intervals",
+                least_adjusted_p(*pairs, *comparisons)
+            ),
             Caveat::Diverged(cells) => {
                 write!(out, "{cells} cells diverged; they are in no median and no difference")
             }
@@ -365,7 +372,9 @@ fn caveats(experiment: &Experiment, trials: &[Trial], comparisons: &[Comparison]
     let pairs = comparisons.iter().map(|comparison| comparison.pairs).min();
     let some = |count: usize, caveat: fn(usize) -> Caveat| (count > 0).then(|| caveat(count));
     [
-        pairs.filter(|pairs| *pairs < FEWEST_PAIRS).map(Caveat::FewPairs),
+        pairs
+            .filter(|pairs| least_adjusted_p(*pairs, comparisons.len()) > LEVEL)
+            .map(|pairs| Caveat::FewPairs { pairs, comparisons: comparisons.len() }),
         some(count(&of_arms, Status::Diverged), Caveat::Diverged),
         some(count(&of_arms, Status::Failed), Caveat::Failed),
         some(planned.saturating_sub(of_arms.len()), Caveat::Missing),
@@ -374,6 +383,11 @@ fn caveats(experiment: &Experiment, trials: &[Trial], comparisons: &[Comparison]
     .into_iter()
     .flatten()
     .collect()
+}
+
+/// Holm's smallest p value when every pair of the clearest comparison differs in the same direction.
+fn least_adjusted_p(pairs: usize, comparisons: usize) -> f64 {
+    (comparisons as f64 * 0.5f64.powi(pairs as i32 - 1)).min(1.0)
 }
 
 fn count(trials: &[&Trial], status: Status) -> usize {
@@ -526,7 +540,10 @@ report: {{steps: [0]}}
     #[test]
     fn doubts_are_said_in_words() {
         let text = Report::new(&experiment(5), &trials(5), &[]).to_markdown();
-        assert!(text.contains("5 pairs: no p value can be below 0.0625"), "{text}");
+        assert!(
+            text.contains("5 pairs and 1 comparisons: no adjusted p value can be below 0.06"),
+            "{text}"
+        );
         assert!(text.contains("500 test images"), "{text}");
     }
 }
