@@ -43,6 +43,7 @@ fn a_segment_cut_in_its_last_line_runs_exactly_that_cell_again() {
     let bytes = std::fs::read(&segment).unwrap();
     std::fs::write(&segment, &bytes[..bytes.len() - 200]).unwrap();
     let said = lab.run(&[]);
+    assert!(said.contains("cells/main.jsonl:12: damaged; its cell runs again"), "{said}");
     assert!(said.contains("12 cells: 11 finished, 1 to run"), "{said}");
     assert_eq!(lab.tables(), tables);
 }

@@ -112,3 +112,59 @@ fn of_classes(images: &Images, indices: &[usize], classes: Option<&[u8]>) -> Ima
     }
     chosen
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One grey pixel an image, its value the image's number; three classes in turn.
+    fn images(count: usize) -> Images {
+        let labels = (0..count).map(|image| (image % 3) as u8).collect();
+        let pixels = (0..count).map(|image| image as u8).collect();
+        Images { channels: 1, height: 1, width: 1, pixels, labels, classes: 3 }
+    }
+
+    fn set() -> DataSet {
+        DataSet {
+            name: "numbers".into(),
+            train: images(30),
+            test: images(12),
+            class_names: vec!["a".into(), "b".into(), "c".into()],
+            digest: "none".into(),
+        }
+    }
+
+    fn material(share: Share, classes: Option<&[u8]>) -> Material {
+        let input = Input { channels: 1, size: 1, mean: vec![0.0], deviation: vec![1.0] };
+        Material::new(&set(), share, classes, Some(5), input)
+    }
+
+    #[test]
+    fn source_and_fresh_networks_share_no_image_and_leave_none_out() {
+        let source = material(Share::Source { images: 10, seed: 4 }, None);
+        let rest = material(Share::Rest { images: 10, seed: 4 }, None);
+        assert_eq!((source.train.len(), rest.train.len()), (10, 20));
+        let mut all = [source.train.pixels, rest.train.pixels].concat();
+        all.sort_unstable();
+        assert_eq!(all, set().train.pixels);
+    }
+
+    #[test]
+    fn classes_are_renumbered_in_the_order_asked_for() {
+        let chosen = material(Share::Whole, Some(&[2, 0]));
+        assert_eq!((chosen.train.classes, chosen.train.len()), (2, 20));
+        for (pixel, label) in chosen.train.pixels.iter().zip(&chosen.train.labels) {
+            assert_eq!(*label, if pixel % 3 == 2 { 0 } else { 1 });
+        }
+        assert_eq!(chosen.test.pixels, [0, 2, 3, 5, 6]);
+    }
+
+    #[test]
+    fn moments_are_those_of_values_in_the_unit_interval() {
+        // python: import numpy as np; x = np.array([0, 51, 255, 102]) / 255; print(x.mean(), x.std())
+        let pixels = vec![0, 51, 255, 102];
+        let one = Images { pixels, height: 2, width: 2, labels: vec![0], ..images(1) };
+        let (mean, deviation) = moments(&one)[0];
+        assert!((mean - 0.4).abs() < 1e-6 && (deviation - 0.374_165_74).abs() < 1e-6);
+    }
+}

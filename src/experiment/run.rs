@@ -38,7 +38,7 @@ pub struct Options {
 /// What happens while a plan runs.
 #[derive(Debug)]
 pub enum Event<'a> {
-    /// Damaged lines were found; their cells run again.
+    /// Damaged lines were found and set aside; their cells run again.
     Damaged(&'a [Damage]),
     /// This many cells will run, of so many; the others are finished.
     Start {
@@ -124,8 +124,8 @@ pub fn run(
     let (index, parts) = options.shard;
     let writer = if parts == 1 { "main".into() } else { format!("shard-{index}-of-{parts}") };
     let store = Store::open(&plan.results(), &writer, options.redo.as_deref())?;
-    if !store.records().damaged.is_empty() {
-        report(Event::Damaged(&store.records().damaged));
+    if !store.set_aside().is_empty() {
+        report(Event::Damaged(store.set_aside()));
     }
     let part: Vec<&Cell> = plan.cells.iter().skip(index).step_by(parts).collect();
     let unfinished = |store: &Store, cell: &Cell| store.records().finished(&cell.id).is_none();

@@ -162,6 +162,7 @@ pub struct Store {
     file: File,
     synced: Instant,
     records: Records,
+    set_aside: Vec<Damage>,
     _lock: File,
 }
 
@@ -181,11 +182,12 @@ impl Store {
         fs::create_dir_all(&cells).map_err(io_error(&cells))?;
         let segment = Segment { path: cells.join(format!("{writer}.jsonl")) };
         let lock = segment.lock()?;
+        let mut set_aside = Vec::new();
         for other in Segment::all(&cells)? {
             if other.path == segment.path {
-                other.set_aside(redo)?;
+                set_aside.extend(other.set_aside(redo)?);
             } else if let Ok(_lock) = other.lock() {
-                other.set_aside(redo)?;
+                set_aside.extend(other.set_aside(redo)?);
             }
         }
         let records = Records::read(folder)?;
@@ -196,12 +198,18 @@ impl Store {
         let file = options.create(true).append(true).open(&segment.path);
         let file = file.map_err(io_error(&segment.path))?;
         let folder = folder.to_owned();
-        Ok(Store { folder, segment, file, synced: Instant::now(), records, _lock: lock })
+        let synced = Instant::now();
+        Ok(Store { folder, segment, file, synced, records, set_aside, _lock: lock })
     }
 
     /// What the folder holds.
     pub fn records(&self) -> &Records {
         &self.records
+    }
+
+    /// The damaged lines that were set aside when the folder was opened.
+    pub fn set_aside(&self) -> &[Damage] {
+        &self.set_aside
     }
 
     /// A path for a file that may be made again, such as the weights of a trained source.
@@ -332,12 +340,22 @@ impl Segment {
         Ok(text.split_inclusive('\n').map(str::to_owned).collect())
     }
 
-    /// Moves damaged lines, and the lines of the cell `redo`, to `<segment>.damaged`.
-    fn set_aside(&self, redo: Option<&str>) -> Result<(), Error> {
-        let keep = |line: &String| parse(line).is_some_and(|record| redo != Some(&record.id));
-        let (kept, aside): (Vec<_>, Vec<_>) = self.lines()?.into_iter().partition(keep);
+    /// Moves damaged lines, and the lines of the cell `redo`, to `<segment>.damaged`; gives back which
+    /// lines were damaged.
+    fn set_aside(&self, redo: Option<&str>) -> Result<Vec<Damage>, Error> {
+        let (mut kept, mut aside, mut damaged) = (String::new(), Vec::new(), Vec::new());
+        for (index, line) in self.lines()?.into_iter().enumerate() {
+            match parse(&line) {
+                Some(record) if redo != Some(&record.id) => kept += &line,
+                found => {
+                    let damage = Damage { path: self.path.clone(), line: index + 1 };
+                    damaged.extend(found.is_none().then_some(damage));
+                    aside.push(line);
+                }
+            }
+        }
         if aside.is_empty() {
-            return Ok(());
+            return Ok(damaged);
         }
         let path = self.path.with_extension("damaged");
         let mut file = OpenOptions::new().create(true).append(true).open(&path);
@@ -345,8 +363,8 @@ impl Segment {
         for line in &aside {
             writeln!(file, "{}", line.trim_end()).map_err(io_error(&path))?;
         }
-        let kept = kept.concat();
-        files::write_atomically(&self.path, kept.as_bytes()).map_err(io_error(&self.path))
+        files::write_atomically(&self.path, kept.as_bytes()).map_err(io_error(&self.path))?;
+        Ok(damaged)
     }
 }
 

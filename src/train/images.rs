@@ -88,3 +88,54 @@ fn resized(images: &Tensor, size: i64) -> Result<Tensor, TchError> {
     }
     images.f_upsample_bilinear2d([size, size], false, None, None)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source() -> Images {
+        let pixels = vec![0, 255, 51, 102, 255, 0, 0, 0];
+        Images { channels: 1, height: 2, width: 2, pixels, labels: vec![7, 3], classes: 10 }
+    }
+
+    fn prepared(size: usize, indices: &[usize]) -> (Vec<f32>, Vec<i64>) {
+        let input = Input { channels: 1, size, mean: vec![0.5], deviation: vec![0.25] };
+        let set = ImageSet::prepare(&source(), indices, &input, Device::Cpu).unwrap();
+        let (images, labels) = set.slice(0, set.len()).unwrap();
+        (Vec::try_from(images.flatten(0, -1)).unwrap(), Vec::try_from(labels).unwrap())
+    }
+
+    #[test]
+    fn images_come_in_the_order_asked_for_and_scaled() {
+        let (pixels, labels) = prepared(2, &[1, 0]);
+        assert_eq!(labels, [3, 7]);
+        let expected = [2.0, -2.0, -2.0, -2.0, -2.0, 2.0, -1.2, -0.4];
+        for (pixel, expected) in pixels.iter().zip(expected) {
+            assert!((pixel - expected).abs() < 1e-6, "{pixel} {expected}");
+        }
+    }
+
+    #[test]
+    fn images_are_resized_between_the_centres_of_their_pixels() {
+        // Centres of 4 pixels over 2 are at −0.25, 0.25, 0.75 and 1.25; edges are repeated.
+        let (pixels, _) = prepared(4, &[0]);
+        let first_row = [0.0, 0.25, 0.75, 1.0].map(|value: f32| (value - 0.5) / 0.25);
+        for (pixel, expected) in pixels.iter().zip(first_row) {
+            assert!((pixel - expected).abs() < 1e-6, "{pixel} {expected}");
+        }
+    }
+
+    #[test]
+    fn grey_images_are_copied_into_every_channel() {
+        let input =
+            Input { channels: 3, size: 2, mean: vec![0.0, 0.5, 1.0], deviation: vec![1.0; 3] };
+        let set = ImageSet::prepare(&source(), &[0], &input, Device::Cpu).unwrap();
+        let (images, _) = set.slice(0, 1).unwrap();
+        assert_eq!(images.size(), [1, 3, 2, 2]);
+        let channel =
+            |index| Vec::<f32>::try_from(images.get(0).get(index).flatten(0, -1)).unwrap();
+        assert_eq!(channel(0)[1], 1.0);
+        assert_eq!(channel(1)[1], 0.5);
+        assert_eq!(channel(2)[1], 0.0);
+    }
+}
