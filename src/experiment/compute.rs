@@ -14,7 +14,9 @@ use crate::models::{Network, init};
 use crate::optim::{self, Frozen};
 use crate::random::Stream;
 use crate::sign::{Template, TemplateError};
-use crate::train::{self, CurvePoint, Evaluation, Fit, ImageSet, Progress, Schedule, Seconds};
+use crate::train::{
+    self, CurvePoint, Evaluation, Fit, ImageSet, Progress, Schedule, Seconds, Task,
+};
 use crate::transfer::{self, Options};
 use crate::weights::Checkpoint;
 
@@ -113,17 +115,16 @@ pub(super) fn cell(
         evaluate_at: spec.train.evaluate_at.iter().copied().collect(),
         keep_best: spec.train.select == Select::Best,
     };
-    let fitted = train::fit(
-        &net,
-        &variables,
-        &mut optimizer,
-        &train_set,
-        &validation,
-        &schedule,
-        spec.seed,
-        progress,
-    )?;
-    let outcome = judge(&net, &variables, &start, &fitted, &train_set, material)?;
+    let task = Task {
+        net: &net,
+        variables: &variables,
+        train: &train_set,
+        validation: &validation,
+        schedule: &schedule,
+        seed: spec.seed,
+    };
+    let fitted = train::fit(&task, &mut optimizer, progress)?;
+    let outcome = judge(&task, &fitted, &start, material)?;
     variables.freeze();
     Ok(Computed { outcome, curve: fitted.curve, seconds: fitted.seconds, variables })
 }
@@ -182,14 +183,14 @@ fn split(
     Ok((prepare(training)?, prepare(&order[rest..])?))
 }
 
+/// The row of `trials.csv`: how the network does with the weights it was left with.
 fn judge(
-    net: &Network,
-    variables: &nn::VarStore,
-    start: &Template,
+    task: &Task,
     fitted: &Fit,
-    train_set: &ImageSet,
+    start: &Template,
     material: &Material,
 ) -> Result<Outcome, Error> {
+    let Task { net, variables, train: train_set, .. } = *task;
     let last = fitted.curve.last();
     let mut outcome = Outcome {
         status: if fitted.diverged { Status::Diverged } else { Status::Done },

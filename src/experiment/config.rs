@@ -2,7 +2,7 @@
 //!
 //! Text → YAML value (duplicate keys refused) → `key.path=value` overrides → typed [`Experiment`].
 //! Every type refuses unknown keys; an error names the file, the full key and the legal values.
-//! Whether the values make sense together is left to [`plan`](super::plan).
+//! Whether the values make sense together is left to [`Plan`](super::Plan).
 
 use std::path::{Path, PathBuf};
 
@@ -17,7 +17,7 @@ use crate::sign::{Reset, Shuffle};
 
 /// A whole experiment file.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an experiment: `name`, `data`, `model`, `arms`, …")]
 pub struct Experiment {
     /// Names the folders below `results` and `plots`.
     pub name: String,

@@ -5,7 +5,7 @@
 //! list. Swept settings (`train_size`, …) stand between `arm` and `seed`, each under its own name.
 //! Rows come from finished cells and hold no times, so the same cells give the same bytes.
 //!
-//! Where the files lie and when they are written is left to [`store`](super::store).
+//! Where the files lie and when they are written is left to [`Store`](super::Store).
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -28,6 +28,23 @@ pub struct Schedule {
     pub keep_best: bool,
 }
 
+/// What is to be trained, and on what.
+#[derive(Clone, Copy, Debug)]
+pub struct Task<'a> {
+    /// The network.
+    pub net: &'a Network,
+    /// Its weights.
+    pub variables: &'a nn::VarStore,
+    /// Images to learn from; at least one.
+    pub train: &'a ImageSet,
+    /// Images to choose by; at least one.
+    pub validation: &'a ImageSet,
+    /// How long to train and when to look.
+    pub schedule: &'a Schedule,
+    /// The seed of the batch order, drawn anew each epoch, and of the dropout masks.
+    pub seed: u64,
+}
+
 /// What a run came to; the network has the chosen weights.
 #[derive(Clone, Debug)]
 pub struct Fit {
@@ -81,25 +98,17 @@ pub enum Error {
     Torch(#[from] TchError),
 }
 
-/// Trains `net`, whose weights are `variables`, by `optimizer`.
-///
-/// `seed` gives the batch order, drawn anew each epoch, and the dropout masks. `progress` is called
-/// after every step and evaluation.
+/// Trains the network of `task` by `optimizer`; `progress` is called after every step and evaluation.
 ///
 /// # Errors
 /// [`Error::Stopped`] when `progress` breaks, and what libtorch says.
-#[allow(clippy::too_many_arguments)]
 pub fn fit<R: Rule>(
-    net: &Network,
-    variables: &nn::VarStore,
+    task: &Task,
     optimizer: &mut Frozen<R>,
-    train: &ImageSet,
-    validation: &ImageSet,
-    schedule: &Schedule,
-    seed: u64,
     progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<Fit, Error> {
-    let mut run = Run { net, optimizer, train, schedule, seed, seconds: Seconds::default() };
+    let Task { net, variables, train, validation, schedule, seed } = *task;
+    let mut run = Run { task, optimizer, seconds: Seconds::default() };
     let mut curve: Vec<CurvePoint> = Vec::new();
     let mut best = Best::default();
     let mut losses = Losses::default();
@@ -172,24 +181,21 @@ fn cross_entropy(
 }
 
 struct Run<'a, R> {
-    net: &'a Network,
+    task: &'a Task<'a>,
     optimizer: &'a mut Frozen<R>,
-    train: &'a ImageSet,
-    schedule: &'a Schedule,
-    seed: u64,
     seconds: Seconds,
 }
 
 impl<R: Rule> Run<'_, R> {
     /// One optimizer step; gives back the loss before it, still on its device.
     fn step(&mut self, step: u64, places: &[usize]) -> Result<Tensor, Error> {
-        debug_assert!(places.len() <= self.schedule.batch);
+        let Task { net, train, seed, .. } = *self.task;
         let mut clock = Instant::now();
         let mut lap = || std::mem::replace(&mut clock, Instant::now()).elapsed();
-        let (images, labels) = self.train.select(places)?;
+        let (images, labels) = train.select(places)?;
         let data = lap();
-        let mut dropout = Stream::new(self.seed, &format!("dropout/{step}"));
-        let logits = self.net.forward(&images, Mode::Train(&mut dropout))?;
+        let mut dropout = Stream::new(seed, &format!("dropout/{step}"));
+        let logits = net.forward(&images, Mode::Train(&mut dropout))?;
         let loss = cross_entropy(&logits, &labels, Reduction::Mean)?;
         let forward = lap();
         self.optimizer.zero_grad()?;

@@ -10,7 +10,7 @@
 mod fit;
 mod images;
 
-pub use fit::{Error, Fit, Progress, Schedule, Seconds, evaluate, fit};
+pub use fit::{Error, Fit, Progress, Schedule, Seconds, Task, evaluate, fit};
 pub use images::{ImageSet, Input};
 
 use serde::{Deserialize, Serialize};

@@ -80,7 +80,8 @@ impl Laboratory {
     /// `polarity`, with a cache of its own that is empty.
     pub fn polarity(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_polarity"));
-        command.args(arguments).env("POLARITY_CACHE", self.path("cache")).current_dir(&self.folder);
+        command.args(arguments).current_dir(&self.folder);
+        command.env("POLARITY_CACHE", self.path("cache")).env("COLUMNS", "100");
         command
     }
 
