@@ -8,6 +8,7 @@
 //! Gradients are computed elsewhere, and nothing here prints.
 
 mod cell;
+mod check;
 mod compute;
 pub mod config;
 mod material;

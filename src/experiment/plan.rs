@@ -10,19 +10,18 @@ use serde_json::json;
 use tch::{Device, nn};
 
 use super::cell::{ArmSpec, DataSpec, RESULTS_VERSION, Share, SourceSpec, Spec, TrainSpec};
+use super::check;
 use super::compute::Knowledge;
-use super::config::{self, Experiment, Hold, Magnitudes, Normalise, Signs, Source, SourceTraining};
+use super::config::{self, Experiment, Hold, Magnitudes, SourceTraining};
 use super::material::{self, Material};
 use super::store::{Record, Records};
 use super::table::Key;
 use crate::data::{self, DataSet};
-use crate::figure;
-use crate::optim::Rule;
 use crate::sign::Template;
 use crate::{transfer, weights};
 
 /// The arm under which a source trained here stands in the tables.
-const SOURCE_ARM: &str = "source";
+pub(super) const SOURCE_ARM: &str = "source";
 
 /// A checked experiment.
 #[derive(Debug)]
@@ -71,26 +70,6 @@ pub struct Error {
     pub problems: Vec<String>,
 }
 
-/// Mistakes found so far.
-#[derive(Default)]
-struct Problems(Vec<String>);
-
-impl Problems {
-    fn check(&mut self, legal: bool, problem: impl FnOnce() -> String) {
-        if !legal {
-            self.0.push(problem());
-        }
-    }
-
-    fn at_least_one(&mut self, key: &str, value: u64) {
-        self.check(value >= 1, || format!("{key}: expected at least 1, got `{value}`"));
-    }
-
-    fn take<T>(&mut self, result: Result<T, String>) -> Option<T> {
-        result.map_err(|problem| self.0.push(problem)).ok()
-    }
-}
-
 impl Plan {
     /// Checks `experiment`, read from `file`, and lays out its cells for `device`; data are looked for
     /// in `cache`.
@@ -104,13 +83,10 @@ impl Plan {
         device: Device,
         cache: &Path,
     ) -> Result<Self, Error> {
-        let refuse = |problems: Problems| Error { file: file.to_owned(), problems: problems.0 };
-        let mut problems = Problems::default();
-        check_values(&experiment, &mut problems);
-        check_arms(&experiment, &mut problems);
-        check_source(&experiment, &mut problems);
-        let set = problems.take(load(&experiment.data, cache));
-        let Some(set) = set.filter(|_| problems.0.is_empty()) else {
+        let refuse = |problems| Error { file: file.to_owned(), problems };
+        let mut problems = check::problems(&experiment);
+        let set = load(&experiment.data, cache).map_err(|problem| problems.push(problem));
+        let Some(set) = set.ok().filter(|_| problems.is_empty()) else {
             return Err(refuse(problems));
         };
         let draft = Draft { experiment: &experiment, set: &set, device, cache };
@@ -127,7 +103,7 @@ impl Plan {
             Ok((source, material, cells)) => {
                 Ok(Plan { experiment, device, cells, source, material })
             }
-            Err(problem) => Err(refuse(Problems(vec![problem]))),
+            Err(problem) => Err(refuse(vec![problem])),
         }
     }
 
@@ -214,125 +190,6 @@ fn device_name(device: Device) -> &'static str {
     if device.is_cuda() { "cuda" } else { "cpu" }
 }
 
-fn check_values(experiment: &Experiment, problems: &mut Problems) {
-    let Experiment { name, data, model, train, seeds, .. } = experiment;
-    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-    problems.check(!name.is_empty() && name.chars().all(plain), || {
-        format!("name: expected letters, digits, `-` and `_`, got `{name}`")
-    });
-    problems.check(!data.train_sizes.is_empty(), || {
-        "data.train_sizes: expected at least one size, got none".into()
-    });
-    for &size in &data.train_sizes {
-        problems.at_least_one("data.train_sizes", size as u64);
-    }
-    problems.check(unique(&data.train_sizes), || "data.train_sizes: a size stands twice".into());
-    problems.at_least_one("data.validation", data.validation as u64);
-    if let Some(test) = data.test {
-        problems.at_least_one("data.test", test as u64);
-    }
-    problems.check(data.normalise == Normalise::Dataset || model.channels() == 3, || {
-        "data.normalise: `imagenet` needs a network for colour images; use `dataset`".into()
-    });
-    problems.take(model.check(data.image_size));
-    problems.check(!seeds.0.is_empty(), || "seeds: expected at least one seed, got none".into());
-    problems.check(unique(&seeds.0), || "seeds: a seed stands twice".into());
-    problems.take(train.optimizer.check().map_err(|what| format!("train.optimizer.{what}")));
-    problems.at_least_one("train.batch", train.batch as u64);
-    problems.at_least_one("train.threads", train.threads as u64);
-    match (train.epochs, train.steps) {
-        (Some(epochs), None) => problems.at_least_one("train.epochs", epochs),
-        (None, Some(steps)) => problems.at_least_one("train.steps", steps),
-        _ => problems.0.push("train: expected exactly one of `epochs` and `steps`".into()),
-    }
-    for kind in &experiment.figures {
-        problems.check(figure::kinds().iter().any(|known| known.name == kind), || {
-            let known: Vec<_> = figure::kinds().iter().map(|kind| kind.name).collect();
-            format!("figures: expected some of `{}`, got `{kind}`", known.join("`, `"))
-        });
-    }
-}
-
-fn check_arms(experiment: &Experiment, problems: &mut Problems) {
-    let Experiment { arms, baseline, source, .. } = experiment;
-    problems.check(!arms.is_empty(), || "arms: expected at least one arm, got none".into());
-    if let Some(baseline) = baseline {
-        problems.check(arms.contains_key(baseline), || {
-            let known = arms.keys().map(String::as_str).collect::<Vec<_>>().join("`, `");
-            format!("baseline: expected one of the arms `{known}`, got `{baseline}`")
-        });
-    }
-    for (name, arm) in arms {
-        problems.check(name != SOURCE_ARM, || {
-            format!("arms.{name}: this name is kept for a source that is trained here")
-        });
-        problems.check(!arm.signs.need_source() || source.is_some(), || {
-            format!("arms.{name}.signs: come from a source, but the experiment has no `source`")
-        });
-        if let Signs::Flipped(fraction) = arm.signs {
-            problems.check((0.0..=1.0).contains(&fraction), || {
-                format!("arms.{name}.signs.flipped: expected a share in [0, 1], got `{fraction}`")
-            });
-        }
-        let has_weights = source.as_ref().is_some_and(|source| source.template.is_none());
-        problems.check(arm.magnitudes == Magnitudes::Init || has_weights, || {
-            format!(
-                "arms.{name}.magnitudes: `source` needs a source with weights (`source.weights` or \
-                 `source.train`); a template has only signs"
-            )
-        });
-        problems.check(arm.hold != Hold::None || arm.reset.is_none(), || {
-            format!("arms.{name}.reset: nothing is held, so nothing is reset; take it out")
-        });
-        if let Hold::Layers(layers) = &arm.hold {
-            problems.take(check_layers(experiment, &format!("arms.{name}.hold"), layers));
-        }
-    }
-}
-
-fn check_source(experiment: &Experiment, problems: &mut Problems) {
-    let Some(Source { template, weights, train, except }) = &experiment.source else { return };
-    let given = [template.is_some(), weights.is_some(), train.is_some()];
-    problems.check(given.into_iter().filter(|given| *given).count() == 1, || {
-        "source: expected exactly one of `template`, `weights` and `train`".into()
-    });
-    problems.take(check_layers(experiment, "source.except", except));
-    if let Some(SourceTraining { data, epochs, batch, optimizer, threads, .. }) = train {
-        problems.at_least_one("source.train.data.images", data.images as u64);
-        problems.at_least_one("source.train.epochs", *epochs);
-        problems.at_least_one("source.train.threads", *threads as u64);
-        problems.at_least_one("source.train.batch", batch.unwrap_or(1) as u64);
-        if let Some(optimizer) = optimizer {
-            let checked = optimizer.check();
-            problems.take(checked.map_err(|what| format!("source.train.optimizer.{what}")));
-        }
-    }
-}
-
-fn check_layers(experiment: &Experiment, key: &str, layers: &[String]) -> Result<(), String> {
-    if layers.is_empty() {
-        return Ok(());
-    }
-    let variables = nn::VarStore::new(Device::Cpu);
-    experiment.model.build(&variables.root(), 2);
-    let names = transfer::constrained(&variables);
-    for layer in layers {
-        if !names.iter().any(|(name, _)| transfer::is_below(name, layer)) {
-            let known: Vec<_> = names.iter().map(|(name, _)| name.as_str()).collect();
-            return Err(format!(
-                "{key}: expected layers of the network, `{}` or what stands before a dot, got \
-                 `{layer}`",
-                known.join("`, `")
-            ));
-        }
-    }
-    Ok(())
-}
-
-fn unique<T: Ord>(values: &[T]) -> bool {
-    values.iter().collect::<BTreeSet<_>>().len() == values.len()
-}
-
 fn load(data: &config::Data, cache: &Path) -> Result<DataSet, String> {
     let spec = match &data.files {
         None => data::Spec::Registered(data.name.clone()),
@@ -348,16 +205,6 @@ fn load(data: &config::Data, cache: &Path) -> Result<DataSet, String> {
         },
     };
     data::load(&spec, cache).map_err(|error| format!("data: {error}"))
-}
-
-fn check_classes(key: &str, classes: Option<&[u8]>, known: usize) -> Result<(), String> {
-    let Some(classes) = classes else { return Ok(()) };
-    let legal = classes.iter().all(|&class| usize::from(class) < known);
-    if classes.len() >= 2 && unique(classes) && legal {
-        return Ok(());
-    }
-    let last = known - 1;
-    Err(format!("{key}: expected at least two different labels of 0 to {last}, got {classes:?}"))
 }
 
 /// What the parts of a plan are made from.
@@ -387,7 +234,7 @@ impl Draft<'_> {
 
     fn check_sizes(&self, material: &Material) -> Result<(), String> {
         let data = &self.experiment.data;
-        check_classes("data.classes", data.classes.as_deref(), self.set.train.classes)?;
+        check::classes("data.classes", data.classes.as_deref(), self.set.train.classes)?;
         let largest = data.train_sizes.iter().max().copied().unwrap_or(0);
         let there = material.train.len();
         if largest + data.validation > there {
@@ -455,7 +302,7 @@ impl Draft<'_> {
             ));
         }
         let classes = train.data.classes.as_deref();
-        check_classes("source.train.data.classes", classes, set.train.classes)?;
+        check::classes("source.train.data.classes", classes, set.train.classes)?;
         let share = Share::Source { images: train.data.images, seed: train.seed };
         let input = material::input(set, data, model.channels());
         let material = Material::new(set, share, classes, None, input);
