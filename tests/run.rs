@@ -191,3 +191,11 @@ fn a_loss_that_is_not_finite_ends_the_cell_as_diverged() {
         assert_eq!(trial.outcome.test_error, None);
     }
 }
+
+#[test]
+fn a_source_that_no_arm_takes_from_is_not_trained() {
+    let lab = Laboratory::new();
+    lab.edit("arms:\n", "source: {train: {data: {images: 60}, epochs: 1}}\narms:\n");
+    lab.run(&["seeds=0..1"]);
+    assert!(trials(&lab).iter().all(|trial| trial.key.arm != "source"));
+}

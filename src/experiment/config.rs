@@ -203,6 +203,11 @@ pub struct Arm {
 }
 
 impl Arm {
+    /// Whether it takes signs or magnitudes from the source.
+    pub fn needs_source(&self) -> bool {
+        self.signs.need_source() || self.magnitudes == Magnitudes::Source
+    }
+
     /// What the arm does, in a sentence.
     pub fn explain(&self) -> String {
         let signs = match self.signs {

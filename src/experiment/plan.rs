@@ -12,7 +12,7 @@ use tch::{Device, nn};
 use super::cell::{ArmSpec, DataSpec, RESULTS_VERSION, Share, SourceSpec, Spec, TrainSpec};
 use super::check;
 use super::compute::Knowledge;
-use super::config::{self, Experiment, Hold, Magnitudes, SourceTraining};
+use super::config::{self, Arm, Experiment, Hold, SourceTraining};
 use super::material::{self, Material};
 use super::store::{Record, Records};
 use super::table::Key;
@@ -270,7 +270,10 @@ impl Draft<'_> {
                 Knowledge::of_weights(weights, &path.display().to_string())
                     .map_err(|error| format!("source.weights: {error}"))?
             }
-            (.., Some(train)) => return self.trained_source(train),
+            (.., Some(train)) if self.experiment.arms.values().any(Arm::needs_source) => {
+                return self.trained_source(train);
+            }
+            (.., Some(_)) => return Ok(PlannedSource::None),
             _ => unreachable!("check_source wants one of the three"),
         };
         let variables = nn::VarStore::new(Device::Cpu);
@@ -382,14 +385,13 @@ impl Draft<'_> {
     }
 
     fn arm(&self, arm: &config::Arm, source: &PlannedSource) -> ArmSpec {
-        let needed = arm.signs.need_source() || arm.magnitudes == Magnitudes::Source;
         let digest = match source {
             PlannedSource::Train(cell, _) => Some(cell.id.clone()),
             PlannedSource::Ready(knowledge) => Some(knowledge.digest()),
             PlannedSource::None => None,
         };
         let except = self.experiment.source.as_ref().map(|source| source.except.clone());
-        let source = digest.zip(except).filter(|_| needed);
+        let source = digest.zip(except).filter(|_| arm.needs_source());
         let rule = arm.reset.unwrap_or(self.experiment.train.reset);
         ArmSpec {
             signs: arm.signs,
