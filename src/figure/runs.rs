@@ -12,7 +12,7 @@ pub(super) const TRAIN_SIZE: &str = "train_size";
 /// The runs of one arm at one training size.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Runs {
-    /// Test errors in % by seed, of the runs that have one.
+    /// Test errors by seed, in [0, 1], of the runs that have one.
     pub(super) errors: BTreeMap<u64, f64>,
     /// Runs in all.
     pub(super) count: usize,
@@ -21,9 +21,9 @@ pub(super) struct Runs {
 }
 
 impl Runs {
-    /// The errors in the order of their seeds.
+    /// The errors in %, in the order of their seeds.
     pub(super) fn values(&self) -> Vec<f64> {
-        self.errors.values().copied().collect()
+        self.errors.values().map(|error| 100.0 * error).collect()
     }
 
     /// The errors of `self` and `other` under each seed that both have.
@@ -32,9 +32,12 @@ impl Runs {
         self.errors.iter().filter_map(pair).collect()
     }
 
-    /// The median difference to `baseline` by seed, in points, with its interval.
+    /// The median difference to `baseline` by seed, in points, with its interval: that of the errors
+    /// in [0, 1], scaled last, so that it rounds as it does in the report.
     pub(super) fn difference_to(&self, baseline: &Runs) -> Option<Interval> {
-        Bootstrap::default().median_difference(&self.pairs(baseline))
+        let Interval { estimate, low, high } =
+            Bootstrap::default().median_difference(&self.pairs(baseline))?;
+        Some(Interval { estimate: 100.0 * estimate, low: 100.0 * low, high: 100.0 * high })
     }
 }
 
@@ -69,7 +72,7 @@ pub(super) fn by_size(results: &Results) -> Result<Vec<AtSize>, Error> {
         runs.count += 1;
         runs.diverged += usize::from(trial.outcome.status == Status::Diverged);
         if let Some(error) = trial.outcome.test_error.filter(|error| error.is_finite()) {
-            runs.errors.insert(trial.key.seed, 100.0 * error);
+            runs.errors.insert(trial.key.seed, error);
         }
     }
     sizes.retain(|at_size| at_size.arms.iter().any(|runs| !runs.errors.is_empty()));
