@@ -55,6 +55,7 @@
 pub mod catalog;
 pub mod cli;
 pub mod data;
+mod digest;
 pub mod experiment;
 pub mod fetch;
 pub mod figure;

@@ -10,7 +10,7 @@
 
 use tch::{Kind, TchError, Tensor, nn};
 
-use crate::sign::{NotANumber, SignMask, Template, TemplateError};
+use crate::sign::{NotANumber, SignMask, Template, TemplateError, is_below};
 use crate::weights::Checkpoint;
 
 /// What to transfer.
@@ -158,10 +158,7 @@ pub fn weights(
     biases: bool,
     options: &Options,
 ) -> Result<Report, Error> {
-    let mut fresh = constrained(variables);
-    if biases {
-        fresh = sorted(variables);
-    }
+    let fresh = if biases { sorted(variables) } else { constrained(variables) };
     let shapes = source
         .iter()
         .filter(|(_, array)| biases || array.shape().len() >= 2)
@@ -289,11 +286,6 @@ fn pair<'a>(
     matches.sort_by(|a, b| a.fresh.cmp(&b.fresh));
     left.sort_by(|a, b| a.name.cmp(&b.name));
     Ok((matches, left))
-}
-
-/// Whether `name` is `prefix` or something inside it: `features.0.weight` is below `features`.
-pub fn is_below(name: &str, prefix: &str) -> bool {
-    name.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
 fn renamed(name: &str, rename: &[(String, String)]) -> String {

@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::{Failure, print};
+use crate::digest::sha256_of_file;
 use crate::fetch;
 use crate::sign::{Agreement, Template};
 use crate::transfer;
@@ -120,10 +121,10 @@ impl Extract {
         }
         let path = Path::new(&self.source);
         let checkpoint = weights::load(path).map_err(Failure::input)?;
-        let bytes = std::fs::read(path)
+        let sha256 = sha256_of_file(path)
             .map_err(|error| Failure::Input(anyhow!("{}: {error}", path.display())))?;
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        Ok((checkpoint, format!("{name}, sha256 {}", fetch::digest::sha256(&bytes))))
+        Ok((checkpoint, format!("{name}, sha256 {sha256}")))
     }
 }
 

@@ -9,8 +9,8 @@ pub mod subset;
 
 use std::path::{Path, PathBuf};
 
+use crate::digest::sha256;
 use crate::fetch::Unready;
-use crate::fetch::digest::sha256;
 use idx::Idx;
 
 /// Images of one size, with a label each.

@@ -7,9 +7,9 @@
 //! How it is computed is left to [`compute`](super::compute).
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::config::{Hold, Magnitudes, Normalise, Select, Signs, Subset};
+use crate::digest::sha256;
 use crate::models::Model;
 use crate::optim::Optimizer;
 use crate::sign::Reset;
@@ -111,11 +111,6 @@ impl Spec {
     /// the order of these structs.
     pub fn id(&self) -> String {
         let text = serde_json::to_string(self).expect("a specification holds only finite numbers");
-        hex(&Sha256::digest(text.as_bytes()))[..16].to_owned()
+        sha256(text.as_bytes())[..16].to_owned()
     }
-}
-
-/// Bytes as lower-case hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -11,6 +11,7 @@ use super::config::{Experiment, Hold, Magnitudes, Normalise, Signs, Source, Sour
 use super::plan::SOURCE_ARM;
 use crate::figure;
 use crate::optim::Rule;
+use crate::sign::is_below;
 use crate::transfer;
 
 /// Every mistake in the values of `experiment`.
@@ -156,7 +157,7 @@ fn check_layers(experiment: &Experiment, key: &str, layers: &[String]) -> Result
     experiment.model.build(&variables.root(), 2);
     let names = transfer::constrained(&variables);
     for layer in layers {
-        if !names.iter().any(|(name, _)| transfer::is_below(name, layer)) {
+        if !names.iter().any(|(name, _)| is_below(name, layer)) {
             let known: Vec<_> = names.iter().map(|(name, _)| name.as_str()).collect();
             return Err(format!(
                 "{key}: expected layers of the network, `{}` or what stands before a dot, got \

@@ -13,7 +13,7 @@ use crate::data::subset;
 use crate::models::{Network, init};
 use crate::optim::{self, Frozen};
 use crate::random::Stream;
-use crate::sign::{Template, TemplateError};
+use crate::sign::{Template, TemplateError, is_below};
 use crate::train::{
     self, CurvePoint, Evaluation, Fit, ImageSet, Progress, Schedule, Seconds, Task,
 };
@@ -164,7 +164,7 @@ fn held(arm: Option<&ArmSpec>, start: &Template) -> Template {
         None | Some(Hold::None) => Template::new("nothing held"),
         Some(Hold::All) => start.clone(),
         Some(Hold::Layers(layers)) => {
-            start.subset(|name| layers.iter().any(|layer| transfer::is_below(name, layer)))
+            start.subset(|name| layers.iter().any(|layer| is_below(name, layer)))
         }
     }
 }

@@ -353,6 +353,7 @@ impl Draft<'_> {
 
     fn cells(&self, share: Share, source: &PlannedSource) -> Result<Vec<Cell>, String> {
         let Experiment { data, arms, seeds, .. } = self.experiment;
+        let source = self.source_spec(source);
         let mut cells = Vec::new();
         for &size in &data.train_sizes {
             let train = self.train(size)?;
@@ -373,7 +374,7 @@ impl Draft<'_> {
                             test: data.test,
                         },
                         model: self.experiment.model.clone(),
-                        arm: Some(self.arm(arm, source)),
+                        arm: Some(self.arm(arm, source.as_ref())),
                         train: train.clone(),
                         seed,
                     };
@@ -384,21 +385,25 @@ impl Draft<'_> {
         Ok(cells)
     }
 
-    fn arm(&self, arm: &config::Arm, source: &PlannedSource) -> ArmSpec {
+    /// The identity of the source, which every arm that takes something from it shares.
+    fn source_spec(&self, source: &PlannedSource) -> Option<SourceSpec> {
         let digest = match source {
-            PlannedSource::Train(cell, _) => Some(cell.id.clone()),
-            PlannedSource::Ready(knowledge) => Some(knowledge.digest()),
-            PlannedSource::None => None,
+            PlannedSource::Train(cell, _) => cell.id.clone(),
+            PlannedSource::Ready(knowledge) => knowledge.digest(),
+            PlannedSource::None => return None,
         };
-        let except = self.experiment.source.as_ref().map(|source| source.except.clone());
-        let source = digest.zip(except).filter(|_| arm.needs_source());
+        let except = self.experiment.source.as_ref()?.except.clone();
+        Some(SourceSpec { digest, except })
+    }
+
+    fn arm(&self, arm: &config::Arm, source: Option<&SourceSpec>) -> ArmSpec {
         let rule = arm.reset.unwrap_or(self.experiment.train.reset);
         ArmSpec {
             signs: arm.signs,
             magnitudes: arm.magnitudes,
             hold: arm.hold.clone(),
             reset: (arm.hold != Hold::None).then_some(rule),
-            source: source.map(|(digest, except)| SourceSpec { digest, except }),
+            source: source.filter(|_| arm.needs_source()).cloned(),
         }
     }
 

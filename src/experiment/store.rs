@@ -16,11 +16,11 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
-use super::cell::{Spec, hex};
+use super::cell::Spec;
 use super::plan::Plan;
 use super::table::{self, CurveRow, Key, Outcome, Status, Trial};
+use crate::digest::sha256;
 use crate::files;
 use crate::train::{CurvePoint, Seconds};
 
@@ -385,5 +385,5 @@ fn parse(line: &str) -> Option<Record> {
 }
 
 fn digest(text: &str) -> String {
-    hex(&Sha256::digest(text.as_bytes())[..8])
+    sha256(text.as_bytes())[..16].to_owned()
 }

@@ -12,7 +12,6 @@
 mod cache;
 mod command;
 mod debian;
-pub mod digest;
 mod download;
 mod error;
 mod lock;
@@ -29,6 +28,8 @@ pub use source::{Origin, Source};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+
+use crate::digest::sha256;
 
 /// Prefix of what a fetch works in, so that what a killed one left can be told.
 const SCRATCH: &str = ".fetch-";
@@ -105,7 +106,7 @@ impl Package {
             io::ErrorKind::NotFound => Unready::Missing { path: path.clone(), name: self.name },
             _ => Unready::Read { path: path.clone(), cause },
         })?;
-        let got = digest::sha256(&bytes);
+        let got = sha256(&bytes);
         if got != file.sha256 {
             let (expected, name) = (file.sha256, self.name);
             return Err(Unready::Damaged { path, expected, got, name });

@@ -7,8 +7,8 @@ use std::path::Path;
 
 use flate2::read::MultiGzDecoder;
 
-use super::digest::{Hashing, sha256_of_file};
 use super::{File, SCRATCH, State};
+use crate::digest::{Hashing, sha256_of_file};
 
 /// Why a file was not placed.
 #[derive(Debug, thiserror::Error)]

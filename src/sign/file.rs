@@ -43,7 +43,6 @@ mod read;
 mod write;
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
@@ -52,6 +51,7 @@ use sha2::{Digest, Sha256};
 
 pub use self::flaw::{FileError, Flaw};
 use super::template::Template;
+use crate::digest::hexadecimal;
 use crate::files;
 
 /// The one format version that is written and read.
@@ -112,7 +112,7 @@ impl Template {
 fn digest<'a>(tensors: impl Iterator<Item = &'a [u8]>) -> String {
     let mut hash = Sha256::new();
     tensors.for_each(|bytes| hash.update(bytes));
-    hex(&hash.finalize())
+    hexadecimal(&hash.finalize())
 }
 
 fn seal(metadata: &BTreeMap<&str, &str>) -> String {
@@ -120,14 +120,7 @@ fn seal(metadata: &BTreeMap<&str, &str>) -> String {
     for (key, value) in metadata.iter().filter(|(key, _)| **key != SEAL) {
         hash.update(format!("{key}={value}\n"));
     }
-    hex(&hash.finalize())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("a string takes all that is written to it");
-        text
-    })
+    hexadecimal(&hash.finalize())
 }
 
 #[cfg(test)]

@@ -31,4 +31,4 @@ pub mod template;
 pub use file::{FileError, Flaw};
 pub use mask::{NotANumber, SignMask};
 pub use reset::{InvalidMagnitude, Reset, project};
-pub use template::{Agreement, Layer, Shuffle, Template, TemplateError};
+pub use template::{Agreement, Layer, Shuffle, Template, TemplateError, is_below};

@@ -225,11 +225,11 @@ impl Template {
     /// The first prefix that matches no layer, with the legal names and the nearest of them.
     pub fn subset_by_prefixes(&self, prefixes: &[String]) -> Result<Self, TemplateError> {
         for prefix in prefixes {
-            if !self.names().any(|name| has_prefix(name, prefix)) {
+            if !self.names().any(|name| is_below(name, prefix)) {
                 return Err(self.unknown_prefix(prefix));
             }
         }
-        Ok(self.subset(|name| prefixes.iter().any(|prefix| has_prefix(name, prefix))))
+        Ok(self.subset(|name| prefixes.iter().any(|prefix| is_below(name, prefix))))
     }
 
     fn unknown_prefix(&self, prefix: &str) -> TemplateError {
@@ -356,7 +356,8 @@ pub(super) fn product(shape: &[usize]) -> Option<usize> {
     shape.iter().try_fold(1, |product: usize, size| product.checked_mul(*size))
 }
 
-fn has_prefix(name: &str, prefix: &str) -> bool {
+/// Whether `name` is `prefix` or something inside it: `features.0.weight` is below `features`.
+pub fn is_below(name: &str, prefix: &str) -> bool {
     name.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 

@@ -1,8 +1,7 @@
 //! Checkpoints of our own: plain safetensors, the same bytes for the same arrays.
 
-use sha2::{Digest, Sha256};
-
 use super::Checkpoint;
+use crate::digest::sha256;
 
 /// The checkpoint as a safetensors file, which [`load`](super::load) and Python read.
 pub fn to_safetensors(checkpoint: &Checkpoint) -> Vec<u8> {
@@ -20,8 +19,7 @@ pub fn to_safetensors(checkpoint: &Checkpoint) -> Vec<u8> {
 
 /// The SHA-256 of the checkpoint's names, shapes and values, in hexadecimal.
 pub fn digest(checkpoint: &Checkpoint) -> String {
-    let digest = Sha256::digest(to_safetensors(checkpoint));
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    sha256(&to_safetensors(checkpoint))
 }
 
 #[cfg(test)]
