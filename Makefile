@@ -5,10 +5,10 @@ POLARITY := target/release/polarity
 DEMO     := demo knowledge classes
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build data demo test lint clean
+.PHONY: help setup build data demo bench bench-peers test lint clean
 
 help:            ## Say what each target does
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1\t/' | expand -t 16
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 20
 
 setup:           ## Fetch libtorch (once, 540 MB); instant when it is there
 	@python3 tools/libtorch.py
@@ -23,6 +23,12 @@ demo: data       ## The main job on real data: three experiments, their tables a
 	@for name in $(DEMO); do $(POLARITY) run experiments/$$name.yaml || exit $$?; done
 	@for name in $(DEMO); do $(POLARITY) report experiments/$$name.yaml || exit $$?; done
 	@for name in $(DEMO); do $(POLARITY) plot experiments/$$name.yaml || exit $$?; done
+
+bench: build     ## Optimizers and a training step beside libtorch's own (five minutes, an idle machine)
+	$(POLARITY) bench
+
+bench-peers: build ## The same beside PyTorch and JAX, which are installed apart (several GB)
+	python3 benches/peers/run.py --program $(POLARITY)
 
 test: setup      ## Every test
 	cargo test --release --locked

@@ -47,11 +47,13 @@
 //! | [`experiment`] | YAML → plan → cells → tables |
 //! | [`stats`] | medians, intervals, tests |
 //! | [`figure`] | tables → PNG |
+//! | [`bench`] | how fast all this is beside libtorch |
 //! | [`random`] | one seed, streams by purpose |
 //! | [`cli`] | the program's words and exit codes |
 //!
 //! Arrows point one way: `sign` ← `optim`, `transfer` ← `train` ← `experiment` ← `cli`.
 
+pub mod bench;
 pub mod catalog;
 pub mod cli;
 pub mod data;

@@ -37,6 +37,11 @@ impl Stream {
         (self.0.next_u32() >> 8) as f32 * (1.0 / (1 << 24) as f32)
     }
 
+    /// A uniform number in (−1, 1), an odd multiple of 2⁻²⁴ and so never 0.
+    pub fn symmetric(&mut self) -> f32 {
+        2.0 * self.uniform() - 1.0 + 1.0 / (1 << 24) as f32
+    }
+
     /// A uniform number in [0, 1), a multiple of 2⁻⁵³.
     pub fn uniform_f64(&mut self) -> f64 {
         (self.0.next_u64() >> 11) as f64 * (1.0 / (1u64 << 53) as f64)
@@ -95,6 +100,16 @@ mod tests {
         }
         // Five standard deviations of a binomial(100,000, 0.1) count.
         assert!(tenths.iter().all(|count| (10_000_i32 - count).abs() < 475), "{tenths:?}");
+    }
+
+    #[test]
+    fn symmetric_numbers_fill_both_sides_alike_and_are_odd_multiples() {
+        let mut stream = Stream::new(1, "test");
+        let draws: Vec<f32> = (0..10_000).map(|_| stream.symmetric()).collect();
+        let odd = |x: &f32| (x * (1 << 24) as f32) as i64 % 2 != 0;
+        assert!(draws.iter().all(|x| odd(x) && x.abs() < 1.0));
+        // Five standard deviations of a mean of 10,000 uniform numbers.
+        assert!((draws.iter().sum::<f32>() / 10_000.0).abs() < 0.029);
     }
 
     #[test]

@@ -39,6 +39,7 @@ fn the_help_of_every_subcommand_is_as_documented() {
         &["data", "--help"],
         &["data", "fetch", "--help"],
         &["data", "list", "--help"],
+        &["bench", "--help"],
         &["doctor", "--help"],
     ] {
         text += &format!("$ polarity {}\n{}\n", command.join(" "), stdout(&lab, command));
@@ -84,6 +85,21 @@ fn a_report_is_printed_and_kept_and_has_a_form_for_programs() {
     for key in ["arms", "measure", "difference", "low", "high", "test", "p", "p_holm"] {
         assert!(!json["comparisons"][0][key].is_null(), "{json}");
     }
+}
+
+#[test]
+fn a_report_says_where_the_time_went_while_the_times_are_there() {
+    let lab = Laboratory::new();
+    lab.run(&["seeds=0..1"]);
+    let times = ["report", "tiny.yaml", "--times"];
+    let text = stdout(&lab, &times);
+    assert!(text.contains("| forward | backward | optimizer | evaluation |"), "{text}");
+    assert!(text.lines().any(|line| line.contains("frozen")), "{text}");
+    std::fs::remove_file(lab.path("results/tiny/timings.csv")).unwrap();
+    let output = lab.polarity(&times).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("results/tiny/timings.csv: not here"), "{said}");
 }
 
 #[test]

@@ -120,6 +120,29 @@ fn arms_of_a_seed_start_from_the_same_network_and_the_same_images() {
 }
 
 #[test]
+fn counts_of_the_tensors_add_up_to_those_of_the_network() {
+    let lab = Laboratory::new();
+    lab.run(&["seeds=0..1"]);
+    for row in read_curves(&lab.path("results/tiny/curves.csv")).unwrap() {
+        let point = row.point;
+        assert_eq!(point.tensors.len(), 4);
+        assert_eq!(point.tensors.iter().map(|counts| counts.resets).sum::<u64>(), point.resets);
+        let flips: u64 = point.tensors.iter().map(|counts| counts.sign_flips).sum();
+        // Biases cross zero too, in frozen arms as well, and are in no tensor's count.
+        let frozen = row.key.arm == "frozen";
+        assert!(flips <= point.sign_flips && !(frozen && flips > 0), "{point:?}");
+    }
+}
+
+#[test]
+fn another_precision_is_another_cell() {
+    let lab = Laboratory::new();
+    lab.run(&["seeds=0..1"]);
+    let said = lab.run(&["seeds=0..1", "train.precision=bf16"]);
+    assert!(said.contains("4 cells: 0 finished, 4 to run"), "{said}");
+}
+
+#[test]
 fn a_trained_source_is_a_cell_of_its_own_and_its_signs_are_taken() {
     let lab = Laboratory::new();
     lab.add_trained_source();

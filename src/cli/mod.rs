@@ -3,6 +3,7 @@
 //! One file a subcommand. What a library user would need is in the other rooms; nothing but this one
 //! prints. Results go to stdout, progress and errors to stderr.
 
+mod bench;
 mod data;
 mod device;
 mod doctor;
@@ -57,6 +58,8 @@ enum Command {
     /// Get and list data sets and source weights
     #[command(subcommand)]
     Data(data::DataCommand),
+    /// Measure the optimizers and a training step beside libtorch's own
+    Bench(bench::BenchCommand),
     /// Check libtorch, devices and data, and say how to mend what is missing
     Doctor,
 }
@@ -74,6 +77,7 @@ impl Cli {
             Command::Report(command) => command.run(),
             Command::Template(command) => command.run(),
             Command::Data(command) => command.run(),
+            Command::Bench(command) => command.run(),
             Command::Doctor => doctor::run(),
         }
     }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::config::{Hold, Magnitudes, Normalise, Select, Signs, Subset};
 use crate::digest::sha256;
-use crate::models::Model;
+use crate::models::{Model, Precision};
 use crate::optim::Optimizer;
 use crate::sign::Reset;
 
@@ -104,6 +104,7 @@ pub struct TrainSpec {
     pub evaluate_at: Vec<u64>,
     pub select: Select,
     pub threads: usize,
+    pub precision: Precision,
 }
 
 impl Spec {

@@ -95,7 +95,10 @@ pub(super) fn cell(
     progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<Computed, Error> {
     let mut variables = nn::VarStore::new(device);
-    let net = spec.model.build(&variables.root(), material.train.classes);
+    let net = spec
+        .model
+        .build(&variables.root(), material.train.classes)
+        .with_precision(spec.train.precision);
     init::torch_default(&variables, spec.seed)?;
     let start = match &spec.arm {
         Some(arm) => assign(arm, source, &variables, spec.seed)?,

@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tch::Device;
 
 pub use crate::data::subset::Subset;
-use crate::models::Model;
+use crate::models::{Model, Precision};
 use crate::optim::Optimizer;
 use crate::sign::{Reset, Shuffle};
 
@@ -347,10 +348,37 @@ pub struct Train {
     /// Threads of libtorch; part of what is computed, since sums depend on it.
     #[serde(default = "one")]
     pub threads: usize,
+    /// What activations and products are computed in.
+    #[serde(default)]
+    pub precision: PrecisionChoice,
 }
 
 fn one() -> usize {
     1
+}
+
+/// A precision, or the one that is fastest where the experiment runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PrecisionChoice {
+    /// 32-bit floating point: the same cells on every machine.
+    #[default]
+    Float32,
+    /// bfloat16 products under float32 weights.
+    Bf16,
+    /// bfloat16 where the device has arithmetic for it, else float32.
+    Auto,
+}
+
+impl PrecisionChoice {
+    /// The precision on `device`.
+    pub fn on(self, device: Device) -> Precision {
+        match self {
+            PrecisionChoice::Float32 => Precision::Float32,
+            PrecisionChoice::Bf16 => Precision::Bf16,
+            PrecisionChoice::Auto => Precision::fastest(device),
+        }
+    }
 }
 
 /// Which weights of a run are tested.

@@ -18,6 +18,7 @@ mod run;
 mod store;
 pub mod table;
 mod tables;
+mod times;
 
 pub use cell::{RESULTS_VERSION, Spec};
 pub use compute::Knowledge;
@@ -31,3 +32,4 @@ pub use store::{
 };
 pub use table::Status;
 pub use tables::{Error as TablesError, Tables};
+pub use times::{Error as TimesError, Times};

@@ -343,6 +343,7 @@ impl Draft<'_> {
                 evaluate_at: every_epoch(train.epochs, steps),
                 select: config::Select::Last,
                 threads: train.threads,
+                precision: own.precision.on(self.device),
             },
             seed: train.seed,
         };
@@ -436,6 +437,7 @@ impl Draft<'_> {
             evaluate_at: evaluate_at.into_iter().collect(),
             select: train.select,
             threads: train.threads,
+            precision: train.precision.on(self.device),
         })
     }
 }

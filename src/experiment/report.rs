@@ -141,10 +141,10 @@ impl Measure {
 }
 
 /// The trials of one arm at one setting.
-struct Group<'a> {
-    arm: &'a str,
-    settings: Vec<(String, f64)>,
-    trials: Vec<&'a Trial>,
+pub(super) struct Group<'a> {
+    pub(super) arm: &'a str,
+    pub(super) settings: Vec<(String, f64)>,
+    pub(super) trials: Vec<&'a Trial>,
 }
 
 impl Report {
@@ -225,7 +225,7 @@ impl Report {
             "# {}\n\nErrors in %, medians over cells with 95 % BCa bootstrap intervals.\n\n",
             self.name
         );
-        text += &table(&self.row_table());
+        text += &markdown_table(&self.row_table());
         if !self.comparisons.is_empty() {
             let baseline = &self.comparisons[0].arms[1];
             text += &format!(
@@ -234,7 +234,7 @@ impl Report {
                  by Holm's method over\nall {} comparisons.\n\n",
                 self.comparisons.len()
             );
-            text += &table(&self.comparison_table());
+            text += &markdown_table(&self.comparison_table());
         }
         for caveat in &self.caveats {
             text += &format!("\nNote: {caveat}.\n");
@@ -305,7 +305,8 @@ impl Report {
     }
 }
 
-fn groups<'a>(experiment: &'a Experiment, trials: &'a [Trial]) -> Vec<Group<'a>> {
+/// The trials of `experiment`'s arms, by setting and arm, in the order of the tables.
+pub(super) fn groups<'a>(experiment: &'a Experiment, trials: &'a [Trial]) -> Vec<Group<'a>> {
     let mut settings: Vec<Vec<(String, f64)>> = Vec::new();
     for trial in trials.iter().filter(|trial| experiment.arms.contains_key(&trial.key.arm)) {
         if !settings.contains(&trial.key.settings) {
@@ -418,7 +419,7 @@ fn signed_percent(Interval { estimate, low, high }: &Interval) -> String {
 
 /// Lines of cells as a Markdown table, padded so that it reads as plain text too; the first line is
 /// the header.
-fn table(lines: &[Vec<String>]) -> String {
+pub(super) fn markdown_table(lines: &[Vec<String>]) -> String {
     let Some(header) = lines.first() else { return "No results yet.\n".into() };
     let widths: Vec<usize> = (0..header.len())
         .map(|column| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0))
@@ -519,6 +520,7 @@ report: {{steps: [0]}}
             validation_error: 0.9,
             resets: 0,
             sign_flips: 0,
+            tensors: Vec::new(),
         };
         let curve = CurveRow { key: trials[0].key.clone(), point };
         let report = Report::new(&experiment(2), &trials, &[curve]);

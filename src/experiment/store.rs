@@ -59,6 +59,9 @@ pub struct Timing {
     pub split: Seconds,
 }
 
+/// The file of the cells' times.
+pub(super) const TIMINGS: &str = "timings.csv";
+
 /// Why results could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -262,7 +265,7 @@ impl Store {
             .collect();
         self.write("trials.csv", &table::write_trials(&settings, &trials))?;
         self.write("curves.csv", &table::write_curves(&settings, &curves))?;
-        self.write("timings.csv", &timings(&ended))?;
+        self.write(TIMINGS, &timings(&ended))?;
         self.write("manifest.json", &plan.manifest())
     }
 

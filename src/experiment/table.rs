@@ -7,12 +7,13 @@
 //!
 //! Where the files lie and when they are written is left to [`Store`](super::Store).
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-pub use crate::train::CurvePoint;
+pub use crate::train::{CurvePoint, TensorCounts};
 
 /// One column of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +60,13 @@ pub const CURVE: [Column; 7] = [
     column("validation_error", "share of validation images classified wrongly, in [0, 1]"),
     column("resets", "times a weight was put back so far"),
     column("sign_flips", "times a weight or bias crossed zero so far"),
+];
+
+/// Two columns a weight tensor that stand last in `curves.csv`: the start of their names, which the
+/// tensor's name ends, and what they count.
+pub const BY_TENSOR: [Column; 2] = [
+    column("resets/", "`resets` of one tensor, `resets/features.0.weight` for example"),
+    column("sign_flips/", "`sign_flips` of one tensor"),
 ];
 
 /// How a cell ended.
@@ -180,13 +188,16 @@ pub fn write_trials(settings: &[String], trials: &[Trial]) -> String {
         ];
         (key, values.to_vec())
     });
-    write(settings, &TRIAL, rows)
+    write(settings, names(&TRIAL), rows)
 }
 
 /// `curves.csv` as text, rows in the order given.
 pub fn write_curves(settings: &[String], curves: &[CurveRow]) -> String {
+    let tensors = tensors(curves);
+    let by_tensor = tensors.iter().flat_map(|tensor| BY_TENSOR.map(|c| c.name.to_owned() + tensor));
+    let columns = names(&CURVE).into_iter().chain(by_tensor).collect();
     let rows = curves.iter().map(|CurveRow { key, point }| {
-        let values = [
+        let mut values = vec![
             key.seed.to_string(),
             point.step.to_string(),
             optional(point.train_loss),
@@ -195,9 +206,24 @@ pub fn write_curves(settings: &[String], curves: &[CurveRow]) -> String {
             point.resets.to_string(),
             point.sign_flips.to_string(),
         ];
-        (key, values.to_vec())
+        for tensor in &tensors {
+            let counts = point.tensors.iter().find(|counts| counts.name == *tensor);
+            values.push(optional(counts.map(|counts| counts.resets)));
+            values.push(optional(counts.map(|counts| counts.sign_flips)));
+        }
+        (key, values)
     });
-    write(settings, &CURVE, rows)
+    write(settings, columns, rows)
+}
+
+/// The weight tensors of all `curves`, each once, in name order.
+fn tensors(curves: &[CurveRow]) -> BTreeSet<&str> {
+    let counts = curves.iter().flat_map(|row| &row.point.tensors);
+    counts.map(|counts| counts.name.as_str()).collect()
+}
+
+fn names(columns: &[Column]) -> Vec<String> {
+    columns.iter().map(|column| column.name.to_owned()).collect()
 }
 
 fn optional<T: ToString>(value: Option<T>) -> String {
@@ -206,13 +232,12 @@ fn optional<T: ToString>(value: Option<T>) -> String {
 
 fn write<'a>(
     settings: &[String],
-    columns: &[Column],
+    columns: Vec<String>,
     rows: impl Iterator<Item = (&'a Key, Vec<String>)>,
 ) -> String {
-    let names = |columns: &[Column]| columns.iter().map(|c| c.name.to_owned()).collect::<Vec<_>>();
     let mut table = csv::Writer::from_writer(Vec::new());
     let promise = "a table in memory takes every row of the header's length";
-    table.write_record([names(&KEY), settings.to_vec(), names(columns)].concat()).expect(promise);
+    table.write_record([names(&KEY), settings.to_vec(), columns].concat()).expect(promise);
     for (key, values) in rows {
         let start = vec![key.id.clone(), key.arm.clone()];
         let swept = key.settings.iter().map(|(_, value)| value.to_string()).collect();
@@ -258,6 +283,7 @@ pub fn read_curves(path: &Path) -> Result<Vec<CurveRow>, Error> {
             validation_error: row.number("validation_error")?,
             resets: row.number("resets")?,
             sign_flips: row.number("sign_flips")?,
+            tensors: row.tensors()?,
         })
     })
     .map(|rows| rows.into_iter().map(|(key, point)| CurveRow { key, point }).collect())
@@ -308,6 +334,20 @@ impl Row<'_> {
 
     fn optional<T: std::str::FromStr>(&self, name: &str) -> Result<Option<T>, String> {
         if self.text(name)?.is_empty() { Ok(None) } else { self.number(name).map(Some) }
+    }
+
+    /// The counts by tensor that the row has.
+    fn tensors(&self) -> Result<Vec<TensorCounts>, String> {
+        let [resets, sign_flips] = BY_TENSOR.map(|column| column.name);
+        let tensors = self.header.iter().filter_map(|name| name.strip_prefix(resets));
+        let counts = tensors.map(|tensor| {
+            let Some(resets) = self.optional(&format!("{resets}{tensor}"))? else {
+                return Ok(None);
+            };
+            let sign_flips = self.number(&format!("{sign_flips}{tensor}"))?;
+            Ok(Some(TensorCounts { name: tensor.into(), resets, sign_flips }))
+        });
+        counts.filter_map(Result::transpose).collect()
     }
 
     fn wrong(&self, name: &str, text: &str) -> String {
@@ -371,11 +411,17 @@ mod tests {
             validation_error: 0.9,
             resets: 0,
             sign_flips: 0,
+            tensors: Vec::new(),
         };
-        let row = CurveRow { key: trial().key, point };
-        let text = write_curves(&["train_size".into()], std::slice::from_ref(&row));
+        let plain = CurveRow { key: trial().key, point };
+        let mut told_apart = plain.clone();
+        let counts = |name: &str| TensorCounts { name: name.into(), resets: 3, sign_flips: 1 };
+        told_apart.point.tensors = vec![counts("a.weight"), counts("b.weight")];
+        let text = write_curves(&["train_size".into()], &[plain.clone(), told_apart.clone()]);
+        let header = text.lines().next().unwrap();
+        assert!(header.ends_with(",resets/b.weight,sign_flips/b.weight"), "{header}");
         let (_folder, path) = written(&text);
-        assert_eq!(read_curves(&path).unwrap(), [row]);
+        assert_eq!(read_curves(&path).unwrap(), [plain, told_apart]);
     }
 
     #[test]

@@ -93,6 +93,7 @@ mod tests {
             validation_error,
             resets: 0,
             sign_flips: 0,
+            tensors: Vec::new(),
         };
         CurveRow { key, point }
     }

@@ -68,6 +68,7 @@ fn point(step: u64, validation_error: f64) -> CurvePoint {
         validation_error,
         resets: 0,
         sign_flips: 0,
+        tensors: Vec::new(),
     }
 }
 

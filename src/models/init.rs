@@ -11,7 +11,7 @@ use crate::random::Stream;
 /// convolutions and linear layers (`kaiming_uniform_` with a = √5).
 ///
 /// A bias has the fan-in of the weight beside it; a tensor of one dimension without a weight beside
-/// it keeps its values.
+/// it keeps its values. No draw is 0, so every weight has a sign.
 ///
 /// # Errors
 /// What libtorch says when a copy fails.
@@ -27,8 +27,7 @@ pub fn torch_default(variables: &nn::VarStore, seed: u64) -> Result<(), TchError
         };
         let bound = 1.0 / (fan_in as f32).sqrt();
         let mut stream = Stream::new(seed, &format!("init/{name}"));
-        let values: Vec<f32> =
-            (0..tensor.numel()).map(|_| bound * (2.0 * stream.uniform() - 1.0)).collect();
+        let values: Vec<f32> = (0..tensor.numel()).map(|_| bound * stream.symmetric()).collect();
         let fresh = Tensor::f_from_slice(&values)?.f_reshape(tensor.size())?;
         tch::no_grad(|| tensor.shallow_clone().f_copy_(&fresh))?;
     }

@@ -6,12 +6,14 @@
 mod alexnet;
 pub mod init;
 mod network;
+mod precision;
 
 use serde::{Deserialize, Serialize};
 use tch::nn;
 
 pub use alexnet::{AlexNet, AlexNetMini, SMALLEST_IMAGE, alexnet};
 pub use network::{Mode, Network};
+pub use precision::Precision;
 
 /// A network of the registry as an experiment file names it, `{name: alexnet, hidden: [256, 256]}`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -196,6 +198,29 @@ mod tests {
         let deviation = tensors["classifier.1.weight"].std(false).double_value(&[]);
         let expected = 1.0 / f64::from(64 * 7 * 7).sqrt() / 3f64.sqrt();
         assert!((deviation / expected - 1.0).abs() < 0.01, "{deviation} {expected}");
+    }
+
+    #[test]
+    fn bf16_rounds_the_products_and_leaves_weights_and_gradients_in_float32() {
+        let build = |precision| {
+            let variables = nn::VarStore::new(Device::Cpu);
+            let net = AlexNetMini::default().build(&variables.root(), 10).with_precision(precision);
+            init::torch_default(&variables, 1).unwrap();
+            (variables, net)
+        };
+        let images = Tensor::ones([2, 1, 28, 28], (Kind::Float, Device::Cpu));
+        let whole = build(Precision::Float32).1.forward(&images, Mode::Evaluate).unwrap();
+        let (variables, net) = build(Precision::Bf16);
+        let rounded = net.forward(&images, Mode::Evaluate).unwrap();
+        assert_eq!(rounded.kind(), Kind::Float);
+        assert!(!rounded.equal(&whole));
+        // Eight bits of mantissa: a hundredth of the largest logit is a wide bound.
+        let bound = 0.01 * whole.abs().max().double_value(&[]).max(0.1);
+        assert!((&rounded - &whole).abs().max().double_value(&[]) < bound);
+        rounded.sum(Kind::Float).backward();
+        for (name, weight) in variables.variables() {
+            assert_eq!((weight.kind(), weight.grad().kind()), (Kind::Float, Kind::Float), "{name}");
+        }
     }
 
     #[test]

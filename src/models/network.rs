@@ -7,8 +7,9 @@
 //! The layers do not draw random numbers: in training, dropout takes them from the caller's
 //! [`Stream`], so a run does not depend on libtorch's global generator, which all threads share.
 
-use tch::{TchError, Tensor, nn};
+use tch::{Kind, TchError, Tensor, nn};
 
+use super::Precision;
 use crate::random::Stream;
 
 /// One layer; weights are OIHW or `[out, in]`, activations NCHW or `[n, features]`.
@@ -36,10 +37,17 @@ pub enum Mode<'a> {
 #[derive(Debug)]
 pub struct Network {
     layers: Vec<Layer>,
+    precision: Precision,
 }
 
 impl Network {
-    /// The logits `[n, classes]` of `images` `[n, channels, height, width]`.
+    /// The same network, computing in `precision`; by default in float32.
+    #[must_use]
+    pub fn with_precision(self, precision: Precision) -> Self {
+        Network { precision, ..self }
+    }
+
+    /// The logits `[n, classes]`, float32, of `images` `[n, channels, height, width]`.
     ///
     /// # Errors
     /// What libtorch says when the shapes do not fit or memory runs out.
@@ -55,14 +63,19 @@ impl Network {
         images: &Tensor,
         mut dropout: impl FnMut(&Tensor, f64) -> Result<Tensor, TchError>,
     ) -> Result<Tensor, TchError> {
-        let mut x = images.shallow_clone();
+        // A tensor that has the kind already is not copied.
+        let kind = self.precision.kind();
+        let mut x = images.f_to_kind(kind)?;
         for layer in &self.layers {
             x = match layer {
                 Layer::Conv { weight, bias, stride, padding } => {
                     let (stride, padding) = ([*stride, *stride], [*padding, *padding]);
-                    x.f_conv2d(weight, Some(bias), stride, padding, [1, 1], 1)?
+                    let (weight, bias) = (weight.f_to_kind(kind)?, bias.f_to_kind(kind)?);
+                    x.f_conv2d(&weight, Some(&bias), stride, padding, [1, 1], 1)?
                 }
-                Layer::Linear { weight, bias } => x.f_linear(weight, Some(bias))?,
+                Layer::Linear { weight, bias } => {
+                    x.f_linear(&weight.f_to_kind(kind)?, Some(&bias.f_to_kind(kind)?))?
+                }
                 // In place: the convolution or linear layer before it does not need its output again.
                 Layer::Relu => x.f_relu_()?,
                 Layer::MaxPool { kernel, stride } => {
@@ -74,7 +87,7 @@ impl Network {
                 Layer::Dropout(_) => x,
             };
         }
-        Ok(x)
+        x.f_to_kind(Kind::Float)
     }
 }
 
@@ -93,7 +106,7 @@ fn drop_out(x: &Tensor, rate: f64, stream: &mut Stream) -> Result<Tensor, TchErr
     let keep: Vec<f32> =
         (0..x.numel()).map(|_| if stream.uniform() < rate { 0.0 } else { scale }).collect();
     let keep = Tensor::f_from_slice(&keep)?.f_reshape(x.size())?;
-    x.f_mul(&keep.f_to_device(x.device())?)
+    x.f_mul(&keep.f_to_device(x.device())?.f_to_kind(x.kind())?)
 }
 
 /// Appends layers to a network, numbering them as torchvision's `Sequential` does.
@@ -144,7 +157,7 @@ impl<'a> Builder<'a> {
     }
 
     pub(super) fn build(self) -> Network {
-        Network { layers: self.layers }
+        Network { layers: self.layers, precision: Precision::default() }
     }
 
     fn layer(mut self, layer: Layer) -> Self {

@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Reduction, TchError, Tensor, nn};
 
-use super::{CurvePoint, Evaluation, ImageSet};
+use super::{CurvePoint, Evaluation, ImageSet, TensorCounts};
 use crate::models::{Mode, Network};
-use crate::optim::{self, Frozen, Rule};
+use crate::optim::{self, Counts, Frozen, Rule};
 use crate::random::Stream;
+use crate::transfer::constrained;
 
 /// Images evaluated at once.
 const EVALUATION_BATCH: usize = 100;
@@ -128,6 +129,7 @@ pub fn fit<R: Rule>(
                 validation_error: error,
                 resets: counts.resets,
                 sign_flips: counts.sign_flips,
+                tensors: counts_of_weights(run.optimizer, variables)?,
             });
             diverged = !loss.is_finite() || train_loss.is_some_and(|loss| !loss.is_finite());
             if schedule.keep_best && !diverged {
@@ -149,6 +151,23 @@ pub fn fit<R: Rule>(
     let seconds = run.seconds;
     let best_step = if diverged { step } else { best.restore(variables)?.unwrap_or(step) };
     Ok(Fit { curve, best_step, steps: step, diverged, violations, seconds })
+}
+
+/// What the steps so far did to each weight tensor; biases are left out.
+fn counts_of_weights<R: Rule>(
+    optimizer: &Frozen<R>,
+    variables: &nn::VarStore,
+) -> Result<Vec<TensorCounts>, optim::Error> {
+    let weights: Vec<String> = constrained(variables).into_iter().map(|(name, _)| name).collect();
+    let counts = optimizer.counts_by_tensor()?.into_iter();
+    Ok(counts
+        .filter(|(name, _)| weights.iter().any(|weight| weight == name))
+        .map(|(name, Counts { resets, sign_flips })| TensorCounts {
+            name: name.into(),
+            resets,
+            sign_flips,
+        })
+        .collect())
 }
 
 /// Loss and error of `net` on `set`, without dropout and without gradients.

@@ -31,6 +31,21 @@ pub struct CurvePoint {
     pub resets: u64,
     /// Times a weight or bias crossed zero so far.
     pub sign_flips: u64,
+    /// The same of each weight tensor, in name order; empty where a run does not tell them apart.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tensors: Vec<TensorCounts>,
+}
+
+/// What the steps so far did to one weight tensor.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TensorCounts {
+    /// The tensor, `features.0.weight` for example.
+    pub name: String,
+    /// Times one of its weights was put back.
+    pub resets: u64,
+    /// Times one of its weights crossed zero.
+    pub sign_flips: u64,
 }
 
 /// How a network does on a set of images.

@@ -1,0 +1,187 @@
+//! A whole training step of torchvision's AlexNet: 224 px, batch 32, 1000 classes.
+
+use std::num::NonZeroUsize;
+use std::ops::ControlFlow;
+use std::time::Instant;
+
+use serde_json::{Value, json};
+use tch::nn::{self, ModuleT, OptimizerConfig};
+use tch::{Device, Kind, Tensor};
+
+use super::Error;
+use super::spread::Spread;
+use crate::data::Images;
+use crate::models::{AlexNet, Network, Precision, init};
+use crate::optim::{Adam, FrozenAdam};
+use crate::random::Stream;
+use crate::train::{self, ImageSet, Input, Schedule, Seconds, Task};
+use crate::transfer;
+
+pub(super) const FROZEN: &str = "frozen Adam, float32";
+pub(super) const FROZEN_BF16: &str = "frozen Adam, bf16";
+pub(super) const LIBTORCH: &str = "Adam of libtorch, nothing held, float32";
+
+const ROUNDS: usize = 5;
+const BATCH: usize = 32;
+const IMAGE: usize = 224;
+const CLASSES: usize = 1000;
+
+/// The time of a training step and of its parts.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// What was trained, and how.
+    pub name: &'static str,
+    /// Steps timed.
+    pub rounds: usize,
+    /// Seconds of forward pass and loss.
+    pub forward: Spread,
+    /// Seconds of the backward pass.
+    pub backward: Spread,
+    /// Seconds of optimizer and projection.
+    pub optimizer: Spread,
+    /// Seconds in all.
+    pub total: Spread,
+}
+
+impl Step {
+    fn new(name: &'static str, rounds: &[Seconds]) -> Self {
+        let spread = |part: fn(&Seconds) -> f64| Spread::of(rounds.iter().map(part).collect());
+        Step {
+            name,
+            rounds: rounds.len(),
+            forward: spread(|seconds| seconds.forward),
+            backward: spread(|seconds| seconds.backward),
+            optimizer: spread(|seconds| seconds.optimizer),
+            total: spread(|s| s.data + s.forward + s.backward + s.optimizer),
+        }
+    }
+
+    /// Images a second.
+    pub fn images_per_second(&self) -> f64 {
+        BATCH as f64 / self.total.median
+    }
+
+    pub(super) fn to_json(&self) -> Value {
+        json!({
+            "case": self.name,
+            "batch": BATCH,
+            "image_size": IMAGE,
+            "rounds": self.rounds,
+            "forward_ms": 1e3 * self.forward.median,
+            "backward_ms": 1e3 * self.backward.median,
+            "optimizer_ms": 1e3 * self.optimizer.median,
+            "ms": 1e3 * self.total.median,
+            "low_ms": 1e3 * self.total.low,
+            "high_ms": 1e3 * self.total.high,
+            "images_per_second": self.images_per_second(),
+        })
+    }
+}
+
+/// Times the step in turn: sign-held in float32 and bfloat16, and as one writes it with tch alone.
+pub(super) fn measure(threads: NonZeroUsize) -> Result<Vec<Step>, Error> {
+    tch::set_num_threads(threads.get() as i32);
+    let images = [images(BATCH)?, images(1)?];
+    let mut float32 = Ours::new(Precision::Float32, threads)?;
+    let mut bf16 = Ours::new(Precision::Bf16, threads)?;
+    let mut libtorch = Libtorch::new()?;
+    let emulated = Precision::fastest(Device::Cpu) == Precision::Float32;
+    let mut seconds = [const { Vec::new() }; 3];
+    for round in 0..=ROUNDS {
+        let steps = [
+            Some(float32.step(&images)?),
+            // Emulated, it takes half a minute a step, and nobody will want it: once is enough.
+            (!emulated || round == 1).then(|| bf16.step(&images)).transpose()?,
+            Some(libtorch.step()?),
+        ];
+        if round > 0 {
+            seconds.iter_mut().zip(steps).for_each(|(all, step)| all.extend(step));
+        }
+    }
+    let steps = [FROZEN, FROZEN_BF16, LIBTORCH].into_iter().zip(&seconds);
+    Ok(steps.map(|(name, seconds)| Step::new(name, seconds)).collect())
+}
+
+/// `count` images of noise.
+fn images(count: usize) -> Result<ImageSet, Error> {
+    let mut stream = Stream::new(1, "images");
+    let pixels = (0..count * 28 * 28).map(|_| stream.below(256) as u8).collect();
+    let labels = (0..count).map(|image| image as u8).collect();
+    let source = Images { channels: 1, height: 28, width: 28, pixels, labels, classes: CLASSES };
+    let (mean, deviation) = (vec![0.5; 3], vec![0.25; 3]);
+    let input = Input { channels: 3, size: IMAGE, mean, deviation };
+    let all: Vec<usize> = (0..count).collect();
+    Ok(ImageSet::prepare(&source, &all, &input, Device::Cpu)?)
+}
+
+fn network(precision: Precision) -> Result<(nn::VarStore, Network), Error> {
+    let variables = nn::VarStore::new(Device::Cpu);
+    let net = AlexNet::default().build(&variables.root(), CLASSES).with_precision(precision);
+    init::torch_default(&variables, 1)?;
+    Ok((variables, net))
+}
+
+/// The step that experiments take.
+struct Ours {
+    variables: nn::VarStore,
+    net: Network,
+    optimizer: FrozenAdam,
+}
+
+impl Ours {
+    fn new(precision: Precision, threads: NonZeroUsize) -> Result<Self, Error> {
+        let (variables, net) = network(precision)?;
+        let signs = transfer::own_signs(&variables)?;
+        let optimizer = FrozenAdam::new(&variables, signs, Adam::default())?.with_threads(threads);
+        Ok(Ours { variables, net, optimizer })
+    }
+
+    fn step(&mut self, [train, validation]: &[ImageSet; 2]) -> Result<Seconds, Error> {
+        let schedule =
+            Schedule { batch: BATCH, steps: 1, evaluate_at: [].into(), keep_best: false };
+        let task = Task {
+            net: &self.net,
+            variables: &self.variables,
+            train,
+            validation,
+            schedule: &schedule,
+            seed: 1,
+        };
+        let fit = train::fit(&task, &mut self.optimizer, &mut |_| ControlFlow::Continue(()))?;
+        Ok(fit.seconds)
+    }
+}
+
+/// The step as one writes it with tch alone.
+struct Libtorch {
+    net: Network,
+    optimizer: nn::Optimizer,
+    images: Tensor,
+    labels: Tensor,
+}
+
+impl Libtorch {
+    fn new() -> Result<Self, Error> {
+        let (variables, net) = network(Precision::Float32)?;
+        let optimizer = nn::Adam::default().build(&variables, Adam::default().lr)?;
+        let (batch, side) = (BATCH as i64, IMAGE as i64);
+        let images = Tensor::f_rand([batch, 3, side, side], (Kind::Float, Device::Cpu))?;
+        let labels = Tensor::f_arange(batch, (Kind::Int64, Device::Cpu))?;
+        Ok(Libtorch { net, optimizer, images, labels })
+    }
+
+    fn step(&mut self) -> Result<Seconds, Error> {
+        let start = Instant::now();
+        let logits = self.net.forward_t(&self.images, true);
+        let loss = logits.cross_entropy_for_logits(&self.labels);
+        let forward = start.elapsed();
+        self.optimizer.zero_grad();
+        loss.f_backward()?;
+        let backward = start.elapsed() - forward;
+        self.optimizer.step();
+        let optimizer = start.elapsed() - forward - backward;
+        let [forward, backward, optimizer] =
+            [forward, backward, optimizer].map(|part| part.as_secs_f64());
+        Ok(Seconds { forward, backward, optimizer, ..Seconds::default() })
+    }
+}

@@ -1,0 +1,101 @@
+//! `polarity bench`: how fast a sign-held step is here.
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+use anyhow::anyhow;
+use clap::Args;
+
+use super::{Failure, print};
+use crate::bench::{Bench, Case, Ratio, Step};
+use crate::experiment::write_results;
+
+/// Measure the optimizers and a training step beside libtorch's own
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  polarity bench                            about five minutes, also written to results/bench/*.csv
+  polarity bench --json --threads 2         one JSON object
+
+Run it on an idle machine: cases are timed in turn, but a busy machine slows them unevenly.")]
+pub(super) struct BenchCommand {
+    /// Print one JSON object in place of the tables
+    #[arg(long)]
+    json: bool,
+    /// CPU threads [default: all cores]
+    #[arg(long, value_name = "N")]
+    threads: Option<NonZeroUsize>,
+    /// The folder of the CSV files
+    #[arg(long, value_name = "DIR", default_value = "results/bench")]
+    out: PathBuf,
+}
+
+impl BenchCommand {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        // A folder that cannot be written is better known before the minutes than after them.
+        std::fs::create_dir_all(&self.out)
+            .map_err(|error| Failure::Input(anyhow!("--out {}: {error}", self.out.display())))?;
+        let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        let threads = self.threads.unwrap_or(cores);
+        let bench = Bench::run(threads, &mut |what| eprintln!("measuring {what}"))
+            .map_err(Failure::work)?;
+        write(&self.out, "optimizers.csv", bench.optimizers_csv())?;
+        write(&self.out, "training.csv", bench.training_csv())?;
+        if self.json {
+            let text = serde_json::to_string_pretty(&bench.to_json()).map_err(Failure::work)?;
+            return print(&format!("{text}\n"));
+        }
+        print(&tables(&bench))
+    }
+}
+
+fn write(folder: &Path, name: &str, text: String) -> Result<(), Failure> {
+    write_results(folder, name, &text).map_err(Failure::work)
+}
+
+fn tables(bench: &Bench) -> String {
+    let mut text = String::new();
+    let mut heading = None;
+    for case in &bench.cases {
+        if heading.replace((case.weights, case.threads)) != Some((case.weights, case.threads)) {
+            text += &format!(
+                "\nOptimizers, {} weights, {} threads: ms a step, quartiles of {} steps\n\n",
+                case.weights, case.threads, case.rounds
+            );
+        }
+        text += &optimizer_line(case);
+    }
+    text += "\nTraining AlexNet, 224 px, batch 32: ms a step\n\n";
+    bench.steps.iter().for_each(|step| text += &training_line(step));
+    text += "\nRatios, of the largest network on all threads\n\n";
+    for Ratio { key, value, meaning } in bench.ratios() {
+        text += &format!("  {key:<24}{value:9.3}  {meaning}\n");
+    }
+    text.trim_start().to_owned()
+}
+
+fn optimizer_line(case: &Case) -> String {
+    let [low, median, high] =
+        [case.seconds.low, case.seconds.median, case.seconds.high].map(|seconds| 1e3 * seconds);
+    let rate = case.bandwidth().map(|rate| format!("{:6.1} GB/s", 1e-9 * rate));
+    let resets = match case.resets {
+        0.0 => String::new(),
+        share => format!("  {:.2} % reset", 100.0 * share),
+    };
+    let name = case.name;
+    let rate = rate.unwrap_or_default();
+    let line = format!("  {name:<30}{median:9.3}  [{low:.3}, {high:.3}]  {rate}{resets}");
+    format!("{}\n", line.trim_end())
+}
+
+fn training_line(step: &Step) -> String {
+    let ms = |seconds: f64| 1e3 * seconds;
+    format!(
+        "  {:<42}{:8.1}  forward {:.1}, backward {:.1}, optimizer {:.1}; {:.1} images/s\n",
+        step.name,
+        ms(step.total.median),
+        ms(step.forward.median),
+        ms(step.backward.median),
+        ms(step.optimizer.median),
+        step.images_per_second()
+    )
+}

@@ -1,0 +1,106 @@
+//! Where the time of an experiment went, by arm.
+//!
+//! Times differ from run to run, so they stand in `timings.csv` beside the tables, are not published,
+//! and are in no report but this one.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use super::config::Experiment;
+use super::report::{groups, markdown_table};
+use super::store::{TIMINGS, Timing};
+use super::table::Trial;
+use crate::stats::quantile::median;
+use crate::train::Seconds;
+
+/// The times of the cells, by id.
+#[derive(Debug)]
+pub struct Times(BTreeMap<String, Timing>);
+
+/// Why there are no times.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file is not there.
+    #[error("{path}: not here; only the machine that ran the cells has their times")]
+    Missing {
+        /// `timings.csv`.
+        path: PathBuf,
+    },
+    /// The file is damaged.
+    #[error("{path}: {source}; `polarity run` writes it anew")]
+    Malformed {
+        /// `timings.csv`.
+        path: PathBuf,
+        /// The line, and what is wrong with it.
+        source: csv::Error,
+    },
+}
+
+#[derive(Deserialize)]
+struct Row {
+    id: String,
+    seconds: f64,
+    data: f64,
+    forward: f64,
+    backward: f64,
+    optimizer: f64,
+    evaluation: f64,
+}
+
+impl Times {
+    /// Reads the times of `experiment`.
+    ///
+    /// # Errors
+    /// When there are none, or the file is damaged.
+    pub fn read(experiment: &Experiment) -> Result<Self, Error> {
+        let path = experiment.results_folder().join(TIMINGS);
+        if !path.exists() {
+            return Err(Error::Missing { path });
+        }
+        let rows = csv::Reader::from_path(&path)
+            .and_then(|mut table| table.deserialize().collect::<Result<Vec<Row>, _>>())
+            .map_err(|source| Error::Malformed { path, source })?;
+        let timing = |row: Row| {
+            let Row { id, seconds, data, forward, backward, optimizer, evaluation } = row;
+            let split = Seconds { data, forward, backward, optimizer, evaluation };
+            (id, Timing { total: seconds, split })
+        };
+        Ok(Times(rows.into_iter().map(timing).collect()))
+    }
+
+    /// A Markdown table: median seconds of a cell and of its parts, one line an arm and setting.
+    pub fn to_markdown(&self, experiment: &Experiment, trials: &[Trial]) -> String {
+        const PARTS: [(&str, fn(&Timing) -> f64); 6] = [
+            ("seconds", |timing| timing.total),
+            ("data", |timing| timing.split.data),
+            ("forward", |timing| timing.split.forward),
+            ("backward", |timing| timing.split.backward),
+            ("optimizer", |timing| timing.split.optimizer),
+            ("evaluation", |timing| timing.split.evaluation),
+        ];
+        let mut lines = Vec::new();
+        for group in groups(experiment, trials) {
+            let timings: Vec<&Timing> =
+                group.trials.iter().filter_map(|trial| self.0.get(&trial.key.id)).collect();
+            if lines.is_empty() {
+                let settings = group.settings.iter().map(|(name, _)| name.as_str());
+                let names = settings.chain(["arm", "cells"]).chain(PARTS.map(|(name, _)| name));
+                lines.push(names.map(str::to_owned).collect::<Vec<_>>());
+            }
+            let settings = group.settings.iter().map(|(_, value)| value.to_string());
+            let mut line: Vec<String> = settings.collect();
+            line.extend([group.arm.to_owned(), timings.len().to_string()]);
+            line.extend(PARTS.map(|(_, part)| {
+                let seconds: Vec<f64> = timings.iter().map(|timing| part(timing)).collect();
+                median(&seconds).map_or("-".into(), |seconds| format!("{seconds:.2}"))
+            }));
+            lines.push(line);
+        }
+        format!(
+            "Seconds a cell, medians; the rest of a cell is its start and its test.\n\n{}",
+            markdown_table(&lines)
+        )
+    }
+}
