@@ -144,6 +144,41 @@ fn float64_weights_are_trained_and_held_too() {
     assert!(optimizer.counts().unwrap().resets > 0);
 }
 
+#[test]
+fn weights_that_lie_column_by_column_are_held_where_their_signs_say() {
+    let [rows, columns] = [variables(5, Kind::Float), variables(5, Kind::Float)];
+    for (_, mut weight) in transfer::constrained(&columns) {
+        let permuted = weight.detach().tr().contiguous().tr();
+        assert!(!permuted.is_contiguous());
+        weight.set_data(&permuted);
+    }
+    let template = transfer::own_signs(&rows).unwrap();
+    for vs in [&rows, &columns] {
+        let mut optimizer = FrozenAdam::new(vs, template.clone(), Adam::default()).unwrap();
+        take_steps(&mut optimizer, vs, 60);
+        assert_eq!(optimizer.violations().unwrap(), 0);
+        assert!(optimizer.counts().unwrap().resets > 0);
+    }
+    for (one, other) in values(&rows).concat().iter().zip(values(&columns).concat()) {
+        // Sixty steps of 0.001, each with a rounding of its own.
+        assert!((one - other).abs() < 1e-5, "{one} {other}");
+    }
+}
+
+#[test]
+fn empty_and_scalar_variables_are_no_trouble() {
+    let variables = nn::VarStore::new(Device::Cpu);
+    let _ = variables.root().var_copy("scalar", &Tensor::from(1f32));
+    let _ = variables.root().var_copy("weight", &Tensor::zeros([0, 3], (Kind::Float, Device::Cpu)));
+    let template = transfer::own_signs(&variables).unwrap();
+    let adam = Adam { lr: 0.25, ..Adam::default() };
+    let mut optimizer = FrozenAdam::new(&variables, template, adam).unwrap();
+    let tensors = variables.variables();
+    let loss = &tensors["scalar"] + tensors["weight"].sum(Kind::Float);
+    optimizer.backward_step(&loss).unwrap();
+    assert_eq!(values(&variables), [vec![0.75], vec![]]);
+}
+
 /// libtorch's own optimizer on the same gradients.
 fn libtorch(config: impl OptimizerConfig, variables: &nn::VarStore, lr: f64) -> nn::Optimizer {
     config.build(variables, lr).unwrap()
