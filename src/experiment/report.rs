@@ -10,6 +10,7 @@ use std::fmt;
 use serde_json::{Map, Value, json};
 
 use super::config::Experiment;
+use super::curve_index::CurveIndex;
 use super::table::{CurveRow, Status, Trial};
 use crate::stats::hypothesis::{holm, signed_rank};
 use crate::stats::{Bootstrap, Interval};
@@ -129,13 +130,12 @@ impl Measure {
         }
     }
 
-    fn of(&self, trial: &Trial, curves: &[CurveRow]) -> Option<f64> {
+    fn of(&self, trial: &Trial, curves: &CurveIndex) -> Option<f64> {
         match self {
             Measure::TestError => trial.outcome.test_error,
-            Measure::ValidationErrorAt(step) => curves
-                .iter()
-                .find(|row| row.key.id == trial.key.id && row.point.step == *step)
-                .map(|row| row.point.validation_error),
+            Measure::ValidationErrorAt(step) => {
+                curves.at(&trial.key.id, *step).map(|point| point.validation_error)
+            }
         }
     }
 }
@@ -153,6 +153,7 @@ impl Report {
         let steps = experiment.report.steps.iter().map(|step| Measure::ValidationErrorAt(*step));
         let measures: Vec<Measure> = steps.chain([Measure::TestError]).collect();
         let groups = groups(experiment, trials);
+        let curves = &CurveIndex::new(curves);
         let bootstrap = Bootstrap::default();
         let rows = groups.iter().map(|group| {
             let median = |measure: &Measure| {
@@ -328,7 +329,7 @@ fn compare(
     experiment: &Experiment,
     groups: &[Group],
     measures: &[Measure],
-    curves: &[CurveRow],
+    curves: &CurveIndex,
     bootstrap: &Bootstrap,
 ) -> Vec<Comparison> {
     let Some(baseline) = &experiment.baseline else { return Vec::new() };
