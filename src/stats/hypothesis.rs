@@ -14,6 +14,9 @@ pub struct SignedRank {
     pub statistic: f64,
     /// The two-sided p value.
     pub p: f64,
+    /// The matched-pairs rank-biserial correlation, the effect size of this test: the share of the
+    /// rank sum that is above zero less the share below, in [−1, 1]; 0 without differences.
+    pub effect: f64,
 }
 
 /// Wilcoxon's two-sided signed-rank test that paired differences are symmetric about zero. `None`
@@ -30,7 +33,8 @@ pub struct SignedRank {
 /// **Source:** F. Wilcoxon, "Individual comparisons by ranking methods", Biometrics Bulletin 1
 /// (1945); ties after M. Hollander and D. A. Wolfe, *Nonparametric Statistical Methods* (1999),
 /// section 3.1. Agrees with `scipy.stats.wilcoxon`, which leaves the exact distribution earlier when
-/// there are ties or zeros.
+/// there are ties or zeros. The effect size: D. S. Kerby, "The simple difference formula",
+/// Comprehensive Psychology 3 (2014), (W₊ − W₋) / (W₊ + W₋).
 pub fn signed_rank(differences: &[f64]) -> Option<SignedRank> {
     if differences.is_empty() || differences.iter().any(|difference| difference.is_nan()) {
         return None;
@@ -44,13 +48,15 @@ pub fn signed_rank(differences: &[f64]) -> Option<SignedRank> {
         .filter(|(difference, _)| **difference > 0.0)
         .map(|(_, r)| r)
         .sum();
-    let smaller = positive.min(ranks.iter().sum::<usize>() - positive);
+    let total: usize = ranks.iter().sum();
+    let smaller = positive.min(total - positive);
+    let effect = (2.0 * positive as f64 - total as f64) / total.max(1) as f64;
     let p = match ordered.len() {
         0 => 1.0,
         n if n <= EXACT_UP_TO => exact_p(&ranks, smaller),
         _ => normal_p(&ranks, smaller),
     };
-    Some(SignedRank { pairs: ordered.len(), statistic: smaller as f64 / 2.0, p })
+    Some(SignedRank { pairs: ordered.len(), statistic: smaller as f64 / 2.0, p, effect })
 }
 
 /// Twice the rank of each size, so that the mean rank of a tie is whole too.
@@ -152,6 +158,17 @@ mod tests {
         assert_found(&floored, 59, 588.0, 0.024913113392647797);
     }
 
+    // r = scipy.stats.rankdata(abs(d)); (r[d > 0].sum() - r[d < 0].sum()) / r.sum()
+    #[test]
+    fn the_effect_is_the_difference_of_the_rank_sums() {
+        let effect = |differences: &[f64]| signed_rank(differences).unwrap().effect;
+        let mostly_above = effect(&[1.2, -0.3, 2.1, 0.7, -1.6, 3.3, 0.4, 2.8]);
+        approx::assert_relative_eq!(mostly_above, 0.6666666666666666, max_relative = 1e-12);
+        let tied = effect(&[1.0, 1.0, -1.0, 2.0, 2.0, 3.0, -4.0, 0.0, 5.0, 5.0]);
+        approx::assert_relative_eq!(tied, 0.6, max_relative = 1e-12);
+        assert_eq!([effect(&[-1.0, -2.0]), effect(&[0.0])], [-1.0, 0.0]);
+    }
+
     #[test]
     fn differences_that_are_all_zero_are_no_evidence() {
         assert_found(&[0.0, -0.0], 0, 0.0, 1.0);
@@ -187,7 +204,8 @@ mod tests {
             let plain: Vec<f64> = differences.iter().map(|&d| d.into()).collect();
             let turned: Vec<f64> = plain.iter().rev().map(|d| -d).collect();
             let found = signed_rank(&plain).unwrap();
-            prop_assert_eq!(found, signed_rank(&turned).unwrap());
+            let other = signed_rank(&turned).unwrap();
+            prop_assert_eq!(found, SignedRank { effect: -other.effect, ..other });
             prop_assert!((0.0..=1.0).contains(&found.p));
         }
 

@@ -13,6 +13,7 @@ pub mod hypothesis;
 pub mod interval;
 pub mod proportion;
 pub mod quantile;
+pub mod rank_sum;
 
 pub use bootstrap::Bootstrap;
 pub use interval::{CONFIDENCE, Interval};

@@ -1,4 +1,6 @@
-//! A share of successes with its interval.
+//! A share of successes, and the difference of two, with their intervals; how rare few successes are.
+
+use statrs::distribution::{Binomial, DiscreteCDF};
 
 use super::interval::{CONFIDENCE, Interval, normal_quantile};
 
@@ -30,6 +32,29 @@ pub fn wilson(successes: u64, trials: u64) -> Option<Interval> {
     Some(Interval { estimate: share, low, high })
 }
 
+/// The difference of two shares, `first − second`, each given as (successes, trials), with Newcombe's
+/// interval of two independent samples, made from Wilson's of each. `None` as for [`wilson`].
+///
+/// Where the two are paired and agree more often than by chance, the interval is too long, not too
+/// short.
+///
+/// **Source:** R. G. Newcombe, "Interval estimation for the difference between independent
+/// proportions", Statistics in Medicine 17 (1998), method 10.
+pub fn difference(first: (u64, u64), second: (u64, u64)) -> Option<Interval> {
+    let (a, b) = (wilson(first.0, first.1)?, wilson(second.0, second.1)?);
+    let estimate = a.estimate - b.estimate;
+    let reach =
+        |of_a: f64, of_b: f64| ((a.estimate - of_a).powi(2) + (b.estimate - of_b).powi(2)).sqrt();
+    let (low, high) = (estimate - reach(a.low, b.high), estimate + reach(a.high, b.low));
+    Some(Interval { estimate, low: low.max(-1.0), high: high.min(1.0) })
+}
+
+/// The chance of at most `successes` in `trials` independent trials that each succeed with the chance
+/// `share`. `None` when `share` is not in [0, 1].
+pub fn chance_of_at_most(successes: u64, trials: u64, share: f64) -> Option<f64> {
+    Some(Binomial::new(share, trials).ok()?.cdf(successes))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -49,6 +74,33 @@ mod tests {
             approx::assert_abs_diff_eq!(found.high, high, epsilon = 1e-10);
             assert_eq!(found.estimate, successes as f64 / trials as f64);
         }
+    }
+
+    // statsmodels.stats.proportion.confint_proportions_2indep(*first, *second, method="newcomb")
+    #[test]
+    fn intervals_of_differences_are_statsmodels() {
+        for (first, second, low, high) in [
+            ((7, 10), (2, 10), 0.06647631448630487, 0.7397586340406174),
+            ((10, 10), (0, 8), 0.5730752722626345, 1.0),
+            ((3, 20), (5, 20), -0.3395035190745356, 0.15171072320577425),
+        ] {
+            let found = difference(first, second).unwrap();
+            approx::assert_abs_diff_eq!(found.low, low, epsilon = 1e-10);
+            approx::assert_abs_diff_eq!(found.high, high, epsilon = 1e-10);
+        }
+        assert_eq!(difference((1, 0), (1, 2)), None);
+    }
+
+    // scipy.stats.binom.cdf([430, 420, 450], 500, 0.9)
+    #[test]
+    fn chances_are_scipys() {
+        for (successes, chance) in
+            [(430, 2.71071827e-03), (420, 2.01429520e-05), (450, 5.21801863e-01)]
+        {
+            let found = chance_of_at_most(successes, 500, 0.9).unwrap();
+            approx::assert_relative_eq!(found, chance, max_relative = 1e-7);
+        }
+        assert_eq!(chance_of_at_most(1, 2, 1.5), None);
     }
 
     #[test]

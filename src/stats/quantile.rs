@@ -1,7 +1,11 @@
-//! Quantiles by linear interpolation between order statistics.
+//! Quantiles by linear interpolation between order statistics, and an interval of the median that
+//! needs nothing but their order.
 //!
 //! **Source:** R. J. Hyndman and Y. Fan, "Sample quantiles in statistical packages", The American
 //! Statistician 50 (1996), definition 7: the default of NumPy and R.
+
+use super::interval::{CONFIDENCE, Interval};
+use super::proportion::chance_of_at_most;
 
 /// The value with the share `q` of the sample below it, `None` when the sample is empty or holds a
 /// NaN, or `q` is outside [0, 1].
@@ -20,6 +24,27 @@ pub fn quantile(sample: &[f64], q: f64) -> Option<f64> {
 /// The middle value, or the mean of the two middle ones. `None` as for [`quantile`].
 pub fn median(sample: &[f64]) -> Option<f64> {
     quantile(sample, 0.5)
+}
+
+/// The median with an interval between two order statistics, as far apart as the confidence asks.
+/// `None` as for [`quantile`].
+///
+/// It holds for any distribution, and values may be infinite, such as times to what never happened. At
+/// 95 % fewer than six values bound nothing: the interval is (−∞, ∞).
+///
+/// **Source:** the interval that belongs to the sign test; W. J. Conover, *Practical Nonparametric
+/// Statistics* (1999), section 3.2. Agrees with `scipy.stats.quantile_test(…).confidence_interval()`.
+pub fn median_by_order(sample: &[f64]) -> Option<Interval> {
+    let sorted = sorted(sample)?;
+    let (count, tail) = (sorted.len() as u64, (1.0 - CONFIDENCE) / 2.0);
+    let is_rare = |below: &u64| chance_of_at_most(*below, count, 0.5).is_some_and(|p| p <= tail);
+    // How many values may be cut off at each end.
+    let cut = (0..count).take_while(is_rare).count();
+    let (low, high) = match cut {
+        0 => (f64::NEG_INFINITY, f64::INFINITY),
+        cut => (sorted[cut - 1], sorted[sorted.len() - cut]),
+    };
+    Some(Interval { estimate: of_sorted(&sorted, 0.5), low, high })
 }
 
 /// The median between the quartiles that hold the middle half of a sample.
@@ -73,6 +98,22 @@ mod tests {
         assert_eq!(quartiles.median, median(&sample).unwrap());
         approx::assert_relative_eq!(quartiles.lower, 0.275, epsilon = 1e-12);
         approx::assert_relative_eq!(quartiles.upper, 2.65, epsilon = 1e-12);
+    }
+
+    // s = numpy.arange(1, n + 1); scipy.stats.quantile_test(s, p=0.5).confidence_interval(0.95)
+    // and the same of [4, 8, 8, 16, 16, 16, 32, 64, inf, inf]
+    #[test]
+    fn intervals_between_order_statistics_are_scipys() {
+        let ends = |sample: &[f64]| median_by_order(sample).map(|found| (found.low, found.high));
+        for (n, low, high) in [(6, 1.0, 6.0), (10, 2.0, 9.0), (20, 6.0, 15.0)] {
+            let sample: Vec<f64> = (1..=n).map(f64::from).collect();
+            assert_eq!(ends(&sample), Some((low, high)), "{n}");
+        }
+        let never = f64::INFINITY;
+        let steps = [4.0, 8.0, 8.0, 16.0, 16.0, 16.0, 32.0, 64.0, never, never];
+        assert_eq!(ends(&steps), Some((8.0, never)));
+        assert_eq!(ends(&[1.0, 2.0, 3.0, 4.0, 5.0]), Some((-never, never)));
+        assert_eq!(ends(&[]), None);
     }
 
     #[test]
