@@ -158,19 +158,63 @@ pub fn weights(
     biases: bool,
     options: &Options,
 ) -> Result<Report, Error> {
-    let fresh = if biases { sorted(variables) } else { constrained(variables) };
+    let dimensions = if biases { 1.. } else { 2.. };
+    copy(source, variables, options, |count| dimensions.contains(&count), |_, new| new)
+}
+
+/// Gives the weights of `variables` the source's magnitudes and leaves them their own signs. A weight
+/// that is 0 counts as positive.
+///
+/// # Errors
+/// As [`signs`].
+pub fn magnitudes(
+    source: &Checkpoint,
+    variables: &nn::VarStore,
+    options: &Options,
+) -> Result<Report, Error> {
+    // A zero of the source stays the zero it is, whatever the sign.
+    let with_own_sign = |old: f32, new: f32| if old * new < 0.0 { -new } else { new };
+    let keep_sign =
+        |old: f32, new: f32| if old == 0.0 { new.abs() } else { with_own_sign(old, new) };
+    copy(source, variables, options, |count| count >= 2, keep_sign)
+}
+
+/// Gives `variables` the source's biases and leaves every weight as it is.
+///
+/// # Errors
+/// As [`signs`].
+pub fn biases(
+    source: &Checkpoint,
+    variables: &nn::VarStore,
+    options: &Options,
+) -> Result<Report, Error> {
+    copy(source, variables, options, |count| count == 1, |_, new| new)
+}
+
+/// Replaces every value of the tensors with as many dimensions as `takes` accepts by
+/// `value(old, source's)`.
+fn copy(
+    source: &Checkpoint,
+    variables: &nn::VarStore,
+    options: &Options,
+    takes: impl Fn(usize) -> bool,
+    value: impl Fn(f32, f32) -> f32,
+) -> Result<Report, Error> {
+    let mut fresh = sorted(variables);
+    fresh.retain(|(_, tensor)| takes(tensor.dim()));
     let shapes = source
         .iter()
-        .filter(|(_, array)| biases || array.shape().len() >= 2)
+        .filter(|(_, array)| takes(array.shape().len()))
         .map(|(name, array)| (name.as_str(), array.shape()));
     let (matches, left) = pair(shapes, &fresh, options)?;
     let mut taken = Vec::new();
     for Match { source: source_name, fresh: name, weight } in matches {
-        let values = source[&source_name].values();
         let before = to_vec(&weight)?;
-        let changed = before.iter().zip(values).filter(|(old, new)| **old * **new < 0.0).count();
-        set(&weight, values)?;
-        taken.push(Taken { name, source: source_name, weights: values.len(), changed });
+        let pairs = before.iter().zip(source[&source_name].values());
+        let after: Vec<f32> = pairs.map(|(old, new)| value(*old, *new)).collect();
+        let changed = before.iter().zip(&after).filter(|(old, new)| **old * **new < 0.0).count();
+        set(&weight, &after)?;
+        taken.push(Taken { name, source: source_name, weights: after.len(), changed });
     }
     Ok(Report { template: own_signs(variables)?, taken, left })
 }

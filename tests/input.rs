@@ -40,6 +40,8 @@ fn values_out_of_range_are_named_with_the_range() {
     refused("validation: 20", "validation: 20\n  image_size: 32", &["data.image_size", "28"]);
     refused("steps: 6", "steps: 6, evaluate_at: [7]", &["train.evaluate_at", "at most 6", "`7`"]);
     refused("{steps: [0]}", "{steps: [5]}", &["report.steps", "`5`"]);
+    refused("{steps: [0]}", "{thresholds: [80]}", &["report.thresholds", "below 1", "`80`"]);
+    refused("{steps: [0]}", "{thresholds: [0]}", &["report.thresholds", "above 0", "`0`"]);
     refused("learning-curves]", "pie]", &["figures", "`error-vs-samples`", "`pie`"]);
 }
 
@@ -53,7 +55,54 @@ fn impossible_arms_are_named_with_the_reason() {
     refused(arm, &magnitudes, &["arms.odd.magnitudes", "needs a source with weights"]);
     refused(arm, &with("{signs: init, hold: [feat]}"), &["arms.odd.hold", "`features.0.weight`"]);
     refused(arm, &with("{signs: init, hold: none, reset: zero}"), &["arms.odd.reset"]);
+    let until = |text: &str| with(&format!("{{signs: init, hold: all, until: {text}}}"));
+    refused(arm, &until("{step: 6}"), &["arms.odd.until", "a step of 1 to 5", "`6`"]);
+    refused(arm, &until("{epoch: 9}"), &["arms.odd.until", "an epoch of 1 to 5", "`9`"]);
+    refused(arm, &until("{step: 0}"), &["arms.odd.until", "`0`"]);
+    refused(arm, &until("{week: 1}"), &["arms.odd.until", "`step`", "`epoch`"]);
+    refused(arm, &with("{signs: init, hold: none, until: {step: 2}}"), &["nothing is let go"]);
+    refused(
+        arm,
+        &with("{signs: init, hold: {except: [f]}}"),
+        &["hold.except", "`features.0.weight`"],
+    );
+    refused(arm, &with("{signs: init, hold: []}"), &["arms.odd.hold", "at least one layer"]);
+    refused(
+        arm,
+        &with("{signs: init, only: [features], hold: all}"),
+        &["arms.odd.only", "nothing is taken"],
+    );
+    refused(arm, &with("{signs: init, zeros: held, hold: all}"), &["arms.odd.zeros"]);
+    refused(
+        arm,
+        &with("{signs: init, biases: source, hold: all}"),
+        &["arms.odd.biases", "use `init`"],
+    );
     refused("baseline: fluid", "baseline: liquid", &["baseline", "`frozen`", "`liquid`"]);
+}
+
+#[test]
+fn an_arm_that_takes_what_its_source_lacks_is_named() {
+    let lab = Laboratory::new();
+    lab.edit("alexnet-mini, hidden: 16", "alexnet, hidden: [8, 8]");
+    lab.edit("validation: 20", "validation: 20\n  image_size: 64");
+    lab.edit(
+        "arms:\n",
+        "source: {template: alexnet-imagenet}\narms:\n  odd: {signs: source, ODD}\n",
+    );
+    for (odd, word) in [
+        ("only: [classifier], hold: all", "arms.odd.only"),
+        ("only: [feat], hold: all", "arms.odd.only"),
+        (
+            "magnitudes: source, hold: all",
+            "arms.odd.magnitudes: `source` needs a source with weights",
+        ),
+        ("magnitudes: {shuffled: tensor}, hold: all", "arms.odd.magnitudes"),
+    ] {
+        lab.write("odd.yaml", &lab.read("tiny.yaml").replace("ODD", odd));
+        let (code, said) = lab.fails(&["run", "odd.yaml"]);
+        assert!(code == 2 && said.contains(word), "`{word}` is not in: {said}");
+    }
 }
 
 #[test]

@@ -67,6 +67,19 @@ fn a_plan_counts_cells_explains_arms_and_makes_nothing() {
 }
 
 #[test]
+fn a_calibrated_plan_times_every_shape_of_cell_and_makes_nothing() {
+    let lab = Laboratory::new();
+    lab.add_trained_source();
+    let text = stdout(&lab, &["plan", "tiny.yaml", "--calibrate"]);
+    // Two arms hold signs, one does not; the source has batches of 10.
+    assert!(text.contains("12 cells, 8 images a step, signs held: "), "{text}");
+    assert!(text.contains("6 cells, 8 images a step, signs free: "), "{text}");
+    assert!(text.contains("1 cells, 10 images a step, signs free: "), "{text}");
+    assert!(text.contains("estimated from these steps: about "), "{text}");
+    assert!(!lab.path("results").exists());
+}
+
+#[test]
 fn a_report_is_printed_and_kept_and_has_a_form_for_programs() {
     let lab = Laboratory::new();
     lab.run(&[]);
@@ -82,7 +95,18 @@ fn a_report_is_printed_and_kept_and_has_a_form_for_programs() {
     for key in ["median", "low", "high"] {
         assert!(row["test_error"][key].is_number(), "{row}");
     }
-    for key in ["arms", "measure", "difference", "low", "high", "test", "p", "p_holm"] {
+    for key in [
+        "arms",
+        "measure",
+        "difference",
+        "low",
+        "high",
+        "test",
+        "p",
+        "p_holm",
+        "rank_biserial",
+        "p_mann_whitney",
+    ] {
         assert!(!json["comparisons"][0][key].is_null(), "{json}");
     }
 }

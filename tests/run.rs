@@ -107,6 +107,34 @@ fn frozen_cells_end_without_violations_after_real_resets() {
 }
 
 #[test]
+fn signs_are_held_until_the_step_that_an_arm_names_and_free_afterwards() {
+    let lab = Laboratory::new();
+    let fluid = "fluid: {signs: init, hold: none}\n";
+    lab.edit(
+        fluid,
+        &format!("{fluid}  released: {{signs: init, hold: all, until: {{step: 3}}}}\n"),
+    );
+    lab.edit("steps: 6}", "steps: 6, evaluate_at: [0, 1, 2, 3, 4, 5]}");
+    lab.run(&[]);
+    let curves = read_curves(&lab.path("results/tiny/curves.csv")).unwrap();
+    let of = |arm: &str, steps: std::ops::RangeInclusive<u64>| -> Vec<_> {
+        let rows = curves.iter().filter(|row| row.key.arm == arm);
+        rows.map(|row| row.point.clone()).filter(|point| steps.contains(&point.step)).collect()
+    };
+    assert_eq!(of("released", 0..=3), of("frozen", 0..=3));
+    assert_ne!(of("released", 4..=6), of("frozen", 4..=6));
+    let resets = |step| of("released", step..=step).iter().map(|point| point.resets).sum::<u64>();
+    assert_eq!(resets(6), resets(3));
+    assert!(resets(3) > 0);
+    let ends: Vec<u64> = trials(&lab)
+        .iter()
+        .filter(|trial| trial.key.arm == "released")
+        .map(|trial| trial.outcome.violations_after)
+        .collect();
+    assert!(ends.iter().sum::<u64>() > 0, "{ends:?}");
+}
+
+#[test]
 fn arms_of_a_seed_start_from_the_same_network_and_the_same_images() {
     let lab = Laboratory::new();
     lab.run(&[]);

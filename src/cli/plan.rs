@@ -7,14 +7,15 @@ use indicatif::HumanDuration;
 
 use super::device::DeviceArg;
 use super::{ExperimentArgs, Failure, print};
-use crate::experiment::{Cell, Plan, Records, Status};
+use crate::experiment::{Cell, Plan, Records, Shape, Status, calibrate};
 use crate::stats::quantile::median;
 
 /// Say what an experiment would run; trains nothing
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   polarity plan experiments/demo.yaml
-  polarity plan experiments/demo.yaml --cells    every cell with its id and state")]
+  polarity plan experiments/demo.yaml --cells    every cell with its id and state
+  polarity plan experiments/demo.yaml --calibrate    what is left, estimated from a few real steps")]
 pub(super) struct PlanCommand {
     #[command(flatten)]
     experiment: ExperimentArgs,
@@ -24,6 +25,9 @@ pub(super) struct PlanCommand {
     /// List every cell with its id and state
     #[arg(long)]
     cells: bool,
+    /// Time a few steps of each shape of cell, and estimate from them what is left
+    #[arg(long)]
+    calibrate: bool,
 }
 
 impl PlanCommand {
@@ -31,6 +35,9 @@ impl PlanCommand {
         let plan = self.experiment.plan(self.device)?;
         let records = Records::read(&plan.results()).map_err(Failure::work)?;
         let mut text = summary(&plan, &records);
+        if self.calibrate {
+            text += &calibration(&plan, &records)?;
+        }
         if self.cells {
             text.extend(plan.all_cells().map(|cell| line(cell, &records)));
         }
@@ -67,6 +74,29 @@ fn summary(plan: &Plan, records: &Records) -> String {
         text += &format!("{path}:{}: damaged; its cell will run again\n", damage.line);
     }
     text
+}
+
+/// What is left, from a few steps of each shape of cell.
+fn calibration(plan: &Plan, records: &Records) -> Result<String, Failure> {
+    let left = |cell: &&Cell| records.finished(&cell.id).is_none();
+    let cells: Vec<&Cell> = plan.all_cells().filter(left).collect();
+    let shapes = calibrate(plan, &cells).map_err(Failure::work)?;
+    let mut text = String::new();
+    for Shape { batch, holds, cells, step, image, total } in &shapes {
+        let (hold, step, image) =
+            (if *holds { "held" } else { "free" }, 1000.0 * step, 1000.0 * image);
+        let each = total / *cells as f64;
+        text += &format!(
+            "  {cells} cells, {batch} images a step, signs {hold}: {step:.1} ms a step, {image:.2} ms an \
+             image evaluated, {each:.1} s a cell\n"
+        );
+    }
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let workers = plan.workers(cores);
+    let seconds = shapes.iter().map(|shape| shape.total).sum::<f64>() / workers as f64;
+    let rest = HumanDuration(Duration::from_secs_f64(seconds));
+    text += &format!("estimated from these steps: about {rest} left, {workers} cells at a time\n");
+    Ok(text)
 }
 
 fn line(cell: &Cell, records: &Records) -> String {

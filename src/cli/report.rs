@@ -30,7 +30,7 @@ impl ReportCommand {
             let times = Times::read(&experiment).map_err(Failure::input)?;
             return print(&times.to_markdown(&experiment, &tables.trials));
         }
-        let report = Report::new(&experiment, &tables.trials, &tables.curves);
+        let report = Report::new(&experiment, &tables.trials, &tables.curves, tables.chance);
         let markdown = report.to_markdown();
         write_results(&experiment.results_folder(), "report.md", &markdown)
             .map_err(Failure::work)?;

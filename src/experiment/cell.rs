@@ -8,7 +8,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::config::{Hold, Magnitudes, Normalise, Select, Signs, Subset};
+use super::arm::{Biases, Hold, Magnitudes, Signs, Zeros, is_default};
+use super::config::{Normalise, Select, Subset};
 use crate::digest::sha256;
 use crate::models::{Model, Precision};
 use crate::optim::Optimizer;
@@ -76,7 +77,17 @@ pub enum Share {
 pub struct ArmSpec {
     pub signs: Signs,
     pub magnitudes: Magnitudes,
+    /// Whether the source's biases are taken; none where they go as the magnitudes do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub biases: Option<Biases>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub only: Vec<String>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub zeros: Zeros,
     pub hold: Hold,
+    /// The last step after which signs are held; none where they are held throughout.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release_at: Option<u64>,
     /// The reset rule; none where nothing is held.
     pub reset: Option<Reset>,
     /// The source; none where the arm takes nothing from it.
@@ -105,6 +116,23 @@ pub struct TrainSpec {
     pub select: Select,
     pub threads: usize,
     pub precision: Precision,
+}
+
+impl ArmSpec {
+    /// A fluid network as it is initialised.
+    pub fn fresh() -> Self {
+        ArmSpec {
+            signs: Signs::Init,
+            magnitudes: Magnitudes::Init,
+            biases: None,
+            only: Vec::new(),
+            zeros: Zeros::Free,
+            hold: Hold::None,
+            release_at: None,
+            reset: None,
+            source: None,
+        }
+    }
 }
 
 impl Spec {

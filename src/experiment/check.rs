@@ -7,7 +7,9 @@ use std::collections::BTreeSet;
 
 use tch::{Device, nn};
 
-use super::config::{Experiment, Hold, Magnitudes, Normalise, Signs, Source, SourceTraining};
+use super::config::{
+    Arm, Experiment, Hold, Normalise, Signs, Source, SourceTraining, Zeros,
+};
 use super::plan::SOURCE_ARM;
 use crate::figure;
 use crate::optim::Rule;
@@ -85,6 +87,11 @@ fn check_values(experiment: &Experiment, problems: &mut Problems) {
         (None, Some(steps)) => problems.at_least_one("train.steps", steps),
         _ => problems.0.push("train: expected exactly one of `epochs` and `steps`".into()),
     }
+    for &accuracy in &experiment.report.thresholds {
+        problems.check(accuracy > 0.0 && accuracy < 1.0, || {
+            format!("report.thresholds: expected accuracies above 0 and below 1, got `{accuracy}`")
+        });
+    }
     for kind in &experiment.figures {
         problems.check(figure::kinds().iter().any(|known| known.name == kind), || {
             let known: Vec<_> = figure::kinds().iter().map(|kind| kind.name).collect();
@@ -103,31 +110,67 @@ fn check_arms(experiment: &Experiment, problems: &mut Problems) {
         });
     }
     for (name, arm) in arms {
+        let key = format!("arms.{name}");
         problems.check(name != SOURCE_ARM, || {
-            format!("arms.{name}: this name is kept for a source that is trained here")
+            format!("{key}: this name is kept for a source that is trained here")
         });
-        problems.check(!arm.signs.need_source() || source.is_some(), || {
-            format!("arms.{name}.signs: come from a source, but the experiment has no `source`")
-        });
-        if let Signs::Flipped(fraction) = arm.signs {
-            problems.check((0.0..=1.0).contains(&fraction), || {
-                format!("arms.{name}.signs.flipped: expected a share in [0, 1], got `{fraction}`")
-            });
-        }
-        let has_weights = source.as_ref().is_some_and(|source| source.template.is_none());
-        problems.check(arm.magnitudes == Magnitudes::Init || has_weights, || {
-            format!(
-                "arms.{name}.magnitudes: `source` needs a source with weights (`source.weights` or \
-                 `source.train`); a template has only signs"
-            )
-        });
-        problems.check(arm.hold != Hold::None || arm.reset.is_none(), || {
-            format!("arms.{name}.reset: nothing is held, so nothing is reset; take it out")
-        });
-        if let Hold::Layers(layers) = &arm.hold {
-            problems.take(check_layers(experiment, &format!("arms.{name}.hold"), layers));
-        }
+        check_start(experiment, &key, arm, source.as_ref(), problems);
+        check_hold(experiment, &key, arm, problems);
     }
+}
+
+/// Whether an arm can start as it says.
+fn check_start(
+    experiment: &Experiment,
+    key: &str,
+    arm: &Arm,
+    source: Option<&Source>,
+    problems: &mut Problems,
+) {
+    problems.check(!arm.signs.need_source() || source.is_some(), || {
+        format!("{key}.signs: come from a source, but the experiment has no `source`")
+    });
+    if let Signs::Flipped(fraction) = arm.signs {
+        problems.check((0.0..=1.0).contains(&fraction), || {
+            format!("{key}.signs.flipped: expected a share in [0, 1], got `{fraction}`")
+        });
+    }
+    let has_weights = source.is_some_and(|source| source.template.is_none());
+    problems.check(!arm.needs_weights() || has_weights, || {
+        let what = if arm.biases.is_some() { "biases" } else { "magnitudes" };
+        format!(
+            "{key}.{what}: `source` needs a source with weights (`source.weights` or \
+             `source.train`); a template has only signs; use `init`"
+        )
+    });
+    problems.check(arm.only.is_empty() || arm.needs_source(), || {
+        format!("{key}.only: nothing is taken from the source; take it out")
+    });
+    problems.take(check_layers(experiment, &format!("{key}.only"), &arm.only));
+    problems.check(arm.zeros == Zeros::Free || arm.signs.need_source(), || {
+        format!("{key}.zeros: the signs do not come from the source; take it out")
+    });
+}
+
+/// Whether an arm can hold what it says.
+fn check_hold(experiment: &Experiment, key: &str, arm: &Arm, problems: &mut Problems) {
+    let holds_nothing = arm.hold == Hold::None;
+    problems.check(!holds_nothing || arm.reset.is_none(), || {
+        format!("{key}.reset: nothing is held, so nothing is reset; take it out")
+    });
+    problems.check(!holds_nothing || arm.until.is_none(), || {
+        format!("{key}.until: nothing is held, so nothing is let go; take it out")
+    });
+    problems.check(!holds_nothing || arm.zeros == Zeros::Free, || {
+        format!("{key}.zeros: nothing is held; use `free`")
+    });
+    let (key, layers) = match &arm.hold {
+        Hold::All | Hold::None => return,
+        Hold::Layers(layers) => (format!("{key}.hold"), layers),
+        Hold::Except(layers) => (format!("{key}.hold.except"), layers),
+    };
+    problems.check(!layers.is_empty(), || format!("{key}: expected at least one layer, got none"));
+    problems.take(check_layers(experiment, &key, layers));
 }
 
 fn check_source(experiment: &Experiment, problems: &mut Problems) {
@@ -137,9 +180,8 @@ fn check_source(experiment: &Experiment, problems: &mut Problems) {
         "source: expected exactly one of `template`, `weights` and `train`".into()
     });
     problems.take(check_layers(experiment, "source.except", except));
-    if let Some(SourceTraining { data, epochs, batch, optimizer, threads, .. }) = train {
+    if let Some(SourceTraining { data, batch, optimizer, threads, .. }) = train {
         problems.at_least_one("source.train.data.images", data.images as u64);
-        problems.at_least_one("source.train.epochs", *epochs);
         problems.at_least_one("source.train.threads", *threads as u64);
         problems.at_least_one("source.train.batch", batch.unwrap_or(1) as u64);
         if let Some(optimizer) = optimizer {

@@ -1,27 +1,33 @@
 //! Computes one cell: a fresh network, its start, its training, its test.
 
+use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
+use std::time::Instant;
 
 use tch::{Device, TchError, nn};
 
 use super::cell::{ArmSpec, Spec};
-use super::config::{Hold, Magnitudes, Select, Signs};
+use super::config::Select;
 use super::material::Material;
+use super::start::{assign, held};
 use super::table::{Outcome, Status};
 use crate::data::subset;
 use crate::models::{Network, init};
-use crate::optim::{self, Frozen};
+use crate::optim::{self, Frozen, Optimizer};
 use crate::random::Stream;
-use crate::sign::{Template, TemplateError, is_below};
+use crate::sign::{Template, TemplateError};
 use crate::train::{
     self, CurvePoint, Evaluation, Fit, ImageSet, Progress, Schedule, Seconds, Task,
 };
-use crate::transfer::{self, Options};
+use crate::transfer;
 use crate::weights::Checkpoint;
 
 /// Test images prepared and evaluated at once, so that a large test set need not fit in memory.
 const TEST_BATCH: usize = 1000;
+
+/// The most images that a rehearsal evaluates.
+const REHEARSED: usize = 100;
 
 /// What a source knows.
 #[derive(Debug)]
@@ -94,81 +100,100 @@ pub(super) fn cell(
     device: Device,
     progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<Computed, Error> {
-    let mut variables = nn::VarStore::new(device);
-    let net = spec
-        .model
-        .build(&variables.root(), material.train.classes)
-        .with_precision(spec.train.precision);
-    init::torch_default(&variables, spec.seed)?;
-    let start = match &spec.arm {
-        Some(arm) => assign(arm, source, &variables, spec.seed)?,
-        None => transfer::own_signs(&variables)?,
-    };
-    let threads = NonZeroUsize::new(spec.train.threads).unwrap_or(NonZeroUsize::MIN);
-    let mut optimizer =
-        Frozen::new(&variables, held(spec.arm.as_ref(), &start), spec.train.optimizer.clone())?
-            .with_reset(spec.arm.as_ref().and_then(|arm| arm.reset).unwrap_or_default())
-            .with_seed(Stream::new(spec.seed, "reset").bits())
-            .with_threads(threads);
-
-    let (train_set, validation) = split(spec, material, device)?;
+    let (ready, mut optimizer) = Ready::new(spec, material, source, device)?;
     let schedule = Schedule {
         batch: spec.train.batch,
         steps: spec.train.steps,
         evaluate_at: spec.train.evaluate_at.iter().copied().collect(),
         keep_best: spec.train.select == Select::Best,
+        release_at: spec.arm.as_ref().and_then(|arm| arm.release_at),
     };
-    let task = Task {
-        net: &net,
-        variables: &variables,
-        train: &train_set,
-        validation: &validation,
-        schedule: &schedule,
-        seed: spec.seed,
-    };
+    let task = ready.task(&schedule, spec.seed);
     let fitted = train::fit(&task, &mut optimizer, progress)?;
-    let outcome = judge(&task, &fitted, &start, material)?;
+    let outcome = judge(&task, &fitted, &ready.start, material)?;
+    let Ready { mut variables, .. } = ready;
     variables.freeze();
     Ok(Computed { outcome, curve: fitted.curve, seconds: fitted.seconds, variables })
 }
 
-/// Gives a fresh network the magnitudes and signs of its arm; gives back its signs, as a template.
-fn assign(
-    arm: &ArmSpec,
-    source: Option<&Knowledge>,
-    variables: &nn::VarStore,
-    seed: u64,
-) -> Result<Template, Error> {
-    let except = arm.source.as_ref().map(|source| source.except.clone()).unwrap_or_default();
-    let options = Options { except, ..Options::default() };
-    let known = || source.expect("a plan has a source for every arm that needs one");
-    let signs_of_source = || &known().template;
-    if arm.magnitudes == Magnitudes::Source {
-        let weights = known().weights.as_ref().expect("a plan has weights for such an arm");
-        transfer::weights(weights, variables, true, &options)?;
-    }
-    let signs = match arm.signs {
-        Signs::Init => return Ok(transfer::own_signs(variables)?),
-        Signs::Random => {
-            let random = transfer::own_signs(variables)?.random_like(Some(0.5), seed);
-            return Ok(transfer::signs(&random, variables, &Options::default())?.template);
-        }
-        Signs::Source => signs_of_source().clone(),
-        Signs::Shuffled(kind) => signs_of_source().shuffled(kind, seed),
-        Signs::Flipped(fraction) => signs_of_source().flipped(fraction, seed),
-        Signs::Opposite => signs_of_source().opposite(),
+/// Seconds that one step of the cell `spec` takes, and that one image takes to be evaluated, timed over
+/// `steps` steps after some that are not. The arm takes nothing from a source, which costs the same.
+///
+/// # Errors
+/// What libtorch says, when memory runs out for example.
+pub(super) fn rehearse(
+    spec: &Spec,
+    material: &Material,
+    device: Device,
+    steps: u64,
+) -> Result<(f64, f64), Error> {
+    let mut spec = spec.clone();
+    let there = material.train.len();
+    spec.data.validation = spec.data.validation.min(REHEARSED);
+    let most = there - spec.data.validation;
+    spec.data.train_size = Some(spec.data.train_size.unwrap_or(most).min(spec.train.batch));
+    spec.arm = spec.arm.map(|arm| ArmSpec { hold: arm.hold, reset: arm.reset, ..ArmSpec::fresh() });
+    let (ready, mut optimizer) = Ready::new(&spec, material, None, device)?;
+    let mut run = |steps| -> Result<(f64, f64), Error> {
+        let start = Instant::now();
+        let schedule = Schedule {
+            batch: spec.train.batch,
+            steps,
+            evaluate_at: BTreeSet::new(),
+            keep_best: false,
+            release_at: None,
+        };
+        let task = ready.task(&schedule, spec.seed);
+        let fitted = train::fit(&task, &mut optimizer, &mut |_| ControlFlow::Continue(()))?;
+        Ok((start.elapsed().as_secs_f64(), fitted.seconds.evaluation))
     };
-    Ok(transfer::signs(&signs, variables, &options)?.template)
+    run(1)?;
+    let (one, evaluation) = run(1)?;
+    let (more, _) = run(1 + steps)?;
+    let step = (more - one).max(0.0) / steps as f64;
+    Ok((step, evaluation / spec.data.validation as f64))
 }
 
-/// The part of the starting signs that training must keep.
-fn held(arm: Option<&ArmSpec>, start: &Template) -> Template {
-    match arm.map(|arm| &arm.hold) {
-        None | Some(Hold::None) => Template::new("nothing held"),
-        Some(Hold::All) => start.clone(),
-        Some(Hold::Layers(layers)) => {
-            start.subset(|name| layers.iter().any(|layer| is_below(name, layer)))
-        }
+/// A network at its start, and the images it will see.
+struct Ready {
+    variables: nn::VarStore,
+    net: Network,
+    start: Template,
+    train: ImageSet,
+    validation: ImageSet,
+}
+
+impl Ready {
+    /// The start of the cell `spec`, and its optimizer.
+    fn new(
+        spec: &Spec,
+        material: &Material,
+        source: Option<&Knowledge>,
+        device: Device,
+    ) -> Result<(Self, Frozen<Optimizer>), Error> {
+        let variables = nn::VarStore::new(device);
+        let net = spec
+            .model
+            .build(&variables.root(), material.train.classes)
+            .with_precision(spec.train.precision);
+        init::torch_default(&variables, spec.seed)?;
+        let start = match &spec.arm {
+            Some(arm) => assign(arm, source, &variables, spec.seed)?,
+            None => transfer::own_signs(&variables)?,
+        };
+        let threads = NonZeroUsize::new(spec.train.threads).unwrap_or(NonZeroUsize::MIN);
+        let held = held(spec.arm.as_ref(), &start);
+        let optimizer = Frozen::new(&variables, held, spec.train.optimizer.clone())?
+            .with_reset(spec.arm.as_ref().and_then(|arm| arm.reset).unwrap_or_default())
+            .with_seed(Stream::new(spec.seed, "reset").bits())
+            .with_threads(threads);
+        let (train, validation) = split(spec, material, device)?;
+        Ok((Ready { variables, net, start, train, validation }, optimizer))
+    }
+
+    fn task<'a>(&'a self, schedule: &'a Schedule, seed: u64) -> Task<'a> {
+        let Ready { variables, net, train, validation, .. } = self;
+        Task { net, variables, train, validation, schedule, seed }
     }
 }
 
@@ -227,4 +252,81 @@ fn test_error(net: &Network, material: &Material, device: Device) -> Result<f64,
         wrong += (error * part.len() as f64).round();
     }
     Ok(wrong / test.len() as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::Images;
+    use crate::experiment::cell::{DataSpec, RESULTS_VERSION, Share};
+    use crate::train::Input;
+    use tch::Tensor;
+
+    const SIDE: usize = 28;
+
+    fn material() -> Material {
+        let images = |count: usize| Images {
+            channels: 1,
+            height: SIDE,
+            width: SIDE,
+            pixels: (0..count * SIDE * SIDE).map(|place| (place * 31 % 251) as u8).collect(),
+            labels: (0..count).map(|image| (image % 4) as u8).collect(),
+            classes: 4,
+        };
+        let input = Input { channels: 1, size: SIDE, mean: vec![0.5], deviation: vec![0.3] };
+        Material { train: images(60), test: images(4), input }
+    }
+
+    fn spec(arm: &str, seed: u64) -> Spec {
+        let arm: serde_json::Value = serde_yaml::from_str(arm).unwrap();
+        let model: serde_json::Value = serde_yaml::from_str("{name: alexnet-mini}").unwrap();
+        let train: serde_json::Value = serde_yaml::from_str(
+            "{optimizer: {adam: {lr: 0.001}}, batch: 4, steps: 2, evaluate_at: [0, 2], select: last, \
+             threads: 1, precision: float32}",
+        )
+        .unwrap();
+        Spec {
+            version: RESULTS_VERSION,
+            device: "cpu".into(),
+            data: DataSpec {
+                digest: String::new(),
+                share: Share::Whole,
+                classes: None,
+                image_size: SIDE,
+                normalise: Default::default(),
+                subset: Default::default(),
+                train_size: Some(12),
+                validation: 8,
+                test: None,
+            },
+            model: serde_json::from_value(model).unwrap(),
+            arm: Some(serde_json::from_value(arm).unwrap()),
+            train: serde_json::from_value(train).unwrap(),
+            seed,
+        }
+    }
+
+    fn bits(set: &ImageSet) -> (Vec<u32>, Vec<i64>) {
+        let (images, labels) = set.slice(0, set.len()).unwrap();
+        let flat = |tensor: Tensor| tensor.flatten(0, -1);
+        let images = Vec::<f32>::try_from(flat(images)).unwrap();
+        (images.iter().map(|x| x.to_bits()).collect(), Vec::try_from(flat(labels)).unwrap())
+    }
+
+    #[test]
+    fn arms_of_a_seed_have_the_same_images_bit_for_bit() {
+        let images = |arm: &str, seed| {
+            let (train, validation) = split(&spec(arm, seed), &material(), Device::Cpu).unwrap();
+            [bits(&train), bits(&validation)]
+        };
+        let first = images("{signs: init, magnitudes: init, hold: none}", 3);
+        for arm in [
+            "{signs: source, magnitudes: source, hold: all, reset: flip}",
+            "{signs: {shuffled: tensor}, magnitudes: init, only: [features], hold: all}",
+            "{signs: random, magnitudes: {shuffled: filter}, hold: {except: [classifier]}}",
+        ] {
+            assert_eq!(images(arm, 3), first, "{arm}");
+        }
+        assert_ne!(images("{signs: init, magnitudes: init, hold: none}", 4), first);
+    }
 }

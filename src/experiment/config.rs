@@ -2,7 +2,8 @@
 //!
 //! Text → YAML value (duplicate keys refused) → `key.path=value` overrides → typed [`Experiment`].
 //! Every type refuses unknown keys; an error names the file, the full key and the legal values.
-//! Whether the values make sense together is left to [`Plan`](super::Plan).
+//! What an arm can say is in [`Arm`]; whether the values make sense together is left to
+//! [`Plan`](super::Plan).
 
 use std::path::{Path, PathBuf};
 
@@ -11,10 +12,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tch::Device;
 
+pub use super::arm::{Arm, Biases, Hold, Magnitudes, Signs, Until, Zeros};
 pub use crate::data::subset::Subset;
 use crate::models::{Model, Precision};
 use crate::optim::Optimizer;
-use crate::sign::{Reset, Shuffle};
+use crate::sign::Reset;
 
 /// A whole experiment file.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -61,6 +63,8 @@ pub struct Experiment {
 pub struct Tabulated {
     /// Steps whose validation errors have a column each; 0 is before training.
     pub steps: Vec<u64>,
+    /// Validation accuracies in (0, 1): how many cells reach each, and how soon.
+    pub thresholds: Vec<f64>,
 }
 
 fn results_folder() -> PathBuf {
@@ -156,7 +160,7 @@ pub struct Source {
 pub struct SourceTraining {
     /// What it learns from; the fresh networks never see these images in training or validation.
     pub data: SourceData,
-    /// Passes over its images.
+    /// Passes over its images; after 0 it is a network as it was initialised, which knows nothing.
     pub epochs: u64,
     /// Images a step.
     #[serde(default)]
@@ -185,140 +189,6 @@ pub struct SourceData {
     /// Images of the training set that are the source's, whatever their class. The experiment's own
     /// subsets and validation images come from the others.
     pub images: usize,
-}
-
-/// One experimental condition: a point in the space signs × magnitudes × hold × reset.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Arm {
-    /// Which signs the network starts with.
-    pub signs: Signs,
-    /// Which magnitudes it starts with.
-    #[serde(default)]
-    pub magnitudes: Magnitudes,
-    /// Which of these signs training must keep.
-    pub hold: Hold,
-    /// The reset rule, by default that of `train`.
-    #[serde(default)]
-    pub reset: Option<Reset>,
-}
-
-impl Arm {
-    /// Whether it takes signs or magnitudes from the source.
-    pub fn needs_source(&self) -> bool {
-        self.signs.need_source() || self.magnitudes == Magnitudes::Source
-    }
-
-    /// What the arm does, in a sentence.
-    pub fn explain(&self) -> String {
-        let signs = match self.signs {
-            Signs::Init => "its own random signs".to_owned(),
-            Signs::Random => "signs drawn anew".to_owned(),
-            Signs::Source => "the source's signs".to_owned(),
-            Signs::Shuffled(Shuffle::Tensor) => {
-                "the source's signs, shuffled within each tensor".to_owned()
-            }
-            Signs::Shuffled(Shuffle::Filter) => {
-                "the source's signs, shuffled within each filter".to_owned()
-            }
-            Signs::Flipped(fraction) => {
-                format!("the source's signs, {} % of them flipped", 100.0 * fraction)
-            }
-            Signs::Opposite => "the source's signs, all inverted".to_owned(),
-        };
-        let magnitudes = match self.magnitudes {
-            Magnitudes::Init => "random magnitudes",
-            Magnitudes::Source => "the source's magnitudes and biases",
-        };
-        let hold = match &self.hold {
-            Hold::All => "all signs held".to_owned(),
-            Hold::None => "no sign held".to_owned(),
-            Hold::Layers(layers) => format!("signs held in {}", layers.join(", ")),
-        };
-        format!("starts with {signs} on {magnitudes}; {hold}")
-    }
-}
-
-/// The signs a network starts with, in the layers that the source has; others keep their own.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Signs {
-    /// Its own random initial signs.
-    Init,
-    /// Drawn anew, plus or minus with equal chance, in every constrained layer.
-    Random,
-    /// The source's.
-    Source,
-    /// The source's, shuffled: the share of positive signs stays, their arrangement goes.
-    Shuffled(Shuffle),
-    /// The source's with this fraction of each layer's signs inverted.
-    Flipped(f64),
-    /// The source's, all inverted.
-    Opposite,
-}
-
-impl Signs {
-    /// Whether they are made from the source's.
-    pub fn need_source(self) -> bool {
-        !matches!(self, Signs::Init | Signs::Random)
-    }
-}
-
-/// The magnitudes a network starts with, in the layers that the source has; others keep their own.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Magnitudes {
-    /// Its own random initial magnitudes.
-    #[default]
-    Init,
-    /// The source's, and the source's biases (IN-Weight in the paper).
-    Source,
-}
-
-/// Which signs training must keep.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(from = "HoldText", into = "HoldText")]
-pub enum Hold {
-    /// All: the network is frozen.
-    All,
-    /// None: the network is fluid.
-    None,
-    /// Those of the layers with these prefixes.
-    Layers(Vec<String>),
-}
-
-#[derive(Clone, Serialize, Deserialize)]
-#[serde(untagged, expecting = "expected `all`, `none` or a list of layers")]
-enum HoldText {
-    Word(HoldWord),
-    Layers(Vec<String>),
-}
-
-#[derive(Clone, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum HoldWord {
-    All,
-    None,
-}
-
-impl From<HoldText> for Hold {
-    fn from(text: HoldText) -> Self {
-        match text {
-            HoldText::Word(HoldWord::All) => Hold::All,
-            HoldText::Word(HoldWord::None) => Hold::None,
-            HoldText::Layers(layers) => Hold::Layers(layers),
-        }
-    }
-}
-
-impl From<Hold> for HoldText {
-    fn from(hold: Hold) -> Self {
-        match hold {
-            Hold::All => HoldText::Word(HoldWord::All),
-            Hold::None => HoldText::Word(HoldWord::None),
-            Hold::Layers(layers) => HoldText::Layers(layers),
-        }
-    }
 }
 
 /// How a network is trained.
@@ -638,17 +508,5 @@ seeds: 0..3
             let message = refusal(MINIMAL, &[&format!("seeds={wrong}")]);
             assert!(message.contains("range like `0..20`"), "{message}");
         }
-    }
-
-    #[test]
-    fn every_form_of_signs_and_hold_is_read() {
-        let arm = |text: &str| {
-            let value = to_json(serde_yaml::from_str(text).unwrap()).unwrap();
-            serde_json::from_value::<Arm>(value).unwrap()
-        };
-        assert_eq!(arm("{signs: {flipped: 0.1}, hold: all}").signs, Signs::Flipped(0.1));
-        let shuffled = arm("{signs: {shuffled: filter}, hold: [features]}");
-        assert_eq!(shuffled.signs, Signs::Shuffled(Shuffle::Filter));
-        assert_eq!(shuffled.hold, Hold::Layers(vec!["features".into()]));
     }
 }

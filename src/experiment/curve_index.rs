@@ -53,6 +53,7 @@ mod tests {
             validation_error: step as f64 / 100.0,
             resets: 0,
             sign_flips: 0,
+            tensors: Vec::new(),
         };
         CurveRow { key, point }
     }

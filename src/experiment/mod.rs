@@ -7,6 +7,8 @@
 //!
 //! Gradients are computed elsewhere, and nothing here prints.
 
+mod arm;
+mod calibrate;
 mod cell;
 mod check;
 mod compute;
@@ -16,18 +18,21 @@ mod material;
 mod plan;
 mod report;
 mod run;
+mod start;
 mod store;
 pub mod table;
 mod tables;
 mod times;
 
+pub use arm::{Arm, Biases, Hold, Magnitudes, Signs, Until, Zeros};
+pub use calibrate::{CalibrationError, Shape, calibrate};
 pub use cell::{RESULTS_VERSION, Spec};
 pub use compute::Knowledge;
-pub use config::{Arm, Error as ConfigError, Experiment, Hold, Magnitudes, Signs};
+pub use config::{Error as ConfigError, Experiment};
 pub use curve_index::CurveIndex;
 pub use material::Material;
 pub use plan::{Cell, Error as PlanError, Plan, PlannedSource};
-pub use report::{Caveat, Comparison, Report, Row};
+pub use report::{Caveat, Comparison, Estimate, Measure, Report, Row};
 pub use run::{Error as RunError, Event, Options as RunOptions, Summary, run};
 pub use store::{
     Damage, Error as StoreError, Record, Records, Store, Timing, write as write_results,

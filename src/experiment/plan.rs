@@ -12,8 +12,9 @@ use tch::{Device, nn};
 use super::cell::{ArmSpec, DataSpec, RESULTS_VERSION, Share, SourceSpec, Spec, TrainSpec};
 use super::check;
 use super::compute::Knowledge;
-use super::config::{self, Arm, Experiment, Hold, SourceTraining};
+use super::config::{self, Arm, Experiment, Hold, SourceTraining, Until};
 use super::material::{self, Material};
+use super::start;
 use super::store::{Record, Records};
 use super::table::Key;
 use crate::data::{self, DataSet};
@@ -281,8 +282,12 @@ impl Draft<'_> {
         let classes = classes.map_or(self.set.train.classes, <[u8]>::len);
         self.experiment.model.build(&variables.root(), classes);
         let options = transfer::Options { except: source.except.clone(), ..Default::default() };
-        transfer::signs(&knowledge.template, &variables, &options)
-            .map_err(|error| format!("source: {error}"))?;
+        let fits = |template: &Template| transfer::signs(template, &variables, &options);
+        fits(&knowledge.template).map_err(|error| format!("source: {error}"))?;
+        for (name, arm) in self.experiment.arms.iter().filter(|(_, arm)| !arm.only.is_empty()) {
+            fits(&start::in_layers(&knowledge.template, &arm.only))
+                .map_err(|error| format!("arms.{name}.only: {error}"))?;
+        }
         Ok(PlannedSource::Ready(Box::new(knowledge)))
     }
 
@@ -359,6 +364,8 @@ impl Draft<'_> {
         for &size in &data.train_sizes {
             let train = self.train(size)?;
             for (name, arm) in arms {
+                let release_at = arm.until.map(|until| self.release(name, until, size, &train));
+                let release_at = release_at.transpose()?;
                 for &seed in &seeds.0 {
                     let spec = Spec {
                         version: RESULTS_VERSION,
@@ -375,7 +382,7 @@ impl Draft<'_> {
                             test: data.test,
                         },
                         model: self.experiment.model.clone(),
-                        arm: Some(self.arm(arm, source.as_ref())),
+                        arm: Some(self.arm(arm, source.as_ref(), release_at)),
                         train: train.clone(),
                         seed,
                     };
@@ -397,15 +404,47 @@ impl Draft<'_> {
         Some(SourceSpec { digest, except })
     }
 
-    fn arm(&self, arm: &config::Arm, source: Option<&SourceSpec>) -> ArmSpec {
+    fn arm(&self, arm: &Arm, source: Option<&SourceSpec>, release_at: Option<u64>) -> ArmSpec {
         let rule = arm.reset.unwrap_or(self.experiment.train.reset);
+        let usual = Arm { biases: None, ..arm.clone() };
         ArmSpec {
             signs: arm.signs,
             magnitudes: arm.magnitudes,
+            biases: arm.biases.filter(|_| arm.takes_biases() != usual.takes_biases()),
+            only: arm.only.clone(),
+            zeros: arm.zeros,
             hold: arm.hold.clone(),
+            release_at,
             reset: (arm.hold != Hold::None).then_some(rule),
             source: source.filter(|_| arm.needs_source()).cloned(),
         }
+    }
+
+    /// The last step at which the arm `name` holds its signs.
+    fn release(
+        &self,
+        name: &str,
+        until: Until,
+        size: usize,
+        train: &TrainSpec,
+    ) -> Result<u64, String> {
+        let steps_an_epoch = size.div_ceil(train.batch) as u64;
+        let step = until.step(steps_an_epoch);
+        if (1..train.steps).contains(&step) {
+            return Ok(step);
+        }
+        let last = train.steps - 1;
+        let legal = match until {
+            Until::Step(_) => format!("a step of 1 to {last}"),
+            Until::Epoch(_) => format!("an epoch of 1 to {}", last / steps_an_epoch),
+        };
+        let got = match until {
+            Until::Step(number) | Until::Epoch(number) => number,
+        };
+        Err(format!(
+            "arms.{name}.until: expected {legal} (with {size} images there are {} steps), got `{got}`",
+            train.steps
+        ))
     }
 
     fn train(&self, size: usize) -> Result<TrainSpec, String> {
@@ -442,8 +481,9 @@ impl Draft<'_> {
     }
 }
 
+/// The steps at which an epoch ends, and 0.
 fn every_epoch(epochs: u64, steps: u64) -> Vec<u64> {
-    (0..=epochs).map(|epoch| epoch * (steps / epochs)).collect()
+    (0..=epochs).map(|epoch| epoch * (steps / epochs.max(1))).collect()
 }
 
 impl Cell {

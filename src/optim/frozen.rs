@@ -178,6 +178,11 @@ impl<R: Rule> Frozen<R> {
         Frozen { fused: Some(Fused::new(threads)), ..self }
     }
 
+    /// Lets every held sign go: from the next step on this is the plain rule. Moments and counts stay.
+    pub fn release(&mut self) {
+        self.parameters.iter_mut().for_each(|parameter| parameter.hold = None);
+    }
+
     /// Zeroes the gradients, computes those of `loss`, and takes a step.
     ///
     /// # Errors

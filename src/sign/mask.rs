@@ -243,6 +243,19 @@ impl SignMask {
         Self::from_words(self.len, sign, self.held.clone())
     }
 
+    /// The mask with the entry of `other` wherever it leaves a weight free.
+    ///
+    /// # Panics
+    /// When the masks differ in length.
+    pub fn filled_from(&self, other: &Self) -> Self {
+        assert_eq!(self.len, other.len, "a mask can only be filled from one as long");
+        let words = 0..self.sign.len();
+        let sign =
+            words.clone().map(|word| self.sign[word] | (other.sign[word] & !self.held_word(word)));
+        let held = words.map(|word| self.held_word(word) | other.held_word(word));
+        Self::from_words(self.len, sign.collect(), Some(held.collect()))
+    }
+
     /// The share of equal signs among the weights that both masks hold; `None` when there is none.
     ///
     /// # Panics
@@ -319,6 +332,19 @@ mod tests {
 
     fn stream() -> Stream {
         Stream::new(3, "test")
+    }
+
+    proptest! {
+        #[test]
+        fn filling_takes_the_other_masks_entry_exactly_where_a_weight_is_free(
+            pairs in vec((-1..=1_i8, -1..=1_i8), 0..200),
+        ) {
+            let (mine, other): (Vec<i8>, Vec<i8>) = pairs.iter().copied().unzip();
+            let expected: Vec<i8> =
+                pairs.iter().map(|(mine, other)| if *mine == 0 { *other } else { *mine }).collect();
+            let filled = SignMask::from_signs(&mine).filled_from(&SignMask::from_signs(&other));
+            prop_assert_eq!(filled, SignMask::from_signs(&expected));
+        }
     }
 
     #[test]

@@ -117,6 +117,14 @@ impl Layer {
         let filters = self.shape.first().copied().unwrap_or(1);
         self.mask.len().checked_div(filters).unwrap_or(0).max(1)
     }
+
+    fn must_have_the_shape_of(&self, other: &Layer, name: &str) -> Result<(), TemplateError> {
+        if self.shape == other.shape {
+            return Ok(());
+        }
+        let (expected, got) = (self.shape.clone(), other.shape.clone());
+        Err(TemplateError::ShapesDiffer { name: name.to_string(), expected, got })
+    }
 }
 
 impl Template {
@@ -294,6 +302,23 @@ impl Template {
         })
     }
 
+    /// The template with the sign that `other` has for it wherever a weight is free; layers that
+    /// `other` lacks stay as they are.
+    ///
+    /// # Errors
+    /// When a layer of the same name has another shape.
+    pub fn filled_from(&self, other: &Self) -> Result<Self, TemplateError> {
+        let mut filled = self.clone();
+        for (name, layer) in &mut filled.layers {
+            if let Some(others) = other.get(name) {
+                layer.must_have_the_shape_of(others, name)?;
+                layer.mask = layer.mask.filled_from(&others.mask);
+            }
+        }
+        filled.note(&format!("free weights as in: {}", other.source));
+        Ok(filled)
+    }
+
     /// How far this template and `other` agree.
     ///
     /// # Errors
@@ -306,13 +331,7 @@ impl Template {
             let Some(others) = other.get(name) else {
                 continue;
             };
-            if layer.shape != others.shape {
-                return Err(TemplateError::ShapesDiffer {
-                    name: name.to_string(),
-                    expected: layer.shape.clone(),
-                    got: others.shape.clone(),
-                });
-            }
+            layer.must_have_the_shape_of(others, name)?;
             let counts = layer.mask.agreement_counts(&others.mask);
             layers.insert(name, share(counts.0, counts.1));
             equal += counts.0;
@@ -398,6 +417,22 @@ mod tests {
         let positive: usize = template.iter().map(|(_, layer)| layer.mask.positive_count()).sum();
         assert_eq!(template.positive_fraction(), Some(positive as f64 / template.held() as f64));
         assert_eq!(Template::new("nothing").positive_fraction(), None);
+    }
+
+    #[test]
+    fn free_weights_are_filled_from_another_template_and_held_ones_stay() {
+        let mut other = template().opposite();
+        other.layers.remove("classifier.1.weight");
+        let plus = SignMask::from_signs(&[1; 12]);
+        other.layers.get_mut("half.weight").unwrap().mask = plus;
+        let filled = template().filled_from(&other).unwrap();
+        assert_eq!(signs(&filled, "half.weight"), [1, 1, -1, 1, 1, 1, -1, 1, 1, 1, -1, 1]);
+        for name in ["features.0.weight", "classifier.1.weight"] {
+            assert_eq!(signs(&filled, name), signs(&template(), name));
+        }
+        other.layers.get_mut("half.weight").unwrap().shape = vec![4, 3];
+        let error = template().filled_from(&other).unwrap_err().to_string();
+        assert!(error.starts_with("half.weight: expected shape [3, 4], got [4, 3]"), "{error}");
     }
 
     #[test]

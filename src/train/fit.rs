@@ -27,6 +27,8 @@ pub struct Schedule {
     pub evaluate_at: BTreeSet<u64>,
     /// Whether to end with the weights of the least validation loss, not with the last.
     pub keep_best: bool,
+    /// The last step after which held signs are held; none for all.
+    pub release_at: Option<u64>,
 }
 
 /// What is to be trained, and on what.
@@ -146,6 +148,9 @@ pub fn fit<R: Rule>(
         }
         step += 1;
         losses.add(run.step(step, &order.next_batch())?)?;
+        if schedule.release_at == Some(step) {
+            run.optimizer.release();
+        }
     }
     let violations = run.optimizer.violations()?;
     let seconds = run.seconds;

@@ -76,7 +76,7 @@ impl ImageSet {
     }
 
     /// `count` images and labels from `start` on, without copying them.
-    pub(super) fn slice(&self, start: usize, count: usize) -> Result<(Tensor, Tensor), TchError> {
+    pub(crate) fn slice(&self, start: usize, count: usize) -> Result<(Tensor, Tensor), TchError> {
         let (start, count) = (start as i64, count as i64);
         Ok((self.images.f_narrow(0, start, count)?, self.labels.f_narrow(0, start, count)?))
     }

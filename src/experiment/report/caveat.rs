@@ -1,0 +1,104 @@
+//! Doubts about a report that its reader should have before trusting the numbers.
+
+use std::fmt;
+
+use super::Comparison;
+use crate::experiment::config::Experiment;
+use crate::experiment::table::{Status, Trial};
+
+/// The level below which a p value is usually called significant.
+const LEVEL: f64 = 0.05;
+
+/// Fewer test images than this leave more than a point of chance in a test error near one half.
+const FEWEST_TEST_IMAGES: usize = 2500;
+
+/// A doubt about the results.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Caveat {
+    /// Too few pairs for so many comparisons: no adjusted p value can be small.
+    FewPairs {
+        /// The fewest pairs of a comparison.
+        pairs: usize,
+        /// Comparisons of the report.
+        comparisons: usize,
+    },
+    /// Cells with a non-finite loss or weight.
+    Diverged(usize),
+    /// Cells that never got better than guessing.
+    Collapsed(usize),
+    /// Cells that ended in an error.
+    Failed(usize),
+    /// Cells that are in the experiment and not in the tables.
+    Missing(usize),
+    /// A test set so small that its chance shows in the errors.
+    SmallTest(usize),
+}
+
+impl fmt::Display for Caveat {
+    fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Caveat::FewPairs { pairs, comparisons } => write!(
+                out,
+                "{pairs} pairs and {comparisons} comparisons: no adjusted p value can be below {:.2}; \
+                 read the intervals",
+                least_adjusted_p(*pairs, *comparisons)
+            ),
+            Caveat::Diverged(cells) => {
+                write!(out, "{cells} cells diverged; they are in no median and no difference")
+            }
+            Caveat::Collapsed(cells) => write!(
+                out,
+                "{cells} cells never got better than guessing; they are in the medians and differences, \
+                 but for the medians over learners"
+            ),
+            Caveat::Failed(cells) => {
+                write!(out, "{cells} cells failed; `polarity run` tries them again")
+            }
+            Caveat::Missing(cells) => {
+                write!(out, "{cells} cells have not run; `polarity run` runs them")
+            }
+            Caveat::SmallTest(images) => write!(
+                out,
+                "{images} test images: chance alone moves a single error near one half by {:.1} points",
+                100.0 * (0.25 / *images as f64).sqrt()
+            ),
+        }
+    }
+}
+
+/// What there is to say against the results of `experiment`.
+pub(super) fn caveats(
+    experiment: &Experiment,
+    trials: &[Trial],
+    comparisons: &[Comparison],
+    collapsed: usize,
+) -> Vec<Caveat> {
+    let of_arms: Vec<&Trial> =
+        trials.iter().filter(|trial| experiment.arms.contains_key(&trial.key.arm)).collect();
+    let planned =
+        experiment.arms.len() * experiment.seeds.0.len() * experiment.data.train_sizes.len();
+    let pairs = comparisons.iter().map(|comparison| comparison.pairs).min();
+    let some = |count: usize, caveat: fn(usize) -> Caveat| (count > 0).then(|| caveat(count));
+    [
+        pairs
+            .filter(|pairs| least_adjusted_p(*pairs, comparisons.len()) > LEVEL)
+            .map(|pairs| Caveat::FewPairs { pairs, comparisons: comparisons.len() }),
+        some(count(&of_arms, Status::Diverged), Caveat::Diverged),
+        some(collapsed, Caveat::Collapsed),
+        some(count(&of_arms, Status::Failed), Caveat::Failed),
+        some(planned.saturating_sub(of_arms.len()), Caveat::Missing),
+        experiment.data.test.filter(|test| *test < FEWEST_TEST_IMAGES).map(Caveat::SmallTest),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// Holm's smallest p value when every pair of the clearest comparison differs in the same direction.
+fn least_adjusted_p(pairs: usize, comparisons: usize) -> f64 {
+    (comparisons as f64 * 0.5f64.powi(pairs as i32 - 1)).min(1.0)
+}
+
+pub(super) fn count(trials: &[&Trial], status: Status) -> usize {
+    trials.iter().filter(|trial| trial.outcome.status == status).count()
+}

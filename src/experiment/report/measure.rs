@@ -1,0 +1,239 @@
+//! What a report measures on a cell, and the statistic that says it for an arm.
+
+use serde_json::{Value, json};
+
+use crate::experiment::CurveIndex;
+use crate::experiment::table::{CurvePoint, Status, Trial};
+use crate::stats::proportion::{chance_of_at_most, wilson};
+use crate::stats::quantile::median_by_order;
+use crate::stats::{Bootstrap, Interval};
+
+/// Errors are shares of whole images: what lies nearer than this is equal.
+const ROUNDING: f64 = 1e-9;
+
+/// What is measured on a cell.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Measure {
+    /// The test error.
+    TestError,
+    /// The validation error after so many steps.
+    ValidationErrorAt(u64),
+    /// Whether the validation accuracy ever reaches this.
+    Reached(f64),
+    /// Optimizer steps until it first does, among the steps that are evaluated; a run in which it
+    /// never does counts as infinitely many (censored).
+    StepsTo(f64),
+    /// The same in passes over the training images, those begun included.
+    EpochsTo {
+        /// The accuracy.
+        accuracy: f64,
+        /// Images a step.
+        batch: usize,
+    },
+}
+
+/// A measure over the cells of one arm at one setting.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Estimate {
+    /// The median over the cells.
+    Median(Interval),
+    /// The share of the cells.
+    Share(Interval),
+}
+
+impl Measure {
+    /// Its name in reports.
+    pub fn name(&self) -> String {
+        match self {
+            Measure::TestError => "test_error".into(),
+            Measure::ValidationErrorAt(step) => format!("validation_error_at_{step}"),
+            Measure::Reached(accuracy) => format!("reached_{accuracy}"),
+            Measure::StepsTo(accuracy) => format!("steps_to_{accuracy}"),
+            Measure::EpochsTo { accuracy, .. } => format!("epochs_to_{accuracy}"),
+        }
+    }
+
+    /// Whether it is an error, written in percent; else it is counted.
+    pub(super) fn is_error(&self) -> bool {
+        matches!(self, Measure::TestError | Measure::ValidationErrorAt(_))
+    }
+
+    /// Whether arms are compared by it.
+    pub(super) fn is_compared(&self) -> bool {
+        self.is_error() || matches!(self, Measure::StepsTo(_))
+    }
+
+    /// Its value on one cell, if the cell has one.
+    pub(crate) fn of(&self, trial: &Trial, curves: &CurveIndex) -> Option<f64> {
+        let points = curves.points(&trial.key.id);
+        match *self {
+            Measure::TestError => trial.outcome.test_error,
+            Measure::ValidationErrorAt(step) => {
+                curves.at(&trial.key.id, step).map(|point| point.validation_error)
+            }
+            Measure::Reached(accuracy) => {
+                steps_to(accuracy, points).map(|steps| f64::from(steps.is_finite()))
+            }
+            Measure::StepsTo(accuracy) => steps_to(accuracy, points),
+            Measure::EpochsTo { accuracy, batch } => {
+                let an_epoch = (trial.key.setting("train_size")? / batch as f64).ceil();
+                steps_to(accuracy, points).map(|steps| (steps / an_epoch).ceil())
+            }
+        }
+    }
+
+    /// The value that pairs are compared by: a time that was never reached counts as the run's last
+    /// step, the least it can be, so that every difference is a number.
+    pub(crate) fn compared(&self, trial: &Trial, curves: &CurveIndex) -> Option<f64> {
+        self.of(trial, curves).map(|value| value.min(trial.outcome.steps as f64))
+    }
+
+    /// The statistic of its values over the cells of an arm; none without values.
+    pub(super) fn over(&self, values: &[f64], bootstrap: &Bootstrap) -> Option<Estimate> {
+        match self {
+            Measure::TestError | Measure::ValidationErrorAt(_) => {
+                bootstrap.median(values).map(Estimate::Median)
+            }
+            Measure::Reached(_) => {
+                let reached = values.iter().filter(|reached| **reached > 0.5).count();
+                wilson(reached as u64, values.len() as u64).map(Estimate::Share)
+            }
+            Measure::StepsTo(_) | Measure::EpochsTo { .. } => {
+                median_by_order(values).map(Estimate::Median)
+            }
+        }
+    }
+}
+
+impl Estimate {
+    /// The estimate and its ends.
+    pub fn interval(&self) -> Interval {
+        match self {
+            Estimate::Median(interval) | Estimate::Share(interval) => *interval,
+        }
+    }
+
+    /// As JSON; an end or a time without bound is `null`.
+    pub(super) fn to_json(self) -> Value {
+        let Interval { estimate, low, high } = self.interval();
+        match self {
+            Estimate::Median(_) => json!({"median": estimate, "low": low, "high": high}),
+            Estimate::Share(_) => json!({"share": estimate, "low": low, "high": high}),
+        }
+    }
+}
+
+/// The first of the evaluated steps with at least this validation accuracy, infinite if there is none;
+/// nothing for a cell without a curve.
+fn steps_to(accuracy: f64, points: &[&CurvePoint]) -> Option<f64> {
+    let reaches = |point: &&&CurvePoint| point.validation_error <= 1.0 - accuracy + ROUNDING;
+    let first = points.iter().find(reaches).map_or(f64::INFINITY, |point| point.step as f64);
+    (!points.is_empty()).then_some(first)
+}
+
+/// Whether a cell that came to its end never got better than guessing.
+///
+/// With `validation` images and the error `chance` of guessing, an evaluation shows learning when
+/// guessing would make as few mistakes with a probability below 0.1 %, shared out over the cell's
+/// evaluations (Bonferroni), so that the best of many is not taken for learning.
+pub(super) fn is_collapsed(
+    trial: &Trial,
+    points: &[&CurvePoint],
+    validation: usize,
+    chance: f64,
+) -> bool {
+    const LEVEL: f64 = 0.001;
+    if trial.outcome.status != Status::Done {
+        return false;
+    }
+    let evaluated = points.iter().map(|point| point.validation_error);
+    let best = evaluated.chain(trial.outcome.validation_error).fold(f64::INFINITY, f64::min);
+    if !best.is_finite() {
+        return false;
+    }
+    let wrong = (best * validation as f64).round() as u64;
+    let by_guessing = chance_of_at_most(wrong, validation as u64, chance);
+    by_guessing.is_some_and(|p| p >= LEVEL / points.len().max(1) as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::experiment::table::{CurveRow, Key, Outcome};
+
+    fn trial(status: Status) -> Trial {
+        let settings = vec![("train_size".into(), 10.0)];
+        let outcome = Outcome {
+            status,
+            test_error: None,
+            validation_error: None,
+            train_error: None,
+            best_step: None,
+            steps: 8,
+            violations_after: 0,
+            resets: 0,
+            sign_flips: 0,
+        };
+        Trial { key: Key { id: "a".into(), arm: "arm".into(), settings, seed: 0 }, outcome }
+    }
+
+    fn curve(errors: &[(u64, f64)]) -> Vec<CurveRow> {
+        let row = |(step, validation_error): &(u64, f64)| {
+            let point = CurvePoint {
+                step: *step,
+                train_loss: None,
+                validation_loss: None,
+                validation_error: *validation_error,
+                resets: 0,
+                sign_flips: 0,
+                tensors: Vec::new(),
+            };
+            CurveRow { key: trial(Status::Done).key, point }
+        };
+        errors.iter().map(row).collect()
+    }
+
+    #[test]
+    fn the_first_evaluation_at_or_above_the_threshold_counts() {
+        // 1 − 0.7 is a little above 0.3 in floating point.
+        let rows = curve(&[(0, 0.9), (2, 0.4), (4, 0.3), (8, 0.2)]);
+        let (index, trial) = (CurveIndex::new(&rows), trial(Status::Done));
+        let of = |measure: Measure| measure.of(&trial, &index);
+        assert_eq!(of(Measure::StepsTo(0.7)), Some(4.0));
+        assert_eq!(
+            of(Measure::EpochsTo { accuracy: 0.7, batch: 4 }),
+            Some(2.0),
+            "three steps an epoch"
+        );
+        assert_eq!(of(Measure::Reached(0.7)), Some(1.0));
+        assert_eq!(of(Measure::Reached(0.81)), Some(0.0));
+        assert_eq!(of(Measure::StepsTo(0.81)), Some(f64::INFINITY));
+        assert_eq!(Measure::StepsTo(0.81).compared(&trial, &index), Some(8.0));
+        assert_eq!(Measure::StepsTo(0.1).of(&trial, &CurveIndex::new(&[])), None);
+    }
+
+    #[test]
+    fn a_median_time_is_infinite_when_half_of_the_cells_never_got_there() {
+        let never = f64::INFINITY;
+        let over = Measure::StepsTo(0.8).over(&[2.0, never, never], &Bootstrap::default()).unwrap();
+        assert_eq!(over.interval().estimate, never);
+        assert!(over.to_json()["median"].is_null());
+        let share = Measure::Reached(0.8).over(&[1.0, 0.0, 0.0, 1.0], &Bootstrap::default());
+        assert_eq!(share.unwrap().to_json()["share"], 0.5);
+    }
+
+    #[test]
+    fn a_cell_that_never_beats_guessing_is_collapsed() {
+        let collapsed = |errors: &[(u64, f64)], validation| {
+            let rows = curve(errors);
+            let index = CurveIndex::new(&rows);
+            is_collapsed(&trial(Status::Done), index.points("a"), validation, 0.9)
+        };
+        // scipy.stats.binom.ppf(0.001 / 2, 500, 0.9) / 500 is 0.854.
+        assert!(collapsed(&[(0, 0.9), (8, 0.86)], 500));
+        assert!(!collapsed(&[(0, 0.9), (8, 0.85)], 500));
+        // The same error on few images is no evidence.
+        assert!(collapsed(&[(0, 0.9), (8, 0.85)], 40));
+        assert!(!is_collapsed(&trial(Status::Diverged), &[], 500, 0.9));
+    }
+}

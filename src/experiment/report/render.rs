@@ -1,0 +1,250 @@
+//! A report as JSON for programs, and as Markdown for people, which is also what the terminal shows.
+
+use serde_json::{Map, Value, json};
+
+use super::{Caveat, Comparison, Estimate, Measure, Report, Row};
+use crate::stats::Interval;
+
+impl Report {
+    /// The report as one JSON object. What has no bound, as a median time that was not reached, is
+    /// `null`.
+    pub fn to_json(&self) -> Value {
+        let caveats: Vec<String> = self.caveats.iter().map(Caveat::to_string).collect();
+        json!({
+            "name": self.name,
+            "rows": self.rows.iter().map(row_json).collect::<Vec<_>>(),
+            "comparisons": self.comparisons.iter().map(comparison_json).collect::<Vec<_>>(),
+            "caveats": caveats,
+        })
+    }
+
+    /// The report as Markdown.
+    pub fn to_markdown(&self) -> String {
+        let mut text = format!("# {}\n\n{}\n", self.name, self.about_rows());
+        text += &markdown_table(&self.row_table());
+        if !self.comparisons.is_empty() {
+            text += &format!("\n{}\n", self.about_comparisons());
+            text += &markdown_table(&self.comparison_table());
+        }
+        for caveat in &self.caveats {
+            text += &format!("\nNote: {caveat}.\n");
+        }
+        text
+    }
+
+    fn about_rows(&self) -> String {
+        let mut text =
+            "Errors in %, medians over cells with 95 % BCa bootstrap intervals.\n".to_owned();
+        if self.has(|measure| matches!(measure, Measure::Reached(_))) {
+            text += "`reached_…`: share of cells in % whose validation accuracy ever gets there (Wilson's \
+                     interval); `steps_to_…`: median of\nthe first evaluation that does, cells that never do \
+                     counting as infinitely late (∞; interval between order statistics;\n`--json` has \
+                     epochs too).\n";
+        }
+        if self.rows.iter().any(|row| row.collapsed > 0) {
+            text += "`collapsed`: cells that never got better than guessing; `learners`: median test \
+                     error of the others.\n";
+        }
+        text
+    }
+
+    fn about_comparisons(&self) -> String {
+        let mut text = format!(
+            "Difference to `{}` in points, median over pairs of equal seed with 95 % BCa bootstrap\n\
+             intervals (below 0: fewer errors); p of Wilcoxon's signed-rank test, adjusted by Holm's \
+             method over\nall {} comparisons; r, its effect size: the matched-pairs rank-biserial \
+             correlation (−1: lower in every pair).\n",
+            self.comparisons[0].arms[1],
+            self.comparisons.len()
+        );
+        if self.has(|measure| matches!(measure, Measure::StepsTo(_))) {
+            text += "Differences of `steps_to_…` are in steps; a cell that never gets there counts with its \
+                     last step.\n";
+        }
+        text
+    }
+
+    fn has(&self, is_such: impl Fn(&Measure) -> bool) -> bool {
+        self.rows.iter().flat_map(|row| &row.measures).any(|(measure, _)| is_such(measure))
+    }
+
+    fn row_table(&self) -> Vec<Vec<String>> {
+        let Some(fullest) = self.rows.iter().max_by_key(|row| row.measures.len()) else {
+            return Vec::new();
+        };
+        let some_collapsed = self.rows.iter().any(|row| row.collapsed > 0);
+        let settings = fullest.settings.iter().map(|(name, _)| name.clone());
+        let in_epochs = |measure: &&Measure| matches!(measure, Measure::EpochsTo { .. });
+        let measures = || {
+            fullest.measures.iter().map(|(measure, _)| measure).filter(|found| !in_epochs(found))
+        };
+        let mut header: Vec<String> = settings.collect();
+        header.extend(["arm", "cells", "diverged"].map(String::from));
+        header.extend(some_collapsed.then(|| "collapsed".into()));
+        header.extend(measures().map(Measure::name));
+        header.extend(some_collapsed.then(|| "learners".into()));
+        let mut lines = vec![header];
+        for row in &self.rows {
+            let mut line: Vec<String> = row.settings.iter().map(|(_, v)| v.to_string()).collect();
+            line.extend([row.arm.clone(), row.cells.to_string(), row.diverged.to_string()]);
+            line.extend(some_collapsed.then(|| row.collapsed.to_string()));
+            line.extend(measures().map(|measure| row.text(measure)));
+            let learners = || row.learners.map_or("–".into(), |learners| percent(&learners));
+            line.extend(some_collapsed.then(learners));
+            lines.push(line);
+        }
+        lines
+    }
+
+    /// One line an arm and setting, three columns a measure.
+    fn comparison_table(&self) -> Vec<Vec<String>> {
+        let first = &self.comparisons[0];
+        let mut measures: Vec<Measure> = Vec::new();
+        let mut keys: Vec<&Comparison> = Vec::new();
+        let same = |a: &Comparison, b: &Comparison| a.settings == b.settings && a.arms == b.arms;
+        for comparison in &self.comparisons {
+            if !measures.contains(&comparison.measure) {
+                measures.push(comparison.measure);
+            }
+            if !keys.iter().any(|known| same(known, comparison)) {
+                keys.push(comparison);
+            }
+        }
+        let mut header: Vec<String> = first.settings.iter().map(|(name, _)| name.clone()).collect();
+        header.extend(["arm".into(), "pairs".into()]);
+        for measure in &measures {
+            header.extend([measure.name(), "p".into(), "r".into()]);
+        }
+        let mut lines = vec![header];
+        for key in keys {
+            let mut line: Vec<String> = key.settings.iter().map(|(_, v)| v.to_string()).collect();
+            line.extend([key.arms[0].clone(), key.pairs.to_string()]);
+            for measure in &measures {
+                let is_it = |found: &&Comparison| same(found, key) && found.measure == *measure;
+                let found = self.comparisons.iter().find(is_it);
+                line.extend(found.map_or(["–", "–", "–"].map(String::from), Comparison::text));
+            }
+            lines.push(line);
+        }
+        lines
+    }
+}
+
+impl Row {
+    fn text(&self, measure: &Measure) -> String {
+        let found = self.measures.iter().find(|(known, _)| known == measure);
+        match found.map(|(_, estimate)| estimate) {
+            None => "–".into(),
+            Some(Estimate::Share(share)) => percent(share),
+            Some(Estimate::Median(median)) if measure.is_error() => percent(median),
+            Some(Estimate::Median(median)) => counted(median),
+        }
+    }
+}
+
+impl Comparison {
+    /// The difference, its adjusted p and its effect size.
+    fn text(&self) -> [String; 3] {
+        let scale = if self.measure.is_error() { 100.0 } else { 1.0 };
+        let p = format!("{:.3}", self.p_holm);
+        [signed(&self.difference, scale), p, format!("{:+.2}", self.effect)]
+    }
+}
+
+fn row_json(row: &Row) -> Value {
+    let mut object = Map::new();
+    object.insert("arm".into(), json!(row.arm));
+    insert_settings(&mut object, &row.settings);
+    object.insert("cells".into(), json!(row.cells));
+    object.insert("diverged".into(), json!(row.diverged));
+    object.insert("collapsed".into(), json!(row.collapsed));
+    for (measure, estimate) in &row.measures {
+        object.insert(measure.name(), estimate.to_json());
+    }
+    if let Some(learners) = row.learners {
+        object.insert("test_error_of_learners".into(), Estimate::Median(learners).to_json());
+    }
+    Value::Object(object)
+}
+
+fn comparison_json(comparison: &Comparison) -> Value {
+    let Comparison { difference, .. } = comparison;
+    let mut object = Map::new();
+    object.insert("arms".into(), json!(comparison.arms));
+    insert_settings(&mut object, &comparison.settings);
+    for (key, value) in [
+        ("measure", json!(comparison.measure.name())),
+        ("pairs", json!(comparison.pairs)),
+        ("difference", json!(difference.estimate)),
+        ("low", json!(difference.low)),
+        ("high", json!(difference.high)),
+        ("test", json!("wilcoxon")),
+        ("p", json!(comparison.p)),
+        ("p_holm", json!(comparison.p_holm)),
+        ("rank_biserial", json!(comparison.effect)),
+        ("p_mann_whitney", json!(comparison.p_unpaired)),
+    ] {
+        object.insert(key.into(), value);
+    }
+    Value::Object(object)
+}
+
+fn insert_settings(object: &mut Map<String, Value>, settings: &[(String, f64)]) {
+    for (name, value) in settings {
+        let whole = value.fract() == 0.0 && value.abs() < 1e15;
+        object.insert(name.clone(), if whole { json!(*value as i64) } else { json!(value) });
+    }
+}
+
+/// In percent; one observation has no interval.
+fn percent(Interval { estimate, low, high }: &Interval) -> String {
+    match low.is_finite() {
+        true => format!("{:.1} [{:.1}, {:.1}]", 100.0 * estimate, 100.0 * low, 100.0 * high),
+        false => format!("{:.1}", 100.0 * estimate),
+    }
+}
+
+/// A count such as steps; too few observations have no interval, and what never came is ∞.
+fn counted(Interval { estimate, low, high }: &Interval) -> String {
+    let number = |value: &f64| match value.is_finite() {
+        true => value.to_string(),
+        false => "∞".into(),
+    };
+    match low.is_finite() || *low > 0.0 {
+        true => format!("{} [{}, {}]", number(estimate), number(low), number(high)),
+        false => number(estimate),
+    }
+}
+
+/// A difference with its sign, in units of `1 / scale`.
+fn signed(Interval { estimate, low, high }: &Interval, scale: f64) -> String {
+    match low.is_finite() {
+        true => format!("{:+.1} [{:+.1}, {:+.1}]", scale * estimate, scale * low, scale * high),
+        false => format!("{:+.1}", scale * estimate),
+    }
+}
+
+/// Lines of cells as a Markdown table, padded so that it reads as plain text too; the first line is
+/// the header.
+pub(in crate::experiment) fn markdown_table(lines: &[Vec<String>]) -> String {
+    let Some(header) = lines.first() else { return "No results yet.\n".into() };
+    let widths: Vec<usize> = (0..header.len())
+        .map(|column| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0))
+        .collect();
+    let is_text = |column: usize| ["arm", "measure"].contains(&header[column].as_str());
+    let format_line = |line: &Vec<String>| {
+        let cells = line.iter().enumerate().map(|(column, cell)| {
+            let width = widths[column];
+            if is_text(column) { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
+        });
+        format!("| {} |\n", cells.collect::<Vec<_>>().join(" | "))
+    };
+    let rule = widths.iter().enumerate().map(|(column, width)| {
+        let dashes = "-".repeat(width + 1);
+        if is_text(column) { format!(":{dashes}") } else { format!("{dashes}:") }
+    });
+    let mut text = format_line(header);
+    text += &format!("|{}|\n", rule.collect::<Vec<_>>().join("|"));
+    lines[1..].iter().for_each(|line| text += &format_line(line));
+    text
+}
