@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use tch::{Device, nn};
 
 use super::config::{
-    Arm, Experiment, Hold, Normalise, Signs, Source, SourceTraining, Zeros,
+    Arm, Experiment, Figure, Hold, Normalise, Signs, Source, SourceTraining, Zeros,
 };
 use super::plan::SOURCE_ARM;
 use crate::figure;
@@ -22,6 +22,7 @@ pub(super) fn problems(experiment: &Experiment) -> Vec<String> {
     check_values(experiment, &mut problems);
     check_arms(experiment, &mut problems);
     check_source(experiment, &mut problems);
+    check_figures(experiment, &mut problems);
     problems.0
 }
 
@@ -92,12 +93,37 @@ fn check_values(experiment: &Experiment, problems: &mut Problems) {
             format!("report.thresholds: expected accuracies above 0 and below 1, got `{accuracy}`")
         });
     }
-    for kind in &experiment.figures {
-        problems.check(figure::kinds().iter().any(|known| known.name == kind), || {
+}
+
+fn check_figures(experiment: &Experiment, problems: &mut Problems) {
+    let Experiment { arms, baseline, figures, reference, report, .. } = experiment;
+    let kinds: Vec<&str> = figures.iter().map(|figure| figure.kind.as_str()).collect();
+    problems.check(unique(&kinds), || "figures: a kind stands twice".into());
+    for Figure { kind, arms: shown } in figures {
+        let Some(known) = figure::kinds().iter().find(|known| known.name == kind) else {
             let known: Vec<_> = figure::kinds().iter().map(|kind| kind.name).collect();
-            format!("figures: expected some of `{}`, got `{kind}`", known.join("`, `"))
+            let known = known.join("`, `");
+            problems.0.push(format!("figures: expected some of `{known}`, got `{kind}`"));
+            continue;
+        };
+        if let Some(arm) = shown.iter().flatten().find(|arm| !arms.contains_key(*arm)) {
+            let known = arms.keys().map(String::as_str).collect::<Vec<_>>().join("`, `");
+            problems
+                .0
+                .push(format!("figures.{kind}.arms: expected some of `{known}`, got `{arm}`"));
+        }
+        problems.check(!known.needs_threshold || !report.thresholds.is_empty(), || {
+            format!("figures.{kind}: shows what reaches an accuracy; give `report.thresholds`")
+        });
+        let shows = |arm: &String| shown.as_ref().is_none_or(|shown| shown.contains(arm));
+        problems.check(!known.needs_baseline || baseline.as_ref().is_some_and(shows), || {
+            format!("figures.{kind}: shows differences; give a `baseline` that is among its arms")
         });
     }
+    problems.check(reference.is_none() || experiment.data.name == "fashion-mnist", || {
+        let name = &experiment.data.name;
+        format!("reference: `published` is of fashion-mnist, the data are `{name}`; take it out")
+    });
 }
 
 fn check_arms(experiment: &Experiment, problems: &mut Problems) {

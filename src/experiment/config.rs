@@ -43,9 +43,12 @@ pub struct Experiment {
     pub train: Train,
     /// The seeds, each of which runs every arm.
     pub seeds: Seeds,
-    /// The kinds of figure that `polarity plot` draws.
+    /// The figures that `polarity plot` draws.
     #[serde(default)]
-    pub figures: Vec<String>,
+    pub figures: Vec<Figure>,
+    /// What figures show beside the results.
+    #[serde(default)]
+    pub reference: Option<Reference>,
     /// What `polarity report` tabulates beside the test error.
     #[serde(default)]
     pub report: Tabulated,
@@ -65,6 +68,57 @@ pub struct Tabulated {
     pub steps: Vec<u64>,
     /// Validation accuracies in (0, 1): how many cells reach each, and how soon.
     pub thresholds: Vec<f64>,
+}
+
+/// A figure: its kind alone, or its kind and the arms it shows, `{kind: weights, arms: [a, b]}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "FigureText", into = "FigureText")]
+pub struct Figure {
+    /// The kind, which names the file too.
+    pub kind: String,
+    /// The arms it shows, in this order; by default all.
+    pub arms: Option<Vec<String>>,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(untagged, expecting = "expected a kind of figure, or `{kind: …, arms: […]}`")]
+enum FigureText {
+    Kind(String),
+    OfArms(FigureOfArms),
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FigureOfArms {
+    kind: String,
+    arms: Vec<String>,
+}
+
+impl From<FigureText> for Figure {
+    fn from(text: FigureText) -> Self {
+        match text {
+            FigureText::Kind(kind) => Figure { kind, arms: None },
+            FigureText::OfArms(FigureOfArms { kind, arms }) => Figure { kind, arms: Some(arms) },
+        }
+    }
+}
+
+impl From<Figure> for FigureText {
+    fn from(figure: Figure) -> Self {
+        match figure {
+            Figure { kind, arms: None } => FigureText::Kind(kind),
+            Figure { kind, arms: Some(arms) } => FigureText::OfArms(FigureOfArms { kind, arms }),
+        }
+    }
+}
+
+/// What figures show beside the results of an experiment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reference {
+    /// The medians that the paper's authors published, as thin lines, where an arm has the name of one
+    /// of theirs: `frozen-` or `fluid-` and `imagenet`, `random` or `weights`. For Fashion-MNIST only.
+    Published,
 }
 
 fn results_folder() -> PathBuf {
@@ -459,6 +513,19 @@ seeds: 0..3
     fn arms_keep_the_order_of_the_file() {
         let experiment = parse(MINIMAL, &[]).unwrap();
         assert_eq!(experiment.arms.keys().collect::<Vec<_>>(), ["b", "a"]);
+    }
+
+    #[test]
+    fn a_figure_is_a_kind_or_a_kind_with_arms() {
+        let text = MINIMAL.to_owned() + "figures: [fig2, {kind: weights, arms: [a]}]\n";
+        let experiment = parse(&text, &[]).unwrap();
+        let arms = Some(vec!["a".to_owned()]);
+        let [fig2, weights] = [("fig2", None), ("weights", arms)]
+            .map(|(kind, arms)| Figure { kind: kind.into(), arms });
+        assert_eq!(experiment.figures, [fig2, weights]);
+        let written = serde_json::to_string(&experiment.figures).unwrap();
+        assert_eq!(written, r#"["fig2",{"kind":"weights","arms":["a"]}]"#);
+        assert!(refusal(&text, &["figures=[3]"]).contains("expected a kind of figure"));
     }
 
     #[test]

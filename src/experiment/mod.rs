@@ -28,7 +28,7 @@ pub use arm::{Arm, Biases, Hold, Magnitudes, Signs, Until, Zeros};
 pub use calibrate::{CalibrationError, Shape, calibrate};
 pub use cell::{RESULTS_VERSION, Spec};
 pub use compute::Knowledge;
-pub use config::{Error as ConfigError, Experiment};
+pub use config::{Error as ConfigError, Experiment, Figure, Reference};
 pub use curve_index::CurveIndex;
 pub use material::Material;
 pub use plan::{Cell, Error as PlanError, Plan, PlannedSource};

@@ -1,5 +1,8 @@
 //! An axis: which numbers it spans, how they are spaced, and where its ticks stand.
 
+use crate::stats::Interval;
+use crate::stats::quantile::quantile;
+
 /// How numbers are spaced along an axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Scale {
@@ -75,6 +78,18 @@ impl Axis {
     }
 }
 
+/// The ends of `intervals` that an axis of differences should reach: all estimates, and the ends that
+/// are not far out beyond the others, so that one long interval does not press the rest together.
+pub(super) fn near_ends(intervals: impl IntoIterator<Item = Interval>) -> Vec<f64> {
+    const FAR: f64 = 2.5;
+    let intervals: Vec<Interval> = intervals.into_iter().collect();
+    let ends = || intervals.iter().flat_map(|i| [i.low, i.high]).filter(|end| end.is_finite());
+    let sizes: Vec<f64> = ends().map(f64::abs).collect();
+    let far = FAR * quantile(&sizes, 0.85).unwrap_or(0.0);
+    let near = ends().filter(|end| end.abs() <= far);
+    near.chain(intervals.iter().map(|interval| interval.estimate)).chain([0.0]).collect()
+}
+
 /// The least and the greatest finite value; 0 and 0 when there is none.
 fn extent(values: impl IntoIterator<Item = f64>) -> (f64, f64) {
     let finite = values.into_iter().filter(|value| value.is_finite());
@@ -129,6 +144,17 @@ mod tests {
             [-0.2, -0.1, 0.0, 0.1, 0.2, 0.3_f64].map(|tick| (tick * 10.0_f64).round() * 0.1)
         );
         assert_eq!(Axis::steps(60.0).ticks, [0.0, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0]);
+    }
+
+    #[test]
+    fn one_long_interval_does_not_press_the_others_together() {
+        let interval = |estimate, low, high| Interval { estimate, low, high };
+        let mut intervals = vec![interval(1.0, -2.0, 3.0); 9];
+        intervals.push(interval(4.0, -1.0, 80.0));
+        intervals.push(interval(0.5, f64::NEG_INFINITY, f64::INFINITY));
+        let ends = near_ends(intervals);
+        assert!(ends.contains(&4.0) && ends.contains(&-2.0) && !ends.contains(&80.0), "{ends:?}");
+        assert_eq!(near_ends([]), [0.0]);
     }
 
     #[test]

@@ -11,6 +11,10 @@
 //! - **learning-curves**: how the validation error falls from before the first step on, a panel a
 //!   training size. The head start that signs give lies in the first steps, so steps are spaced by
 //!   log(1 + step).
+//! - **fig2**, **fig3**, **thresholds** (A.2) and **weights** (A.3): the paper's, with censored times
+//!   in place of dropped ones and paired tests in place of unpaired ones.
+//! - **controls**, **layers**, **dose-response**: what the signs of other arrangements, of single
+//!   layers, or with a part of them flipped do.
 //!
 //! An arm has the same colour and marker in every figure; frozen arms have solid lines and full
 //! markers, fluid ones dashed lines and hollow markers. Every picture says in its caption how many
@@ -22,15 +26,24 @@
 mod axis;
 mod canvas;
 mod curves;
+mod dose_response;
 mod error_vs_samples;
+mod fig2;
+mod fig3;
+mod forest;
 mod learning_curves;
 mod legend;
+mod measured;
+mod page;
 mod panel;
+mod published;
 mod runs;
+mod series;
 mod style;
 #[cfg(test)]
 mod tests;
 mod text;
+mod thresholds;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -50,6 +63,15 @@ pub struct Results<'a> {
     pub baseline: Option<&'a str>,
     /// The error of guessing, in [0, 1].
     pub chance: f64,
+    /// Validation accuracies that runs are to reach, in (0, 1); the first is the main one.
+    pub thresholds: &'a [f64],
+    /// Steps whose validation errors are shown one by one.
+    pub steps: &'a [u64],
+    /// The fraction of the source's signs that an arm has flipped, for each arm that is such; as long
+    /// as `arms`.
+    pub doses: &'a [Option<f64>],
+    /// Whether to show the paper's medians for Fashion-MNIST as thin lines.
+    pub published: bool,
     /// The rows of `trials.csv`.
     pub trials: &'a [Trial],
     /// The rows of `curves.csv`; empty where the experiment records none.
@@ -63,6 +85,10 @@ pub struct Kind {
     pub name: &'static str,
     /// One line on what it shows.
     pub help: &'static str,
+    /// Whether it needs a threshold (`report.thresholds`).
+    pub needs_threshold: bool,
+    /// Whether it needs a baseline.
+    pub needs_baseline: bool,
     /// Draws it, as a PNG at the path given, which is replaced only by a whole file.
     pub draw: fn(&Results, &Path) -> Result<(), Error>,
 }
@@ -77,6 +103,14 @@ pub enum Error {
     /// The baseline is none of the arms.
     #[error("{experiment}: baseline `{baseline}` is none of the arms {}", quoted(arms))]
     UnknownBaseline { experiment: String, baseline: String, arms: Vec<String> },
+    /// There is no baseline, and the figure shows differences to one.
+    #[error("{experiment}: the figure shows differences; expected a `baseline` among its arms")]
+    NoBaseline { experiment: String },
+    /// There is no threshold, and the figure shows what reaches one.
+    #[error(
+        "{experiment}: the figure shows what reaches an accuracy; expected `report.thresholds`"
+    )]
+    NoThreshold { experiment: String },
     /// The tables hold nothing to draw.
     #[error("{experiment}: no finished run with a {what}; run the experiment before its figures")]
     Empty { experiment: String, what: &'static str },
@@ -105,17 +139,79 @@ fn quoted(names: &[String]) -> String {
 
 /// All kinds of figures.
 pub fn kinds() -> &'static [Kind] {
+    const PLAIN: Kind = Kind {
+        name: "",
+        help: "",
+        needs_threshold: false,
+        needs_baseline: false,
+        draw: learning_curves::draw,
+    };
     &[
         Kind {
             name: "error-vs-samples",
             help: "test error of each arm by number of training samples, with paired differences \
                    to the baseline arm",
             draw: error_vs_samples::draw,
+            ..PLAIN
         },
         Kind {
             name: "learning-curves",
             help: "validation error of each arm by optimizer step, from before the first step on",
             draw: learning_curves::draw,
+            ..PLAIN
+        },
+        Kind {
+            name: "fig2",
+            help: "the paper's figure 2: error, share of runs that reach an accuracy, and steps \
+                   until they do",
+            needs_threshold: true,
+            draw: fig2::draw,
+            ..PLAIN
+        },
+        Kind {
+            name: "fig3",
+            help: "the paper's figure 3: differences to the baseline in the measures of figure 2, \
+                   with paired tests",
+            needs_threshold: true,
+            needs_baseline: true,
+            draw: fig3::draw,
+        },
+        Kind {
+            name: "thresholds",
+            help: "the paper's figure A.2: share of runs that reach each of several accuracies, and \
+                   steps until they do",
+            needs_threshold: true,
+            draw: thresholds::draw,
+            ..PLAIN
+        },
+        Kind {
+            name: "weights",
+            help: "the paper's figure A.3: figure 2 of other arms, of the source's signs against its \
+                   weights for example",
+            needs_threshold: true,
+            draw: fig2::draw,
+            ..PLAIN
+        },
+        Kind {
+            name: "controls",
+            help: "difference of each arm to the baseline in test error, a panel a training size",
+            needs_baseline: true,
+            draw: forest::draw_controls,
+            ..PLAIN
+        },
+        Kind {
+            name: "layers",
+            help: "difference of each arm to the baseline at the tabulated steps and at the end, at \
+                   the smallest training size",
+            needs_baseline: true,
+            draw: forest::draw_layers,
+            ..PLAIN
+        },
+        Kind {
+            name: "dose-response",
+            help: "error by the fraction of the source's signs that an arm has flipped",
+            draw: dose_response::draw,
+            ..PLAIN
         },
     ]
 }
@@ -150,6 +246,17 @@ impl Results<'_> {
                 arms: self.arms.to_vec(),
             }),
         }
+    }
+
+    /// The baseline's place among the arms, for a figure of differences.
+    fn required_baseline(&self) -> Result<usize, Error> {
+        self.baseline()?.ok_or_else(|| Error::NoBaseline { experiment: self.name.to_owned() })
+    }
+
+    /// The main threshold.
+    fn threshold(&self) -> Result<f64, Error> {
+        let first = self.thresholds.first().copied();
+        first.ok_or_else(|| Error::NoThreshold { experiment: self.name.to_owned() })
     }
 }
 

@@ -32,6 +32,9 @@ pub(super) const TICK: Type = Type { size: 23.0, color: MUTED, medium: false };
 /// The sentences under the figure.
 pub(super) const CAPTION: Type = Type { size: 22.0, color: MUTED, medium: false };
 
+/// The star of a significant difference.
+pub(super) const STAR: Type = Type { size: 40.0, color: DARK, medium: true };
+
 /// The shape of an arm's markers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Marker {
@@ -65,7 +68,7 @@ const SKY: Hue = hue(Color(86, 180, 233), Marker::Diamond);
 
 /// Hues by what an arm is named for, the more special first: an arm has the first hue of which all
 /// words are in its name.
-const KNOWN: [(&[&str], Hue); 16] = [
+const KNOWN: [(&[&str], Hue); 17] = [
     (&["shuffled", "filter"], TEAL),
     (&["shuffled"], GREEN),
     (&["flipped", "10"], PINK),
@@ -73,6 +76,7 @@ const KNOWN: [(&[&str], Hue); 16] = [
     (&["flipped"], PURPLE),
     (&["opposite"], VERMILLION),
     (&["informed"], ORANGE),
+    (&["share"], ORANGE),
     (&["weights"], SKY),
     (&["weight"], SKY),
     (&["magnitudes"], SKY),
@@ -97,6 +101,11 @@ pub(super) struct Look {
 impl Look {
     pub(super) fn color(self) -> Color {
         self.hue.color
+    }
+
+    /// Whether the arm's signs are free.
+    pub(super) fn is_fluid(self) -> bool {
+        self.fluid
     }
 
     /// The arm's line.

@@ -18,7 +18,8 @@ impl Tables {
             for size in sizes {
                 for seed in 0..seeds {
                     let settings = vec![("train_size".to_owned(), *size)];
-                    let key = Key { id: String::new(), arm: arm.clone(), settings, seed };
+                    let id = format!("{arm}/{size}/{seed}");
+                    let key = Key { id, arm: arm.clone(), settings, seed };
                     let wobble = (seed * 7 % 5) as f64 * 0.011 + (seed * 3 % 7) as f64 * 0.004;
                     let error = 3.0 / (size + 1.0).sqrt() + 0.02 * place as f64 + wobble;
                     tables.trials.push(Trial { key: key.clone(), outcome: outcome(error) });
@@ -40,11 +41,19 @@ impl Tables {
             arms: &self.arms,
             baseline: Some(&self.arms[0]),
             chance: 0.9,
+            thresholds: &[0.6, 0.7],
+            steps: &[1, 5],
+            doses: &DOSES[..self.arms.len()],
+            published: true,
             trials: &self.trials,
             curves: &self.curves,
         }
     }
 }
+
+/// Fractions of flipped signs of the first arms.
+const DOSES: [Option<f64>; 9] =
+    [Some(0.1), Some(0.3), None, Some(0.0), None, Some(1.0), None, None, None];
 
 fn outcome(error: f64) -> Outcome {
     Outcome {
@@ -107,7 +116,7 @@ fn every_kind_draws_one_size_and_several() {
         for sizes in [&[50.0][..], &[50.0, 100.0], &[50.0, 100.0, 200.0, 400.0, 800.0]] {
             let png = bytes(kind, &Tables::new(&arms, sizes, 5).results());
             let (width, height) = size(&png);
-            assert!(width == 1600 && (600..1300).contains(&height), "{kind}: {width} × {height}");
+            assert!(width == 1600 && (500..2600).contains(&height), "{kind}: {width} × {height}");
             assert!(png.len() > 15_000, "{kind} is nearly blank: {} bytes", png.len());
         }
     }
@@ -205,8 +214,7 @@ fn a_kind_that_does_not_exist_is_refused_with_those_that_do() {
     let tables = Tables::new(&["frozen-signs"], &[50.0], 1);
     assert_eq!(
         refused("pie", &tables.results()),
-        "figures: `pie` is no kind of figure; expected one of `error-vs-samples`, \
-         `learning-curves`",
+        format!("figures: `pie` is no kind of figure; expected one of {}", names()),
     );
 }
 
@@ -216,6 +224,37 @@ fn tables_without_rows_are_refused_by_what_they_lack() {
     let message = |kind| refused(kind, &tables.results());
     assert!(message("error-vs-samples").contains("study: no finished run with a test error"));
     assert!(message("learning-curves").contains("study: no finished run with a learning curve"));
+}
+
+#[test]
+fn a_figure_without_what_it_needs_is_refused_by_what_it_lacks() {
+    let tables = Tables::new(&["frozen-signs", "fluid-signs"], &[50.0], 2);
+    for kind in kinds() {
+        let no_threshold = Results { thresholds: &[], ..tables.results() };
+        if kind.needs_threshold {
+            assert!(refused(kind.name, &no_threshold).contains("`report.thresholds`"));
+        } else {
+            bytes(kind.name, &no_threshold);
+        }
+        let no_baseline = Results { baseline: None, ..tables.results() };
+        if kind.needs_baseline {
+            assert!(refused(kind.name, &no_baseline).contains("a `baseline` among its arms"));
+        } else {
+            bytes(kind.name, &no_baseline);
+        }
+    }
+    let no_dose = Results { doses: &[None; 2], ..tables.results() };
+    assert!(refused("dose-response", &no_dose).contains("fraction of the source's signs"));
+}
+
+#[test]
+fn every_kind_is_in_the_readme_and_in_the_help_of_plot() {
+    let readme = include_str!("../../README.md");
+    let help = include_str!("../../tests/golden/help.txt");
+    for kind in kind_names() {
+        assert!(readme.contains(&format!("`{kind}`")), "README.md does not name `{kind}`");
+        assert!(help.contains(kind), "`polarity plot --help` does not name {kind}");
+    }
 }
 
 #[test]
