@@ -3,9 +3,18 @@
 
 POLARITY := target/release/polarity
 DEMO     := demo knowledge classes
+QUALITY  := 0 1 4 16
+
+# SCALE=paper runs the published grid, for a GPU, in place of what two cores carry. Its source is given as
+# ARGS="source.weights=FILE".
+SCALE    := cpu
+TRANSFER_cpu   := transfer-fashion transfer-own transfer-own-mnist
+TRANSFER_paper := paper/transfer-fashion
+TRANSFER := $(TRANSFER_$(SCALE))
+ARGS     :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build data demo bench bench-peers test lint clean
+.PHONY: help setup build data demo transfer figures bench bench-peers test lint clean
 
 help:            ## Say what each target does
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 20
@@ -23,6 +32,21 @@ demo: data       ## The main job on real data: three experiments, their tables a
 	@for name in $(DEMO); do $(POLARITY) run experiments/$$name.yaml || exit $$?; done
 	@for name in $(DEMO); do $(POLARITY) report experiments/$$name.yaml || exit $$?; done
 	@for name in $(DEMO); do $(POLARITY) plot experiments/$$name.yaml || exit $$?; done
+
+transfer: data   ## The transfer experiments: runs, tables and figures; SCALE=paper for the published grid
+	$(POLARITY) data fetch mnist
+	@for name in $(TRANSFER); do for command in run report plot; do \
+	  $(POLARITY) $$command experiments/$$name.yaml $(ARGS) || exit $$?; done; done
+	@test $(SCALE) != cpu || for epochs in $(QUALITY); do for command in run report plot; do \
+	  $(POLARITY) $$command experiments/transfer-own-quality.yaml name=transfer-own-quality-$$epochs \
+	    source.train.epochs=$$epochs || exit $$?; done; done
+
+figures: build   ## Every figure and report again, from the tables in results/
+	@for name in $(DEMO) $(TRANSFER_cpu); do for command in report plot; do \
+	  $(POLARITY) $$command experiments/$$name.yaml || exit $$?; done; done
+	@for epochs in $(QUALITY); do for command in report plot; do \
+	  $(POLARITY) $$command experiments/transfer-own-quality.yaml name=transfer-own-quality-$$epochs \
+	    source.train.epochs=$$epochs || exit $$?; done; done
 
 bench: build     ## Optimizers and a training step beside libtorch's own (five minutes, an idle machine)
 	$(POLARITY) bench
