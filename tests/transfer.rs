@@ -2,7 +2,7 @@
 //! silence.
 
 use polarity::fetch::cache_dir;
-use polarity::models::{AlexNet, AlexNetMini, init};
+use polarity::models::{AlexNet, AlexNetMini};
 use polarity::sign::{SignMask, Template};
 use polarity::transfer::{self, Error, Options, Reason};
 use polarity::weights::sources;
@@ -12,8 +12,7 @@ const HEAD: AlexNet = AlexNet { hidden: [16, 8], dropout: 0.5 };
 
 fn fresh(seed: u64) -> nn::VarStore {
     let variables = nn::VarStore::new(Device::Cpu);
-    HEAD.build(&variables.root(), 10);
-    init::torch_default(&variables, seed).unwrap();
+    HEAD.build(&variables.root(), 10).initialise(seed).unwrap();
     variables
 }
 

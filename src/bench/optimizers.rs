@@ -13,7 +13,7 @@ use tch::{Device, Kind, TchError, Tensor};
 use super::Error;
 use super::memory::Triad;
 use super::spread::{Contender, Spread, in_turn};
-use crate::models::{AlexNet, AlexNetMini, Model, init};
+use crate::models::{AlexNet, AlexNetMini, Model};
 use crate::optim::fused::{Fused, Hold, ProjectTensor, ResetKey};
 use crate::optim::{Adam, Frozen, Optimizer, Rule, Sgd};
 use crate::random::Stream;
@@ -174,8 +174,7 @@ pub(super) fn measure(subject: Subject, threads: NonZeroUsize) -> Result<Vec<Cas
 fn variables(subject: Subject) -> Result<nn::VarStore, TchError> {
     let variables = nn::VarStore::new(Device::Cpu);
     let (model, classes) = subject.model();
-    model.build(&variables.root(), classes);
-    init::torch_default(&variables, 1)?;
+    model.build(&variables.root(), classes).initialise(1)?;
     for (name, tensor) in variables.variables() {
         let mut stream = Stream::new(1, &format!("gradient/{name}"));
         let gradient: Vec<f32> = (0..tensor.numel()).map(|_| stream.uniform() - 0.5).collect();

@@ -11,7 +11,7 @@ use tch::{Device, Kind, Tensor};
 use super::Error;
 use super::spread::Spread;
 use crate::data::Images;
-use crate::models::{AlexNet, Network, Precision, init};
+use crate::models::{AlexNet, Network, Precision};
 use crate::optim::{Adam, FrozenAdam};
 use crate::random::Stream;
 use crate::train::{self, ImageSet, Input, Schedule, Seconds, Task};
@@ -117,7 +117,7 @@ fn images(count: usize) -> Result<ImageSet, Error> {
 fn network(precision: Precision) -> Result<(nn::VarStore, Network), Error> {
     let variables = nn::VarStore::new(Device::Cpu);
     let net = AlexNet::default().build(&variables.root(), CLASSES).with_precision(precision);
-    init::torch_default(&variables, 1)?;
+    net.initialise(1)?;
     Ok((variables, net))
 }
 

@@ -13,7 +13,7 @@ use super::material::Material;
 use super::start::{assign, held};
 use super::table::{Outcome, Status};
 use crate::data::subset;
-use crate::models::{Network, init};
+use crate::models::Network;
 use crate::optim::{self, Frozen, Optimizer};
 use crate::random::Stream;
 use crate::sign::{Template, TemplateError};
@@ -176,7 +176,7 @@ impl Ready {
             .model
             .build(&variables.root(), material.train.classes)
             .with_precision(spec.train.precision);
-        init::torch_default(&variables, spec.seed)?;
+        net.initialise(spec.seed)?;
         let start = match &spec.arm {
             Some(arm) => assign(arm, source, &variables, spec.seed)?,
             None => transfer::own_signs(&variables)?,

@@ -134,7 +134,7 @@ fn shuffled(weights: &Checkpoint, kind: Shuffle, seed: u64) -> Checkpoint {
 mod tests {
     use super::*;
     use crate::experiment::cell::SourceSpec;
-    use crate::models::{AlexNetMini, init};
+    use crate::models::AlexNetMini;
     use tch::{Device, Tensor};
 
     const CONVOLUTION: &str = "features.3.weight";
@@ -142,8 +142,8 @@ mod tests {
 
     fn fresh(seed: u64) -> nn::VarStore {
         let variables = nn::VarStore::new(Device::Cpu);
-        AlexNetMini { hidden: 8, dropout: 0.0 }.build(&variables.root(), 4);
-        init::torch_default(&variables, seed).unwrap();
+        let net = AlexNetMini { hidden: 8, dropout: 0.0 }.build(&variables.root(), 4);
+        net.initialise(seed).unwrap();
         variables
     }
 

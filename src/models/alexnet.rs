@@ -4,7 +4,9 @@
 use serde::{Deserialize, Serialize};
 use tch::nn;
 
+use super::init::Law;
 use super::network::{Builder, Network};
+use super::{Architecture, Entry, check};
 
 /// The smallest image side for which the last pooling still has a row to pool.
 pub const SMALLEST_IMAGE: usize = 63;
@@ -27,6 +29,12 @@ impl Default for AlexNet {
 }
 
 impl AlexNet {
+    pub(super) const ENTRY: Entry = Entry {
+        name: "alexnet",
+        help: "torchvision's AlexNet, colour images of at least 63 px",
+        example: "{name: alexnet, hidden: [256, 256], dropout: 0.5}",
+    };
+
     /// Builds the network below `root` with `classes` outputs, for colour images of at least
     /// [`SMALLEST_IMAGE`] pixels a side.
     ///
@@ -34,7 +42,7 @@ impl AlexNet {
     /// `torchvision/models/alexnet.py`; initialised U(±1/√fan-in) as there.
     pub fn build(&self, root: &nn::Path, classes: usize) -> Network {
         let [first, second] = self.hidden.map(|width| width as i64);
-        Builder::new(root, "features")
+        Builder::new(root, "features", Law::TorchDefault)
             .conv([3, 64, 11], 4, 2)
             .relu()
             .max_pool(3, 2)
@@ -48,8 +56,9 @@ impl AlexNet {
             .conv([256, 256, 3], 1, 1)
             .relu()
             .max_pool(3, 2)
-            .average_and_flatten(6)
-            .block(root, "classifier")
+            .average(6)
+            .flatten()
+            .block("classifier")
             .dropout(self.dropout)
             .linear(256 * 6 * 6, first)
             .relu()
@@ -58,6 +67,26 @@ impl AlexNet {
             .relu()
             .linear(second, classes as i64)
             .build()
+    }
+}
+
+impl Architecture for AlexNet {
+    fn entry(&self) -> Entry {
+        Self::ENTRY
+    }
+
+    fn build(&self, root: &nn::Path, classes: usize) -> Network {
+        self.build(root, classes)
+    }
+
+    fn channels(&self) -> usize {
+        3
+    }
+
+    fn check(&self, image_size: usize) -> Result<(), String> {
+        check::hidden(&self.hidden)?;
+        check::dropout(self.dropout)?;
+        check::image_at_least(SMALLEST_IMAGE, image_size, Self::ENTRY)
     }
 }
 
@@ -84,6 +113,12 @@ impl Default for AlexNetMini {
 }
 
 impl AlexNetMini {
+    pub(super) const ENTRY: Entry = Entry {
+        name: "alexnet-mini",
+        help: "two convolutions and one hidden layer, grey images of 28 px",
+        example: "{name: alexnet-mini, hidden: 256, dropout: 0}",
+    };
+
     /// The side of the images it takes, in pixels.
     pub const IMAGE: usize = 28;
 
@@ -93,20 +128,45 @@ impl AlexNetMini {
     /// ReLU and 2 × 2 pooling) and `classifier.{1, 4}`; initialised U(±1/√fan-in).
     pub fn build(&self, root: &nn::Path, classes: usize) -> Network {
         let hidden = self.hidden as i64;
-        Builder::new(root, "features")
+        Builder::new(root, "features", Law::TorchDefault)
             .conv([1, 32, 5], 1, 2)
             .relu()
             .max_pool(2, 2)
             .conv([32, 64, 3], 1, 1)
             .relu()
             .max_pool(2, 2)
-            .average_and_flatten(7)
-            .block(root, "classifier")
+            .average(7)
+            .flatten()
+            .block("classifier")
             .dropout(self.dropout)
             .linear(64 * 7 * 7, hidden)
             .relu()
             .dropout(self.dropout)
             .linear(hidden, classes as i64)
             .build()
+    }
+}
+
+impl Architecture for AlexNetMini {
+    fn entry(&self) -> Entry {
+        Self::ENTRY
+    }
+
+    fn build(&self, root: &nn::Path, classes: usize) -> Network {
+        self.build(root, classes)
+    }
+
+    fn channels(&self) -> usize {
+        1
+    }
+
+    fn check(&self, image_size: usize) -> Result<(), String> {
+        check::hidden(&[self.hidden])?;
+        check::dropout(self.dropout)?;
+        if image_size != Self::IMAGE {
+            let (name, side) = (Self::ENTRY.name, Self::IMAGE);
+            return Err(format!("data.image_size: {name} takes {side} pixels, got `{image_size}`"));
+        }
+        Ok(())
     }
 }

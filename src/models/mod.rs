@@ -4,16 +4,23 @@
 //! PyTorch checkpoints and templates fit by name. Loading files and training are left to others.
 
 mod alexnet;
-pub mod init;
+mod alexnet_official;
+mod check;
+mod init;
 mod network;
 mod precision;
+mod squeezenet;
+mod vgg;
 
 use serde::{Deserialize, Serialize};
 use tch::nn;
 
 pub use alexnet::{AlexNet, AlexNetMini, SMALLEST_IMAGE, alexnet};
+pub use alexnet_official::AlexNetOfficial;
 pub use network::{Mode, Network};
 pub use precision::Precision;
+pub use squeezenet::SqueezeNet;
+pub use vgg::Vgg16;
 
 /// A network of the registry as an experiment file names it, `{name: alexnet, hidden: [256, 256]}`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,10 +30,17 @@ pub enum Model {
     Alexnet(AlexNet),
     /// The two-convolution relative for 28-pixel grey images.
     AlexnetMini(AlexNetMini),
+    /// The AlexNet of the paper's experiments.
+    AlexnetOfficial(AlexNetOfficial),
+    /// torchvision's VGG-16.
+    Vgg16(Vgg16),
+    /// torchvision's SqueezeNet 1.1.
+    #[serde(rename = "squeezenet1-1")]
+    Squeezenet(SqueezeNet),
 }
 
 /// One line of the registry, for help and documentation.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// The name in an experiment file.
     pub name: &'static str,
@@ -37,42 +51,44 @@ pub struct Entry {
 }
 
 /// Every network an experiment file can name.
-pub const REGISTRY: [Entry; 2] = [
-    Entry {
-        name: "alexnet",
-        help: "torchvision's AlexNet, colour images of at least 63 px",
-        example: "{name: alexnet, hidden: [256, 256], dropout: 0.5}",
-    },
-    Entry {
-        name: "alexnet-mini",
-        help: "two convolutions and one hidden layer, grey images of 28 px",
-        example: "{name: alexnet-mini, hidden: 256, dropout: 0}",
-    },
-];
+pub const REGISTRY: [Entry; 5] =
+    [AlexNet::ENTRY, AlexNetMini::ENTRY, AlexNetOfficial::ENTRY, Vgg16::ENTRY, SqueezeNet::ENTRY];
+
+/// What every architecture knows about itself.
+trait Architecture {
+    fn entry(&self) -> Entry;
+
+    fn build(&self, root: &nn::Path, classes: usize) -> Network;
+
+    fn channels(&self) -> usize;
+
+    fn check(&self, image_size: usize) -> Result<(), String>;
+}
 
 impl Model {
+    fn architecture(&self) -> &dyn Architecture {
+        match self {
+            Model::Alexnet(model) => model,
+            Model::AlexnetMini(model) => model,
+            Model::AlexnetOfficial(model) => model,
+            Model::Vgg16(model) => model,
+            Model::Squeezenet(model) => model,
+        }
+    }
+
     /// Builds the network below `root` with `classes` outputs.
     pub fn build(&self, root: &nn::Path, classes: usize) -> Network {
-        match self {
-            Model::Alexnet(model) => model.build(root, classes),
-            Model::AlexnetMini(model) => model.build(root, classes),
-        }
+        self.architecture().build(root, classes)
     }
 
     /// Its name in the registry.
     pub fn name(&self) -> &'static str {
-        match self {
-            Model::Alexnet(_) => "alexnet",
-            Model::AlexnetMini(_) => "alexnet-mini",
-        }
+        self.architecture().entry().name
     }
 
     /// Channels of the images it takes.
     pub fn channels(&self) -> usize {
-        match self {
-            Model::Alexnet(_) => 3,
-            Model::AlexnetMini(_) => 1,
-        }
+        self.architecture().channels()
     }
 
     /// Checks the options and the side of the images, in pixels.
@@ -80,26 +96,7 @@ impl Model {
     /// # Errors
     /// The key, the legal values and the one given, as text for an error message.
     pub fn check(&self, image_size: usize) -> Result<(), String> {
-        let (widths, dropout) = match self {
-            Model::Alexnet(AlexNet { hidden, dropout }) => (hidden.to_vec(), *dropout),
-            Model::AlexnetMini(AlexNetMini { hidden, dropout }) => (vec![*hidden], *dropout),
-        };
-        if widths.contains(&0) {
-            return Err(format!("model.hidden: expected widths of at least 1, got `{widths:?}`"));
-        }
-        if !(0.0..1.0).contains(&dropout) {
-            return Err(format!("model.dropout: expected a share in [0, 1), got `{dropout}`"));
-        }
-        match self {
-            Model::Alexnet(_) if image_size < SMALLEST_IMAGE => Err(format!(
-                "data.image_size: alexnet needs at least {SMALLEST_IMAGE} pixels, got `{image_size}`"
-            )),
-            Model::AlexnetMini(_) if image_size != AlexNetMini::IMAGE => Err(format!(
-                "data.image_size: alexnet-mini takes {} pixels, got `{image_size}`",
-                AlexNetMini::IMAGE
-            )),
-            _ => Ok(()),
-        }
+        self.architecture().check(image_size)
     }
 }
 
@@ -166,8 +163,17 @@ mod tests {
         for Entry { name, help, example } in REGISTRY {
             let model: Model = serde_yaml::from_str(example).unwrap();
             let written = serde_json::to_value(&model).unwrap();
-            assert_eq!(written["name"], name);
+            assert_eq!((&written["name"], model.name()), (&name.into(), name));
             assert!(!help.is_empty());
+            assert!(model.check(28).is_ok() || model.check(227).is_ok(), "{name}");
+        }
+    }
+
+    #[test]
+    fn every_network_of_the_registry_is_in_the_readme() {
+        let readme = include_str!("../../README.md");
+        for Entry { name, .. } in REGISTRY {
+            assert!(readme.contains(&format!("| `{name}` |")), "{name}");
         }
     }
 
@@ -175,8 +181,7 @@ mod tests {
     fn the_same_seed_starts_from_the_same_bits_and_another_does_not() {
         let start = |seed| {
             let variables = nn::VarStore::new(Device::Cpu);
-            AlexNetMini::default().build(&variables.root(), 10);
-            init::torch_default(&variables, seed).unwrap();
+            AlexNetMini::default().build(&variables.root(), 10).initialise(seed).unwrap();
             variables.variables()["features.3.weight"].copy()
         };
         assert!(start(1).equal(&start(1)));
@@ -186,8 +191,7 @@ mod tests {
     #[test]
     fn initial_weights_and_biases_are_uniform_within_one_over_root_fan_in() {
         let variables = nn::VarStore::new(Device::Cpu);
-        AlexNetMini::default().build(&variables.root(), 10);
-        init::torch_default(&variables, 1).unwrap();
+        AlexNetMini::default().build(&variables.root(), 10).initialise(1).unwrap();
         let tensors = variables.variables();
         for name in ["classifier.1.weight", "classifier.1.bias"] {
             let bound = 1.0 / f64::from(64 * 7 * 7).sqrt();
@@ -205,7 +209,7 @@ mod tests {
         let build = |precision| {
             let variables = nn::VarStore::new(Device::Cpu);
             let net = AlexNetMini::default().build(&variables.root(), 10).with_precision(precision);
-            init::torch_default(&variables, 1).unwrap();
+            net.initialise(1).unwrap();
             (variables, net)
         };
         let images = Tensor::ones([2, 1, 28, 28], (Kind::Float, Device::Cpu));
@@ -234,5 +238,69 @@ mod tests {
         assert!(!logits(1).equal(&logits(2)));
         let evaluated = net.forward(&images, Mode::Evaluate).unwrap();
         assert!(evaluated.get(0).allclose(&evaluated.get(1), 1e-5, 1e-6, false));
+    }
+
+    #[test]
+    fn a_network_starts_from_libtorchs_generator_until_a_seed_is_given() {
+        let variables = nn::VarStore::new(Device::Cpu);
+        AlexNetMini::default().build(&variables.root(), 10);
+        for (name, tensor) in variables.variables() {
+            assert!(tensor.abs().max().double_value(&[]) > 0.0, "{name}");
+        }
+    }
+
+    fn parameters(model: &str) -> (usize, usize) {
+        let model: Model = serde_yaml::from_str(model).unwrap();
+        let variables = nn::VarStore::new(Device::Cpu);
+        model.build(&variables.root(), 1000);
+        let tensors = variables.variables();
+        (tensors.len(), tensors.values().map(Tensor::numel).sum())
+    }
+
+    #[test]
+    fn vgg16_and_squeezenet_have_the_parameters_of_torchvision() {
+        // python: sum(p.numel() for p in torchvision.models.squeezenet1_1().parameters())
+        assert_eq!(parameters("{name: squeezenet1-1}"), (52, 1_235_496));
+        // torchvision's 138,357,544 less those of its hidden layers, 4096 wide, plus ours, 2 wide:
+        // 138357544 - 25088*4096 - 4096*4097 - 4096 - 4096*1000 + 25088*2 + 2 + 2*2 + 2 + 2*1000
+        assert_eq!(parameters("{name: vgg16, hidden: [2, 2]}"), (32, 14_767_872));
+    }
+
+    #[test]
+    fn vgg16_and_squeezenet_take_their_smallest_images_and_no_smaller_ones() {
+        for (model, least) in [("{name: vgg16, hidden: [2, 2]}", 32), ("{name: squeezenet1-1}", 17)]
+        {
+            let model: Model = serde_yaml::from_str(model).unwrap();
+            assert!(model.check(least).is_ok() && model.check(least - 1).is_err());
+            let variables = nn::VarStore::new(Device::Cpu);
+            let net = model.build(&variables.root(), 10);
+            let images = |side: usize| {
+                Tensor::ones([2, 3, side as i64, side as i64], (Kind::Float, Device::Cpu))
+            };
+            assert_eq!(net.forward(&images(least), Mode::Evaluate).unwrap().size(), [2, 10]);
+            assert!(net.forward(&images(least - 1), Mode::Evaluate).is_err());
+        }
+    }
+
+    #[test]
+    fn options_out_of_range_are_named_with_the_range() {
+        let refusal = |model: &str| {
+            let model: Model = serde_yaml::from_str(model).unwrap();
+            model.check(227).unwrap_err()
+        };
+        assert_eq!(
+            refusal("{name: alexnet-official, groups: 3}"),
+            "model.groups: expected 1 or 2, got `3`"
+        );
+        for name in ["alexnet", "alexnet-official", "vgg16", "squeezenet1-1"] {
+            assert_eq!(
+                refusal(&format!("{{name: {name}, dropout: 1.0}}")),
+                "model.dropout: expected a share in [0, 1), got `1`"
+            );
+        }
+        assert_eq!(
+            refusal("{name: vgg16, hidden: [4, 0]}"),
+            "model.hidden: expected widths of at least 1, got `[4, 0]`"
+        );
     }
 }
