@@ -7,11 +7,11 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::{Failure, print};
-use crate::digest::sha256_of_file;
 use crate::fetch;
 use crate::sign::{Agreement, Template};
 use crate::transfer;
-use crate::weights::{self, Checkpoint, sources};
+use crate::weights::Layout;
+use crate::weights::sources::{self, Opened};
 
 /// Make and inspect templates, the sign masks of a network
 #[derive(Debug, Subcommand)]
@@ -28,8 +28,12 @@ pub(super) enum TemplateCommand {
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  polarity template extract model.safetensors -o model.template.safetensors
-  polarity template extract alexnet-imagenet -o templates/alexnet-imagenet.safetensors")]
+  polarity template extract model.pth -o model.template.safetensors
+  polarity template extract bvlc_alexnet.npy --layout bvlc-alexnet -o bvlc.template.safetensors
+  polarity template extract alexnet-imagenet -o templates/alexnet-imagenet.safetensors
+
+Read are safetensors, PyTorch's .pth and .pt (state dicts), NumPy's .npy and .npz, and pickled dicts
+of NumPy arrays. Nothing in a file is ever executed.")]
 pub(super) struct Extract {
     /// A checkpoint file, or weights of `polarity data list`
     source: String,
@@ -39,6 +43,10 @@ pub(super) struct Extract {
     /// Only these layers, for example `features` or `features.0`; may be given again
     #[arg(long, value_name = "PREFIX")]
     layer: Vec<String>,
+    /// How the file names and lays out its arrays: `torchvision`, `bvlc-alexnet` (its two groups
+    /// opened with free weights) or `bvlc-alexnet-grouped`
+    #[arg(long, value_name = "LAYOUT", default_value_t)]
+    layout: Layout,
 }
 
 #[derive(Debug, Args)]
@@ -100,8 +108,10 @@ impl TemplateCommand {
 
 impl Extract {
     fn run(self) -> Result<(), Failure> {
-        let (checkpoint, provenance) = self.checkpoint()?;
-        let mut template = transfer::signs_of(&checkpoint, &provenance).map_err(Failure::input)?;
+        let cache = fetch::cache_dir().map_err(Failure::input)?;
+        let Opened { weights, provenance } =
+            sources::open(&self.source, self.layout, &cache).map_err(Failure::input)?;
+        let mut template = transfer::signs_of(&weights, &provenance).map_err(Failure::input)?;
         if !self.layer.is_empty() {
             template = template.subset_by_prefixes(&self.layer).map_err(Failure::input)?;
         }
@@ -110,21 +120,6 @@ impl Extract {
             return Err(Failure::Input(anyhow!("{source}: no tensor of two or more dimensions")));
         }
         save(&template, &self.output)
-    }
-
-    /// The weights and where they come from, with their digest.
-    fn checkpoint(&self) -> Result<(Checkpoint, String), Failure> {
-        if let Some(known) = sources::find(&self.source) {
-            let cache = fetch::cache_dir().map_err(Failure::input)?;
-            let checkpoint = known.load(&cache).map_err(Failure::input)?;
-            return Ok((checkpoint, known.provenance()));
-        }
-        let path = Path::new(&self.source);
-        let checkpoint = weights::load(path).map_err(Failure::input)?;
-        let sha256 = sha256_of_file(path)
-            .map_err(|error| Failure::Input(anyhow!("{}: {error}", path.display())))?;
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        Ok((checkpoint, format!("{name}, sha256 {sha256}")))
     }
 }
 

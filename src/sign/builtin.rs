@@ -8,8 +8,10 @@ use super::template::Template;
 use crate::nearest::nearest;
 
 /// One line each: the name, and the file with [`include_bytes!`].
-static BUILTIN: &[(&str, &[u8])] =
-    &[("alexnet-imagenet", include_bytes!("../../templates/alexnet-imagenet.safetensors"))];
+static BUILTIN: &[(&str, &[u8])] = &[
+    ("alexnet-imagenet", include_bytes!("../../templates/alexnet-imagenet.safetensors")),
+    ("squeezenet-imagenet", include_bytes!("../../templates/squeezenet-imagenet.safetensors")),
+];
 
 /// The names of all built-in templates.
 pub fn names() -> impl Iterator<Item = &'static str> {

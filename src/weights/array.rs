@@ -40,31 +40,89 @@ impl Array {
         self.permuted([1, 0])
     }
 
-    /// The array whose dimension `d` is this one's dimension `order[d]`.
-    fn permuted<const RANK: usize>(&self, order: [usize; RANK]) -> Option<Array> {
-        let from: [usize; RANK] = self.shape.as_slice().try_into().ok()?;
-        let mut strides = [1; RANK];
-        for dimension in (1..RANK).rev() {
-            strides[dimension - 1] = strides[dimension] * from[dimension];
+    /// The array of `shape` whose neighbours along dimension `d` lie `strides[d]` apart in `values`,
+    /// or nothing if it reaches beyond them.
+    pub(super) fn strided(shape: Vec<usize>, strides: &[usize], values: &[f32]) -> Option<Array> {
+        let count = elements(&shape)?;
+        if span(&shape, strides)? > values.len() {
+            return None;
         }
-        let shape = order.map(|dimension| from[dimension]);
-        let steps = order.map(|dimension| strides[dimension]);
-
-        let mut values = Vec::with_capacity(self.values.len());
-        let mut index = [0; RANK];
-        for _ in 0..self.values.len() {
-            let at: usize = index.iter().zip(steps).map(|(i, step)| i * step).sum();
-            values.push(self.values[at]);
-            for dimension in (0..RANK).rev() {
+        let mut gathered = Vec::with_capacity(count);
+        let (Some(&length), Some(&step)) = (shape.last(), strides.last()) else {
+            return Array::new(shape, values[..1].to_vec());
+        };
+        let outer = &shape[..shape.len() - 1];
+        let mut index = vec![0; outer.len()];
+        while gathered.len() < count {
+            let row: usize = index.iter().zip(strides).map(|(i, stride)| i * stride).sum();
+            gathered.extend((0..length).map(|place| values[row + place * step]));
+            for dimension in (0..outer.len()).rev() {
                 index[dimension] += 1;
-                if index[dimension] < shape[dimension] {
+                if index[dimension] < outer[dimension] {
                     break;
                 }
                 index[dimension] = 0;
             }
         }
-        Some(Array { shape: shape.to_vec(), values })
+        Array::new(shape, gathered)
     }
+
+    /// The same values in the same order, in another shape; nothing if they do not fill it.
+    pub(super) fn reshaped(self, shape: Vec<usize>) -> Option<Array> {
+        Array::new(shape, self.values)
+    }
+
+    /// A kernel of two groups, `[out, in / 2, …]`, as one that sees all inputs, `[out, in, …]`: what
+    /// the groups do not connect is 0. Nothing if the outputs do not make two groups.
+    pub(super) fn ungrouped(&self) -> Option<Array> {
+        let [outputs, inputs] = *self.shape.first_chunk()?;
+        if outputs % 2 != 0 {
+            return None;
+        }
+        let row = self.values.len().checked_div(outputs).filter(|row| *row > 0)?;
+        let mut values = Vec::with_capacity(2 * self.values.len());
+        for (output, weights) in self.values.chunks(row).enumerate() {
+            let (before, after) = if output < outputs / 2 { (0, row) } else { (row, 0) };
+            values.extend(std::iter::repeat_n(0.0, before));
+            values.extend(weights);
+            values.extend(std::iter::repeat_n(0.0, after));
+        }
+        let mut shape = self.shape.clone();
+        shape[1] = 2 * inputs;
+        Array::new(shape, values)
+    }
+
+    /// The array whose dimension `d` is this one's dimension `order[d]`.
+    fn permuted<const RANK: usize>(&self, order: [usize; RANK]) -> Option<Array> {
+        let from: [usize; RANK] = self.shape.as_slice().try_into().ok()?;
+        let mut strides = stored(from.iter().rev());
+        strides.reverse();
+        let shape = order.map(|dimension| from[dimension]);
+        let steps = order.map(|dimension| strides[dimension]);
+        Array::strided(shape.to_vec(), &steps, &self.values)
+    }
+}
+
+/// The strides of dimensions with these extents, the one stored closest together first.
+pub(super) fn stored<'a>(extents: impl Iterator<Item = &'a usize>) -> Vec<usize> {
+    let mut next = 1_usize;
+    extents
+        .map(|&extent| {
+            let stride = next;
+            next = next.saturating_mul(extent);
+            stride
+        })
+        .collect()
+}
+
+/// How many stored values an array of `shape` and `strides` reaches over, if that can be counted.
+pub(super) fn span(shape: &[usize], strides: &[usize]) -> Option<usize> {
+    if shape.contains(&0) {
+        return Some(0);
+    }
+    shape.iter().zip(strides).try_fold(1_usize, |span, (&extent, &stride)| {
+        span.checked_add((extent - 1).checked_mul(stride)?)
+    })
 }
 
 /// How many values `shape` holds, if that can be counted.
@@ -115,5 +173,30 @@ mod tests {
     #[test]
     fn an_empty_array_keeps_its_turned_shape() {
         assert_eq!(counting(&[0, 3]).io_to_oi().unwrap().shape(), [3, 0]);
+    }
+
+    #[test]
+    fn a_strided_array_is_gathered_and_may_not_reach_beyond_its_values() {
+        let values = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0];
+        let strided = |shape: &[usize], strides: &[usize]| {
+            Array::strided(shape.to_vec(), strides, &values).map(Array::into_values)
+        };
+        assert_eq!(strided(&[2, 2], &[1, 3]).unwrap(), [0.0, 3.0, 1.0, 4.0]);
+        assert_eq!(strided(&[3], &[0]).unwrap(), [0.0; 3]);
+        assert_eq!(strided(&[], &[]).unwrap(), [0.0]);
+        assert_eq!(strided(&[0, 9], &[1, 1]).unwrap(), [0.0; 0]);
+        assert_eq!(strided(&[2, 3], &[4, 1]), None);
+        assert_eq!(strided(&[2, 2], &[usize::MAX, 1]), None);
+    }
+
+    // w = np.arange(8).reshape(4, 2, 1); full = np.zeros((4, 4, 1))
+    // full[:2, :2] = w[:2]; full[2:, 2:] = w[2:]
+    #[test]
+    fn groups_are_opened_with_zeros_between_them() {
+        let full = counting(&[4, 2, 1]).ungrouped().unwrap();
+        assert_eq!(full.shape(), [4, 4, 1]);
+        let expected = [0, 1, 0, 0, 2, 3, 0, 0, 0, 0, 4, 5, 0, 0, 6, 7];
+        assert_eq!(full.values(), expected.map(|value| value as f32));
+        assert!(counting(&[0, 2]).ungrouped().is_none() && counting(&[2]).ungrouped().is_none());
     }
 }

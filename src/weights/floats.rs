@@ -1,7 +1,7 @@
 //! Little-endian floating-point numbers of any width, as float32.
 
 /// A floating-point type that a checkpoint may hold.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Float {
     F16,
     Bf16,

@@ -1,19 +1,30 @@
 //! Other people's checkpoints as named float32 arrays.
 //!
 //! [`load`] tells the format by a file's first bytes, never by its name, and nothing in a file is
-//! ever executed. One file here reads one format; a further format is one more reader and one more
-//! line in `Format`. What the names mean for a network is left to `transfer`; the checkpoints
-//! that polarity knows by name are in [`sources`].
+//! ever executed: a pickle's calls are recognised or refused (`pickle.rs`). Memory is proportional to
+//! the file, whatever it claims. One file here reads one format; a further format is one more reader
+//! and one more line in `Format`.
+//!
+//! Integers without dimensions, in which networks count the batches that they have seen, are no
+//! weights and left out; all else must be floating-point arrays. [`Layout`] turns names and order of
+//! other libraries into ours, [`sources`] has the checkpoints that polarity knows by name. What the
+//! names mean for a network is left to `transfer`.
 
+mod archive;
 mod array;
 mod floats;
+mod layout;
+mod npy;
 mod numpy;
 mod pickle;
 mod safetensors;
 pub mod sources;
+mod torch;
+mod tree;
 mod write;
 
 pub use array::Array;
+pub use layout::Layout;
 pub use pickle::Fault as PickleFault;
 pub use write::{digest, to_safetensors};
 
@@ -25,7 +36,8 @@ use std::path::{Path, PathBuf};
 /// A checkpoint: its arrays by name, in name order.
 pub type Checkpoint = BTreeMap<String, Array>;
 
-/// The arrays of the file at `path`, each converted to float32.
+/// The arrays of the file at `path`, each converted to float32. The one array of an `.npy` file has
+/// the name of the file.
 ///
 /// # Errors
 /// When the file cannot be read, is of no known format, is damaged, or holds something that is not
@@ -33,12 +45,17 @@ pub type Checkpoint = BTreeMap<String, Array>;
 pub fn load(path: &Path) -> Result<Checkpoint, Error> {
     let within = |problem| Error { file: path.to_owned(), problem };
     let bytes = fs::read(path).map_err(|cause| within(Problem::Read(cause)))?;
-    parse(&bytes).map_err(within)
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    parse(&bytes, &stem).map_err(within)
 }
 
-fn parse(bytes: &[u8]) -> Result<Checkpoint, Problem> {
+/// The arrays of the file `bytes`; an array without a name is called `name`.
+fn parse(bytes: &[u8], name: &str) -> Result<Checkpoint, Problem> {
     let checkpoint = match Format::of(bytes)? {
         Format::Safetensors => safetensors::parse(bytes)?,
+        Format::Zip => archive::parse(bytes)?,
+        Format::Torch => torch::parse_legacy(bytes)?,
+        Format::Npy => npy::parse(bytes, name)?,
         Format::Pickle => numpy::arrays(&pickle::Pickle::parse(bytes)?)?,
     };
     if checkpoint.is_empty() {
@@ -52,13 +69,22 @@ fn parse(bytes: &[u8]) -> Result<Checkpoint, Problem> {
 enum Format {
     /// An 8-byte length, then a JSON object.
     Safetensors,
-    /// A Python pickle of nested dicts of NumPy arrays, protocol 2 to 5.
+    /// A zip archive: PyTorch's since 1.6, or NumPy's `.npz`.
+    Zip,
+    /// PyTorch's before 1.6: pickles and storages one after the other.
+    Torch,
+    /// NumPy's `.npy`.
+    Npy,
+    /// A Python pickle of dicts and lists of NumPy arrays, protocol 2 to 5.
     Pickle,
 }
 
 impl Format {
     fn of(bytes: &[u8]) -> Result<Format, Problem> {
         match bytes {
+            _ if bytes.starts_with(archive::MAGIC) => Ok(Format::Zip),
+            _ if bytes.starts_with(torch::LEGACY_MAGIC) => Ok(Format::Torch),
+            _ if bytes.starts_with(npy::MAGIC) => Ok(Format::Npy),
             [0x80, 2..=5, ..] => Ok(Format::Pickle),
             [_, _, _, _, _, _, _, _, b'{', ..] => Ok(Format::Safetensors),
             _ => {
@@ -88,8 +114,8 @@ pub enum Problem {
     Read(io::Error),
     /// The first bytes are those of no format that can be read.
     #[error(
-        "unknown format; expected safetensors or a pickle (protocol 2 to 5) of NumPy arrays, got a \
-         file that starts with `{start}`; PyTorch's `safetensors.torch.save_file` writes safetensors"
+        "unknown format; expected safetensors, PyTorch's `.pth`, NumPy's `.npy` or `.npz`, or a pickle \
+         of NumPy arrays, got a file that starts with `{start}`"
     )]
     Format {
         /// The file's first bytes, escaped.
@@ -109,11 +135,17 @@ pub enum Problem {
         /// The rule.
         fault: PickleFault,
     },
-    /// A value is neither a dict nor a NumPy array.
-    #[error("{name}: expected a dict or a NumPy array, got {got}")]
+    /// A value is no array, and holds none.
+    #[error("{name}: expected a dict, a list or an array, got {got}")]
     Object {
         /// The value's place, dict keys joined by dots.
         name: String,
+        /// What it is.
+        got: String,
+    },
+    /// The outermost value is no dict, so the arrays would have no names.
+    #[error("expected a dict of arrays, such as `model.state_dict()`, got {got}")]
+    Root {
         /// What it is.
         got: String,
     },
@@ -152,12 +184,12 @@ pub enum Problem {
         /// The array's name.
         array: String,
     },
-    /// A NumPy array whose parts are not what NumPy writes.
-    #[error("{array}: malformed NumPy array; expected {expected}, got {got}")]
+    /// An array whose parts are not what its library writes.
+    #[error("{array}: malformed array; expected {expected}, got {got}")]
     Malformed {
         /// The array's name.
         array: String,
-        /// What NumPy writes there.
+        /// What its library writes there.
         expected: &'static str,
         /// What is there.
         got: String,
@@ -172,14 +204,71 @@ pub enum Problem {
         /// The type in the file.
         got: String,
     },
-    /// An array is stored column by column.
+    /// The file is no zip archive.
+    #[error("not a sound zip archive: {0}")]
+    Zip(String),
+    /// A part of a zip archive is not what it should be.
+    #[error("`{part}`: {what}")]
+    Archive {
+        /// The part's name.
+        part: String,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// A zip archive declares sizes that no checkpoint of its size has.
+    #[error("unpacks to {declared} bytes; expected at most {most} from a file of this size")]
+    Bomb {
+        /// The sum of the sizes.
+        declared: u64,
+        /// What is allowed.
+        most: u64,
+    },
+    /// PyTorch's file is from a machine that writes the high byte first.
+    #[error("expected little-endian values, got big-endian ones")]
+    ByteOrder,
+    /// PyTorch's old format has another version.
+    #[error("expected version 1001 of PyTorch's old format, got another one")]
+    LegacyVersion,
+    /// A tensor's values are not in the file.
+    #[error("storage {key}: missing; the file is cut off or was put together by hand")]
+    Storage {
+        /// The name of the values.
+        key: String,
+    },
+    /// There is something behind the last values.
+    #[error("expected the end of the file, got {bytes} more bytes")]
+    Trailing {
+        /// How much.
+        bytes: usize,
+    },
+    /// Views of a few values would make a huge network.
     #[error(
-        "{array}: expected row-major (C) order, got column-major (Fortran) order; save \
-         `numpy.ascontiguousarray(x)`"
+        "{array}: with it the tensors hold more values than the file has bytes; expected every value \
+         about once"
     )]
-    ColumnMajor {
+    Swollen {
+        /// The first array that is too much.
+        array: String,
+    },
+    /// A kernel that should have two groups has an odd number of outputs, or none.
+    #[error("{array}: expected two groups, got {outputs} outputs")]
+    Groups {
         /// The array's name.
         array: String,
+        /// The number of outputs.
+        outputs: usize,
+    },
+    /// A dense kernel has not the inputs of the image that it should lie over.
+    #[error(
+        "{array}: expected the inputs of an image of [rows, columns, channels] {image:?}, got {got}"
+    )]
+    Image {
+        /// The array's name.
+        array: String,
+        /// The image.
+        image: [usize; 3],
+        /// The inputs that there are.
+        got: usize,
     },
     /// An array's data do not fill its shape.
     #[error("{array}: expected {expected} bytes for shape {shape:?}, got {got}")]
@@ -219,9 +308,75 @@ pub enum Problem {
     },
 }
 
+impl Problem {
+    /// `array` of `shape` needs `expected` bytes, if that can be counted, and has `got`.
+    fn length(array: &str, shape: Vec<usize>, expected: Option<usize>, got: usize) -> Self {
+        let expected = expected.map_or("uncountably many".into(), |needed| needed.to_string());
+        Problem::Length { array: array.into(), shape, expected, got }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    // Written by `testdata/make.py`: the same two layers by every library.
+    const NET: [(&str, &[u8]); 6] = [
+        ("safetensors", include_bytes!("testdata/net.safetensors")),
+        ("pth", include_bytes!("testdata/net.pth")),
+        ("legacy pth", include_bytes!("testdata/net-legacy.pth")),
+        ("parameters", include_bytes!("testdata/net-parameters.pth")),
+        ("npz", include_bytes!("testdata/net.npz")),
+        ("compressed npz", include_bytes!("testdata/net-compressed.npz")),
+    ];
+
+    #[test]
+    fn every_format_of_the_same_network_gives_the_same_weights() {
+        let [(_, first), ..] = NET;
+        let expected = parse(first, "").unwrap();
+        assert_eq!(expected.len(), 4);
+        for (format, bytes) in NET {
+            assert_eq!(parse(bytes, "").unwrap(), expected, "{format}");
+        }
+    }
+
+    #[test]
+    fn the_signs_are_those_that_numpy_sees() {
+        // testdata/make.py: b"".join(np.sign(w).astype("i1").tobytes() for w in kernels, by name)
+        let signs = include_bytes!("testdata/net.signs").map(|sign| sign as i8);
+        for (format, bytes) in NET {
+            let kernels =
+                parse(bytes, "").unwrap().into_iter().filter(|(_, w)| w.shape().len() > 1);
+            let ours: Vec<i8> = kernels
+                .flat_map(|(_, array)| array.into_values())
+                .map(|w| if w == 0.0 { 0 } else { w.signum() as i8 })
+                .collect();
+            assert_eq!(ours, signs, "{format}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_truncation_is_an_error(cut in any::<prop::sample::Index>()) {
+            for (format, bytes) in NET {
+                prop_assert!(parse(&bytes[..cut.index(bytes.len())], "").is_err(), "{}", format);
+            }
+        }
+
+        #[test]
+        fn any_damage_is_read_or_refused_but_never_a_panic(
+            damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+        ) {
+            for (_, bytes) in NET {
+                let mut bytes = bytes.to_vec();
+                for (at, byte) in &damage {
+                    *at.get_mut(&mut bytes) = *byte;
+                }
+                let _ = parse(&bytes, "");
+            }
+        }
+    }
 
     #[test]
     fn the_format_is_told_by_the_first_bytes() {
@@ -231,10 +386,10 @@ mod tests {
 
     #[test]
     fn an_unknown_format_is_refused_with_its_first_bytes() {
-        let zip = parse(b"PK\x03\x04and more").unwrap_err().to_string();
-        assert!(zip.contains(r"got a file that starts with `PK\x03\x04and `"), "{zip}");
-        assert!(matches!(parse(b""), Err(Problem::Format { .. })));
-        assert!(matches!(parse(b"\x80\x01"), Err(Problem::Format { .. })));
+        let png = parse(b"\x89PNG\r\n\x1a\n", "").unwrap_err().to_string();
+        assert!(png.contains(r"got a file that starts with `\x89PNG\r\n\x1a\n`"), "{png}");
+        assert!(matches!(parse(b"", ""), Err(Problem::Format { .. })));
+        assert!(matches!(parse(b"\x80\x01", ""), Err(Problem::Format { .. })));
     }
 
     #[test]
@@ -245,6 +400,6 @@ mod tests {
 
     #[test]
     fn a_checkpoint_without_an_array_is_refused() {
-        assert!(matches!(parse(b"\x80\x02}."), Err(Problem::Empty)));
+        assert!(matches!(parse(b"\x80\x02}.", ""), Err(Problem::Empty)));
     }
 }

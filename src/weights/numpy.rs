@@ -1,87 +1,96 @@
-//! Finds the NumPy arrays in a pickle of nested dicts, the way Flax, Haiku and many others save a
-//! network.
+//! Recognises the NumPy arrays in a pickle of dicts and lists, the way Flax, Haiku and many others
+//! save a network.
 //!
-//! An array's name is its keys joined by dots: `AlexNet_0.Conv_0.kernel`. NumPy pickles an array in
-//! two ways, and both are recognised by the names that they call: `_reconstruct` with a state
-//! (protocols 2 to 4) and `_frombuffer` (protocol 5).
+//! NumPy pickles an array in two ways, and both are recognised by the names that they call:
+//! `_reconstruct` with a state (protocols 2 to 4) and `_frombuffer` (protocol 5).
 
 use std::collections::BTreeMap;
 
-use super::array::elements;
+use super::array::{elements, stored};
 use super::floats::Float;
 use super::pickle::{Id, Pickle, Value};
+use super::tree::{self, Leaf};
 use super::{Array, Checkpoint, Problem};
-
-const DEEPEST: usize = 64;
-const LONGEST_NAME: usize = 1024;
 
 /// All arrays of `pickle` by name.
 pub(super) fn arrays(pickle: &Pickle) -> Result<Checkpoint, Problem> {
-    let mut walk = Walk { pickle, seen: BTreeMap::new(), found: Checkpoint::new() };
-    walk.enter(pickle.root(), "", 0)?;
-    Ok(walk.found)
+    arrays_below(pickle, pickle.root())
 }
 
-struct Walk<'p> {
+/// All arrays of the one object in an array of objects, which is what `numpy.save` makes of a dict.
+pub(super) fn arrays_of_object(pickle: &Pickle) -> Result<Checkpoint, Problem> {
+    let outermost = Pickled { pickle, name: "the outermost value" };
+    let Parts { buffer, .. } = outermost.parts(pickle.root())?;
+    match pickle.get(buffer) {
+        Value::List(objects) if objects.len() == 1 => arrays_below(pickle, objects[0]),
+        _ => Err(outermost.malformed("one object", buffer)),
+    }
+}
+
+fn arrays_below(pickle: &Pickle, root: Id) -> Result<Checkpoint, Problem> {
+    tree::arrays(pickle, root, &mut Numpy { pickle, seen: BTreeMap::new() })
+}
+
+struct Numpy<'p> {
     pickle: &'p Pickle<'p>,
-    /// Dicts and buffers by the name they were first met under.
+    /// Buffers by the array that they were first met under.
     seen: BTreeMap<Id, String>,
-    found: Checkpoint,
 }
 
-impl Walk<'_> {
-    fn enter(&mut self, id: Id, name: &str, depth: usize) -> Result<(), Problem> {
-        let pickle = self.pickle;
-        match pickle.get(id) {
-            Value::Dict(items) => {
-                if depth > DEEPEST {
-                    return Err(Problem::Depth { name: name.into(), max: DEEPEST });
-                }
-                self.meet(id, name)?;
-                for &(key, value) in items {
-                    let inner = self.joined(name, key)?;
-                    self.enter(value, &inner, depth + 1)?;
-                }
-                Ok(())
-            }
-            Value::Call { .. } if !name.is_empty() => {
-                let (buffer, array) = Pickled { pickle, name }.array(id)?;
-                self.meet(buffer, name)?;
-                match self.found.insert(name.to_owned(), array) {
-                    None => Ok(()),
-                    Some(_) => Err(Problem::Duplicate { array: name.into() }),
-                }
-            }
-            _ => Err(Problem::Object { name: place(name), got: pickle.describe(id) }),
-        }
-    }
-
-    /// Notes that `id` is met, which must be the only time.
-    fn meet(&mut self, id: Id, name: &str) -> Result<(), Problem> {
-        match self.seen.insert(id, place(name)) {
-            None => Ok(()),
-            Some(first) => Err(Problem::Shared { name: place(name), first }),
-        }
-    }
-
-    fn joined(&self, parent: &str, key: Id) -> Result<String, Problem> {
-        let fits = |key: &&str| {
-            let plain = !key.is_empty() && !key.contains(char::is_control);
-            plain && parent.len() + 1 + key.len() <= LONGEST_NAME
-        };
-        match self.pickle.text(key).filter(fits) {
-            Some(key) if parent.is_empty() => Ok(key.to_owned()),
-            Some(key) => Ok(format!("{parent}.{key}")),
-            None => {
-                let got = self.pickle.describe(key);
-                Err(Problem::Key { parent: place(parent), max: LONGEST_NAME, got })
-            }
+impl Leaf for Numpy<'_> {
+    fn array(&mut self, id: Id, name: &str) -> Result<Option<Array>, Problem> {
+        let (buffer, array) = Pickled { pickle: self.pickle, name }.array(id)?;
+        match self.seen.insert(buffer, name.to_owned()) {
+            None => Ok(Some(array)),
+            Some(first) => Err(Problem::Shared { name: name.into(), first }),
         }
     }
 }
 
-fn place(name: &str) -> String {
-    if name.is_empty() { "the outermost value".into() } else { name.into() }
+/// The array of the given type, shape and order that `bytes` hold.
+pub(super) fn array(
+    name: &str,
+    float: Float,
+    shape: Vec<usize>,
+    column_major: bool,
+    bytes: &[u8],
+) -> Result<Array, Problem> {
+    let needed = elements(&shape).and_then(|values| values.checked_mul(float.width()));
+    if needed != Some(bytes.len()) {
+        return Err(Problem::length(name, shape, needed, bytes.len()));
+    }
+    let values =
+        float.decode(bytes).map_err(|value| Problem::Range { array: name.into(), value })?;
+    let array = match column_major {
+        false => Array::new(shape, values),
+        true => {
+            let strides = stored(shape.iter());
+            Array::strided(shape, &strides, &values)
+        }
+    };
+    Ok(array.expect("the bytes were just counted"))
+}
+
+/// The floating-point type that NumPy calls `descr`.
+pub(super) fn float(name: &str, descr: &str) -> Result<Float, Problem> {
+    match descr {
+        "<f2" => Ok(Float::F16),
+        "<f4" => Ok(Float::F32),
+        "<f8" => Ok(Float::F64),
+        other => Err(Problem::Dtype {
+            array: name.into(),
+            expected: "`<f2`, `<f4` or `<f8`",
+            got: other.escape_debug().to_string(),
+        }),
+    }
+}
+
+/// The arguments that NumPy makes an array from.
+struct Parts {
+    shape: Id,
+    dtype: Id,
+    column_major: bool,
+    buffer: Id,
 }
 
 /// One array of a pickle.
@@ -93,29 +102,16 @@ struct Pickled<'p> {
 impl Pickled<'_> {
     /// The array that the call `id` makes, and the number of the bytes that it is made from.
     fn array(&self, id: Id) -> Result<(Id, Array), Problem> {
-        let (shape, dtype, column_major, buffer) = self.parts(id)?;
+        let Parts { shape, dtype, column_major, buffer } = self.parts(id)?;
         let float = self.float(dtype)?;
         let shape = self.shape(shape)?;
-        if column_major {
-            return Err(Problem::ColumnMajor { array: self.name.into() });
-        }
         let (origin, bytes) =
             self.pickle.bytes(buffer).ok_or_else(|| self.malformed("bytes", buffer))?;
-        let needed = elements(&shape).and_then(|values| values.checked_mul(float.width()));
-        if needed != Some(bytes.len()) {
-            let expected = needed.map_or("uncountably many".into(), |needed| needed.to_string());
-            let (array, got) = (self.name.into(), bytes.len());
-            return Err(Problem::Length { array, shape, expected, got });
-        }
-        let values = float
-            .decode(&bytes)
-            .map_err(|value| Problem::Range { array: self.name.into(), value })?;
-        let array = Array::new(shape, values).expect("the bytes were just counted");
+        let array = array(self.name, float, shape, column_major, &bytes)?;
         Ok((origin, array))
     }
 
-    /// Shape, dtype, whether columns come first, and buffer.
-    fn parts(&self, id: Id) -> Result<(Id, Id, bool, Id), Problem> {
+    fn parts(&self, id: Id) -> Result<Parts, Problem> {
         let pickle = self.pickle;
         if let Some((arguments, _)) = self.call(id, "numeric", "_frombuffer") {
             let [buffer, dtype, shape, order] =
@@ -125,7 +121,7 @@ impl Pickled<'_> {
                 Some("F") => true,
                 _ => return Err(self.malformed("order `C` or `F`", order)),
             };
-            return Ok((shape, dtype, column_major, buffer));
+            return Ok(Parts { shape, dtype, column_major, buffer });
         }
         if let Some((arguments, state)) = self.call(id, "multiarray", "_reconstruct") {
             let state = state.ok_or_else(|| self.malformed("a state", arguments))?;
@@ -134,7 +130,7 @@ impl Pickled<'_> {
             let Value::Bool(column_major) = *pickle.get(order) else {
                 return Err(self.malformed("a bool for the order", order));
             };
-            return Ok((shape, dtype, column_major, buffer));
+            return Ok(Parts { shape, dtype, column_major, buffer });
         }
         Err(Problem::Object { name: self.name.into(), got: pickle.describe(id) })
     }
@@ -169,16 +165,8 @@ impl Pickled<'_> {
             Some(Value::Tuple(state)) => state.get(1).and_then(|&order| pickle.text(order)),
             _ => None,
         };
-        match (kind.ok_or_else(not_a_dtype)?, order.ok_or_else(not_a_dtype)?) {
-            ("f2", "<") => Ok(Float::F16),
-            ("f4", "<") => Ok(Float::F32),
-            ("f8", "<") => Ok(Float::F64),
-            (kind, order) => Err(Problem::Dtype {
-                array: self.name.into(),
-                expected: "`<f2`, `<f4` or `<f8`",
-                got: format!("{order}{kind}").escape_debug().to_string(),
-            }),
-        }
+        let (kind, order) = (kind.ok_or_else(not_a_dtype)?, order.ok_or_else(not_a_dtype)?);
+        float(self.name, &format!("{order}{kind}"))
     }
 
     fn shape(&self, id: Id) -> Result<Vec<usize>, Problem> {
@@ -260,26 +248,33 @@ mod tests {
     }
 
     #[test]
-    fn a_column_major_array_is_refused_by_name() {
-        let error = error(include_bytes!("testdata/column-major.pickle"));
-        assert!(error.starts_with("w: expected row-major (C) order, got column-major"), "{error}");
-        assert!(matches!(
-            read(&dict(&array(b"K\x01\x85", true, &[0; 4]))),
-            Err(Problem::ColumnMajor { .. })
-        ));
+    fn a_column_major_array_is_read_in_row_major_order() {
+        // w = np.asfortranarray(np.arange(6, dtype="f4").reshape(2, 3))
+        let found = read(include_bytes!("testdata/column-major.pickle")).unwrap();
+        assert_eq!(found["w"].shape(), [2, 3]);
+        assert_eq!(found["w"].values(), [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
+    }
+
+    #[test]
+    fn the_items_of_a_list_are_numbered() {
+        // {"conv1": [kernel, bias]}, how Caffe's AlexNet went to Python
+        let found = read(include_bytes!("testdata/lists.pickle")).unwrap();
+        assert_eq!(found.keys().collect::<Vec<_>>(), ["conv1.0", "conv1.1"]);
+        assert_eq!(found["conv1.0"].shape(), [2, 2, 1, 3]);
+        assert_eq!(found["conv1.1"].values(), [0.5, -0.25, 0.0]);
     }
 
     #[test]
     fn a_value_that_is_no_array_is_refused_by_name() {
         assert_eq!(
             error(include_bytes!("testdata/scalar.pickle")),
-            "w: expected a dict or a NumPy array, got a number"
+            "w: expected a dict, a list or an array, got a number"
         );
         assert_eq!(
             error(
                 &array(b"K\x01\x85", false, &[0; 4]).into_iter().chain(*b".").collect::<Vec<_>>()
             ),
-            "the outermost value: expected a dict or a NumPy array, got a call of \
+            "expected a dict of arrays, such as `model.state_dict()`, got a call of \
              `numpy.core.multiarray._reconstruct`, which is not run"
         );
     }
@@ -288,7 +283,7 @@ mod tests {
     fn a_call_of_anything_but_numpy_is_refused_by_name() {
         assert_eq!(
             error(&dict(b"cposix\nsystem\nX\x09\0\0\0echo owne\x85R")),
-            "w: expected a dict or a NumPy array, got a call of `posix.system`, which is not run"
+            "w: expected a dict, a list or an array, got a call of `posix.system`, which is not run"
         );
     }
 

@@ -2,18 +2,23 @@
 //!
 //! A pickle is a program for a small stack machine, and two of its instructions name a Python
 //! object and call it. Here a name stays a name and a call stays a [`Value::Call`], which the
-//! reader of the values may recognise (`numpy.rs`) or refuse. Values live in one arena and refer to
+//! reader of the values may recognise (`numpy.rs`, `torch.rs`) or refuse. Values live in one arena and refer to
 //! each other by number, so sharing costs nothing, depth cannot exhaust the stack, and memory is
 //! proportional to the file. (The crate `serde-pickle` recurses, copies what is shared, and drops
 //! the names of what is called.)
 //!
 //! Read are the instructions that protocols 2 to 5 write for dicts, lists, tuples, text, bytes,
-//! numbers and objects; sets, persistent names and out-of-band buffers are refused by name.
+//! numbers, objects and references to data outside the pickle; sets and out-of-band buffers are
+//! refused by name.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::Problem;
+
+/// The most values, places on the stack and numbered values together; a checkpoint of a thousand
+/// arrays has some ten thousand, and a file of instructions only cannot ask for more memory.
+const MOST: usize = 1 << 22;
 
 /// The number of a value in its pickle.
 pub(super) type Id = usize;
@@ -30,10 +35,12 @@ pub(super) enum Value<'a> {
     /// Bytes that are the code points of a text; how protocol 2 writes bytes.
     Latin1(Id),
     Tuple(Vec<Id>),
-    List,
+    List(Vec<Id>),
     Dict(Vec<(Id, Id)>),
     /// Something importable, `module.name`.
     Global(&'a str, &'a str),
+    /// Data outside the pickle, and what they are called there.
+    Persistent(Id),
     /// An object that Python would make by calling `callee`, then give `state`.
     Call {
         callee: Id,
@@ -74,6 +81,9 @@ pub enum Fault {
     /// A dict with a key and no value.
     #[error("a dict's last key has no value")]
     Odd,
+    /// More values than a checkpoint has.
+    #[error("more than {MOST} values; expected a checkpoint of arrays")]
+    Crowded,
     /// An integer above 64 bits.
     #[error("an integer of {0} bytes; expected at most 8")]
     Integer(u64),
@@ -89,17 +99,32 @@ pub(super) struct Pickle<'a> {
 impl<'a> Pickle<'a> {
     /// The values that the pickle `bytes` describes.
     pub(super) fn parse(bytes: &'a [u8]) -> Result<Self, Problem> {
+        let (pickle, rest) = Pickle::first(bytes)?;
+        if !rest.is_empty() {
+            let offset = bytes.len() - rest.len();
+            return Err(Problem::Pickle { offset, fault: Fault::Trailing(rest.len()) });
+        }
+        Ok(pickle)
+    }
+
+    /// The pickle that `bytes` begins with, and what follows it.
+    pub(super) fn first(bytes: &'a [u8]) -> Result<(Self, &'a [u8]), Problem> {
         let mut machine = Machine { input: bytes, ..Machine::default() };
         loop {
             let offset = machine.at;
             match machine.step() {
                 Ok(None) => {}
                 Ok(Some(root)) => {
-                    return Ok(Pickle { values: machine.values, root });
+                    return Ok((Pickle { values: machine.values, root }, &bytes[machine.at..]));
                 }
                 Err(fault) => return Err(Problem::Pickle { offset, fault }),
             }
         }
+    }
+
+    /// All values, whatever refers to them.
+    pub(super) fn values(&self) -> impl Iterator<Item = &Value<'a>> {
+        self.values.iter()
     }
 
     /// The number of the value that was pickled.
@@ -157,11 +182,12 @@ fn describe(values: &[Value], id: Id) -> String {
         Value::Bytes(bytes) => format!("{} bytes", bytes.len()),
         Value::Latin1(_) => "bytes written as text".into(),
         Value::Tuple(items) => format!("a tuple of {}", items.len()),
-        Value::List => "a list".into(),
+        Value::List(items) => format!("a list of {}", items.len()),
         Value::Dict(items) => format!("a dict of {}", items.len()),
         Value::Global(module, name) => {
             format!("the name `{}.{}`", shortened(module), shortened(name))
         }
+        Value::Persistent(_) => "data outside the pickle".into(),
         Value::Call { callee, .. } => match &values[*callee] {
             Value::Global(module, name) => {
                 format!("a call of `{}.{}`, which is not run", shortened(module), shortened(name))
@@ -192,11 +218,14 @@ struct Machine<'a> {
 impl<'a> Machine<'a> {
     /// Carries out one instruction; the last one gives the pickled value.
     fn step(&mut self) -> Result<Option<Id>, Fault> {
+        if self.values.len() + self.stack.len() + self.marks.len() + self.memo.len() > MOST {
+            return Err(Fault::Crowded);
+        }
         match self.byte()? {
             // Frames only help a reader to read ahead.
             0x80 => drop(self.take(1)?), // PROTO
             0x95 => drop(self.take(8)?), // FRAME
-            b'.' => return self.stop().map(Some),
+            b'.' => return self.pop().map(Some),
 
             b'(' => self.marks.push(self.stack.len()),
             b'0' => self.discard()?,
@@ -233,18 +262,18 @@ impl<'a> Machine<'a> {
                 let items = self.pop_to_mark()?;
                 self.push(Value::Tuple(items));
             }
-            b']' => self.push(Value::List),
+            b']' => self.push(Value::List(Vec::new())),
             b'a' => {
-                self.pop()?;
-                self.expect_list()?;
+                let item = self.pop()?;
+                self.append(&[item])?;
             }
             b'e' => {
-                self.pop_to_mark()?;
-                self.expect_list()?;
+                let items = self.pop_to_mark()?;
+                self.append(&items)?;
             }
             b'l' => {
-                self.pop_to_mark()?;
-                self.push(Value::List);
+                let items = self.pop_to_mark()?;
+                self.push(Value::List(items));
             }
             b'}' => self.push(Value::Dict(Vec::new())),
             b'd' => {
@@ -279,20 +308,16 @@ impl<'a> Machine<'a> {
                 let global = Value::Global(self.as_text(module)?, self.as_text(name)?);
                 self.push(global);
             }
+            b'Q' => {
+                let name = self.pop()?;
+                self.push(Value::Persistent(name));
+            }
             b'R' | 0x81 => self.call()?,
             b'b' => self.build()?,
 
             other => return Err(Fault::Instruction(other)),
         }
         Ok(None)
-    }
-
-    fn stop(&mut self) -> Result<Id, Fault> {
-        let left = self.input.len() - self.at;
-        if left > 0 {
-            return Err(Fault::Trailing(left));
-        }
-        self.pop()
     }
 
     /// Drops the top value, or the mark if there is none above it.
@@ -327,6 +352,8 @@ impl<'a> Machine<'a> {
         let object = self.top()?;
         match &mut self.values[object] {
             Value::Call { state, .. } => *state = Some(new),
+            // An `OrderedDict` may have attributes beside its items; no array is among them.
+            Value::Dict(_) => {}
             _ => return Err(self.unexpected("an object to give a state to", object)),
         }
         Ok(())
@@ -344,12 +371,13 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    fn expect_list(&mut self) -> Result<(), Fault> {
+    fn append(&mut self, items: &[Id]) -> Result<(), Fault> {
         let list = self.top()?;
-        match self.values[list] {
-            Value::List => Ok(()),
-            _ => Err(self.unexpected("a list", list)),
+        match &mut self.values[list] {
+            Value::List(known) => known.extend(items),
+            _ => return Err(self.unexpected("a list", list)),
         }
+        Ok(())
     }
 
     fn tuple_of(&mut self, length: usize) -> Result<(), Fault> {
@@ -550,5 +578,29 @@ mod tests {
     fn a_million_nested_tuples_do_not_exhaust_the_stack() {
         let nested = [&b"N"[..], &[0x85; 1_000_000], b"."].concat();
         assert!(Pickle::parse(&nested).is_ok());
+    }
+
+    #[test]
+    fn a_file_of_instructions_only_cannot_ask_for_memory_without_end() {
+        for instruction in [b'N', b'2', b'(', 0x94] {
+            let crowd = [&b"N"[..], &vec![instruction; MOST + 2]].concat();
+            assert_eq!(fault(&crowd), Fault::Crowded);
+        }
+    }
+
+    #[test]
+    fn lists_and_ordered_dicts_are_read_with_their_items() {
+        let pickle = Pickle::parse(b"](K\x01K\x02eK\x03a.").unwrap();
+        assert!(matches!(pickle.get(pickle.root()), Value::List(items) if items.len() == 3));
+        let ordered = b"ccollections\nOrderedDict\n)RK\x01K\x02s}b.";
+        let pickle = Pickle::parse(ordered).unwrap();
+        assert!(matches!(pickle.get(pickle.root()), Value::Dict(items) if items.len() == 1));
+    }
+
+    #[test]
+    fn what_follows_the_first_pickle_is_given_back() {
+        let (pickle, rest) = Pickle::first(b"K\x07.rest").unwrap();
+        assert!(matches!(pickle.get(pickle.root()), Value::Int(7)));
+        assert_eq!(rest, b"rest");
     }
 }

@@ -15,6 +15,8 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Checkpoint, Problem> {
             Dtype::BF16 => Float::Bf16,
             Dtype::F32 => Float::F32,
             Dtype::F64 => Float::F64,
+            // Counters of batches are no weights.
+            Dtype::I64 if view.shape().is_empty() => continue,
             other => {
                 let expected = "`F16`, `BF16`, `F32` or `F64`";
                 return Err(Problem::Dtype { array, expected, got: other.to_string() });
@@ -53,6 +55,12 @@ mod tests {
             let array = &checkpoint["conv.weight"];
             assert_eq!((array.shape(), array.values()), (&[1, 2][..], &[1.0, -2.0][..]));
         }
+    }
+
+    #[test]
+    fn a_counter_is_left_out() {
+        assert_eq!(parse(&file(Dtype::I64, &[], &[7, 0, 0, 0, 0, 0, 0, 0])).unwrap().len(), 0);
+        assert!(parse(&file(Dtype::I64, &[1], &[7, 0, 0, 0, 0, 0, 0, 0])).is_err());
     }
 
     #[test]

