@@ -75,8 +75,8 @@ mod tests {
     fn an_unknown_name_is_answered_with_the_known_ones() {
         assert_eq!(
             find("cifar").unwrap_err().to_string(),
-            "unknown data set or weights; expected one of `fashion-mnist`, `mnist`, \
-             `alexnet-imagenet`, got `cifar`"
+            "unknown data set or weights; expected one of `fashion-mnist`, `mnist`, `cifar-10`, \
+             `alexnet-imagenet`, `vgg16-imagenet`, `squeezenet-imagenet`, got `cifar`"
         );
     }
 }

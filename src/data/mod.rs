@@ -1,17 +1,27 @@
 //! Data sets of labelled images, as plain arrays.
 //!
-//! [`load`] gives a registered data set out of the cache, or any four IDX files. Bytes are kept as
-//! they are in the files; choosing a subset, scaling, normalising and resizing are left to others.
+//! [`load`] gives a registered data set out of the cache, or one of the user's own: four IDX files,
+//! CIFAR-10 as it is published, or a folder of images. Bytes are kept as they are in the files, but
+//! for the images of a folder, which come in all sizes and are made squares of one; choosing a
+//! subset, scaling and normalising are left to others.
 
+mod cifar;
+mod folder;
 pub mod idx;
 pub mod registry;
 pub mod subset;
 
 use std::path::{Path, PathBuf};
 
+pub use cifar::{Error as CifarError, Problem as CifarProblem};
+pub use folder::Error as FolderError;
+
 use crate::digest::sha256;
-use crate::fetch::Unready;
+use crate::fetch::{File, Unready};
+use cifar::Cifar;
+use folder::Folder;
 use idx::Idx;
+use registry::Format;
 
 /// Images of one size, with a label each.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,7 +63,8 @@ pub struct DataSet {
     pub test: Images,
     /// What each class shows.
     pub class_names: Vec<String>,
-    /// The SHA-256 of the files' SHA-256s, one a line, in the order of [`Files`].
+    /// The SHA-256 of the files' SHA-256s, one a line, in the order of the data set's kind; of a
+    /// folder's images with their paths.
     pub digest: String,
 }
 
@@ -71,6 +82,25 @@ pub enum Spec {
         /// What each class shows; if not given, the classes are numbered up to the greatest label
         /// of the training images.
         class_names: Option<Vec<String>>,
+    },
+    /// CIFAR-10 in its binary format: the folder `cifar-10-batches-bin`, or the archive that has it.
+    Cifar10 {
+        /// What to call the data set.
+        name: String,
+        /// The folder or the archive.
+        path: PathBuf,
+    },
+    /// Images, PNG or JPEG, in a folder for each class.
+    Folder {
+        /// What to call the data set.
+        name: String,
+        /// The folder: `train` and `test` in it have the classes, or else it has them itself.
+        path: PathBuf,
+        /// The share of each class that is set apart for the test, in (0, 1), where there is no
+        /// folder `test`.
+        test_share: Option<f64>,
+        /// The side in pixels to which the images are scaled and cut.
+        side: usize,
     },
 }
 
@@ -106,18 +136,7 @@ impl<T> Files<T> {
 /// others. The error names the file, what was expected and what was found.
 pub fn load(spec: &Spec, cache: &Path) -> Result<DataSet, Error> {
     match spec {
-        Spec::Registered(name) => {
-            let entry = registry::find(name).ok_or_else(|| Error::Unknown {
-                got: name.clone(),
-                known: registry::DATA_SETS.iter().map(|entry| entry.package.name).collect(),
-            })?;
-            let files = entry.files().try_map(|file| -> Result<_, Error> {
-                let bytes = entry.package.read(file, cache)?;
-                Ok(Raw { path: entry.package.folder(cache).join(file.name), bytes })
-            })?;
-            let class_names = entry.class_names.iter().map(|&name| name.to_owned()).collect();
-            assemble(name, files, Some(class_names))
-        }
+        Spec::Registered(name) => registered(name, cache),
         Spec::Idx { name, files, class_names } => {
             let files = files.clone().try_map(|path| -> Result<_, Error> {
                 let bytes = idx::decompressed(&path)?;
@@ -125,7 +144,43 @@ pub fn load(spec: &Spec, cache: &Path) -> Result<DataSet, Error> {
             })?;
             assemble(name, files, class_names.clone())
         }
+        Spec::Cifar10 { name, path } => Ok(cifar10(name, cifar::open(path)?)),
+        Spec::Folder { name, path, test_share, side } => {
+            let Folder { train, test, class_names, digest } =
+                folder::open(path, *side, *test_share)?;
+            Ok(DataSet { name: name.clone(), train, test, class_names, digest })
+        }
     }
+}
+
+fn registered(name: &str, cache: &Path) -> Result<DataSet, Error> {
+    let entry = registry::find(name).ok_or_else(|| Error::Unknown {
+        got: name.to_owned(),
+        known: registry::DATA_SETS.iter().map(|entry| entry.package.name).collect(),
+    })?;
+    let read = |file: &File| -> Result<_, Error> {
+        let bytes = entry.package.read(file, cache)?;
+        Ok(Raw { path: entry.package.folder(cache).join(file.name), bytes })
+    };
+    match &entry.format {
+        Format::Idx { class_names } => {
+            let files = entry.idx_files().try_map(read)?;
+            assemble(name, files, Some(texts(class_names)))
+        }
+        Format::Cifar10 => {
+            let Raw { path, bytes } = read(&entry.package.files[0])?;
+            Ok(cifar10(name, cifar::from_archive(&bytes, &path)?))
+        }
+    }
+}
+
+fn cifar10(name: &str, Cifar { train, test, digest }: Cifar) -> DataSet {
+    let class_names = texts(cifar::CLASS_NAMES);
+    DataSet { name: name.to_owned(), train, test, class_names, digest }
+}
+
+fn texts(words: &[&str]) -> Vec<String> {
+    words.iter().map(|&word| word.to_owned()).collect()
 }
 
 /// One file's path and its decompressed bytes.
@@ -226,6 +281,12 @@ pub enum Error {
     /// A file cannot be read as IDX.
     #[error(transparent)]
     Idx(#[from] idx::Error),
+    /// A file cannot be read as CIFAR-10.
+    #[error(transparent)]
+    Cifar(#[from] cifar::Error),
+    /// A folder of images cannot be used.
+    #[error(transparent)]
+    Folder(#[from] folder::Error),
     /// A file holds an array of another kind.
     #[error("{}: expected {expected}, got shape {got:?}", file.display())]
     Shape {
@@ -429,7 +490,7 @@ mod tests {
         let error = load(&spec, Path::new("unused")).unwrap_err().to_string();
         assert_eq!(
             error,
-            "unknown data set; expected one of `fashion-mnist`, `mnist`, got `cifar`"
+            "unknown data set; expected one of `fashion-mnist`, `mnist`, `cifar-10`, got `cifar`"
         );
     }
 

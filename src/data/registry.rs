@@ -3,17 +3,29 @@
 use super::Files;
 use crate::fetch::{File, Origin, Package, Source};
 
-/// A registered data set: four IDX files and the names of its classes.
+/// A registered data set.
 #[derive(Debug)]
 pub struct Entry {
-    /// Its files, in the order of [`Files`], and where to get them.
+    /// Its files, and where to get them.
     pub package: Package,
-    /// What each class shows.
-    pub class_names: &'static [&'static str],
+    /// How to read them.
+    pub format: Format,
+}
+
+/// What the files of a data set are.
+#[derive(Debug)]
+pub enum Format {
+    /// Four IDX files, in the order of [`Files`].
+    Idx {
+        /// What each class shows.
+        class_names: &'static [&'static str],
+    },
+    /// The archive of CIFAR-10's binary version.
+    Cifar10,
 }
 
 /// All registered data sets.
-pub static DATA_SETS: &[Entry] = &[FASHION_MNIST, MNIST];
+pub static DATA_SETS: &[Entry] = &[FASHION_MNIST, MNIST, CIFAR_10];
 
 /// The registered data set of that name.
 pub fn find(name: &str) -> Option<&'static Entry> {
@@ -21,9 +33,9 @@ pub fn find(name: &str) -> Option<&'static Entry> {
 }
 
 impl Entry {
-    pub(super) fn files(&self) -> Files<&'static File> {
+    pub(super) fn idx_files(&self) -> Files<&'static File> {
         let [train_images, train_labels, test_images, test_labels] = self.package.files else {
-            panic!("a registered data set has four files");
+            panic!("a registered data set of IDX files has four");
         };
         Files { train_images, train_labels, test_images, test_labels }
     }
@@ -82,18 +94,20 @@ const FASHION_MNIST: Entry = Entry {
             },
         ],
     },
-    class_names: &[
-        "T-shirt/top",
-        "trouser",
-        "pullover",
-        "dress",
-        "coat",
-        "sandal",
-        "shirt",
-        "sneaker",
-        "bag",
-        "ankle boot",
-    ],
+    format: Format::Idx {
+        class_names: &[
+            "T-shirt/top",
+            "trouser",
+            "pullover",
+            "dress",
+            "coat",
+            "sandal",
+            "shirt",
+            "sneaker",
+            "bag",
+            "ankle boot",
+        ],
+    },
 };
 
 const MNIST: Entry = Entry {
@@ -145,22 +159,57 @@ const MNIST: Entry = Entry {
             },
         ],
     },
-    class_names: &["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"],
+    format: Format::Idx { class_names: &["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"] },
+};
+
+/// CIFAR-10 (Krizhevsky 2009) has no licence; its authors ask to be cited. The archive's published
+/// MD5 is c32a1d4ab5d03f1284b67883e8d87530.
+const CIFAR_10: Entry = Entry {
+    package: Package {
+        name: "cifar-10",
+        help: "photographs in 10 classes, 32 x 32 colour pixels, 50,000 + 10,000 images",
+        licence: "none; cite Krizhevsky 2009",
+        room: "data",
+        files: &[File {
+            name: "cifar-10-binary.tar.gz",
+            bytes: 170_052_171,
+            sha256: "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
+        }],
+        sources: &[Source {
+            origin: Origin::Server { base: "https://www.cs.toronto.edu/~kriz/" },
+            paths: &["cifar-10-binary.tar.gz"],
+        }],
+    },
+    format: Format::Cifar10,
 };
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Spec, load};
+    use super::super::{Images, Spec, load};
     use super::*;
     use crate::fetch::{State, cache_dir};
 
     #[test]
-    fn every_data_set_has_four_files_and_named_classes() {
+    fn every_data_set_has_the_files_of_its_format() {
         for entry in DATA_SETS {
             assert_eq!(entry.package.room, "data");
-            assert!(entry.files().train_images.name.contains("images"));
-            assert!(entry.files().test_labels.name.contains("labels"));
-            assert!(entry.class_names.len() > 1);
+            match entry.format {
+                Format::Idx { class_names } => {
+                    assert!(entry.idx_files().train_images.name.contains("images"));
+                    assert!(entry.idx_files().test_labels.name.contains("labels"));
+                    assert!(class_names.len() > 1);
+                }
+                Format::Cifar10 => assert_eq!(entry.package.files.len(), 1),
+            }
+        }
+    }
+
+    #[test]
+    fn every_data_set_is_in_the_readme() {
+        let readme = include_str!("../../README.md");
+        for entry in DATA_SETS {
+            let name = entry.package.name;
+            assert!(readme.contains(&format!("| `{name}` |")), "{name}");
         }
     }
 
@@ -175,8 +224,13 @@ mod tests {
                 continue;
             }
             let data = load(&Spec::Registered(name.into()), &cache).unwrap();
-            assert_eq!((data.train.len(), data.test.len()), (60_000, 10_000));
-            assert_eq!((data.train.channels, data.train.height, data.train.width), (1, 28, 28));
+            let size = |images: &Images| [images.channels, images.height, images.width];
+            let (images, expected) = match entry.format {
+                Format::Idx { .. } => (60_000, [1, 28, 28]),
+                Format::Cifar10 => (50_000, [3, 32, 32]),
+            };
+            assert_eq!((data.train.len(), data.test.len()), (images, 10_000));
+            assert_eq!((size(&data.train), size(&data.test)), (expected, expected));
             assert_eq!(data.train.classes, 10);
         }
     }
