@@ -8,7 +8,8 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
 use common::{Laboratory, names};
-use polarity::experiment::table::{Trial, read_curves, read_trials};
+use polarity::experiment::table::{Status, Trial, read_curves, read_trials};
+use polarity::models::{Entry, Model, REGISTRY};
 
 fn trials(lab: &Laboratory) -> Vec<Trial> {
     read_trials(&lab.path("results/tiny/trials.csv")).unwrap()
@@ -249,4 +250,25 @@ fn a_source_that_no_arm_takes_from_is_not_trained() {
     lab.edit("arms:\n", "source: {train: {data: {images: 60}, epochs: 1}}\narms:\n");
     lab.run(&["seeds=0..1"]);
     assert!(trials(&lab).iter().all(|trial| trial.key.arm != "source"));
+}
+
+#[test]
+fn a_source_trained_here_works_for_every_network() {
+    for Entry { name, example, .. } in REGISTRY {
+        let model: Model = serde_yaml::from_str(example).unwrap();
+        let side = (28..).find(|&side| model.check(side).is_ok()).unwrap();
+        let lab = Laboratory::new();
+        lab.add_trained_source();
+        lab.edit("{name: alexnet-mini, hidden: 16}", example);
+        lab.edit("validation: 20", &format!("validation: 20\n  image_size: {side}"));
+        let arms = "arms={signs: {signs: source, hold: all}}";
+        let short = ["seeds=[0]", "data.train_sizes=[8]", "train.steps=1", "data.test=4"];
+        lab.run(&[&[arms, "baseline=signs"], &short[..]].concat());
+        let trials = trials(&lab);
+        assert_eq!(trials.len(), 2, "{name}");
+        for trial in trials {
+            assert_eq!(trial.outcome.status, Status::Done, "{name}: {}", trial.key.arm);
+            assert_eq!(trial.outcome.violations_after, 0, "{name}: {}", trial.key.arm);
+        }
+    }
 }

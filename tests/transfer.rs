@@ -1,11 +1,16 @@
 //! Signs from a source into a fresh network: magnitudes stay, signs come, nothing is skipped in
 //! silence.
 
+mod common;
+
+use std::path::Path;
+
+use common::Laboratory;
 use polarity::fetch::cache_dir;
-use polarity::models::{AlexNet, AlexNetMini};
-use polarity::sign::{SignMask, Template};
+use polarity::models::{AlexNet, AlexNetMini, AlexNetOfficial};
+use polarity::sign::{SignMask, Template, builtin};
 use polarity::transfer::{self, Error, Options, Reason};
-use polarity::weights::sources;
+use polarity::weights::{Array, Checkpoint, Layout, sources};
 use tch::{Device, Tensor, nn};
 
 const HEAD: AlexNet = AlexNet { hidden: [16, 8], dropout: 0.5 };
@@ -124,20 +129,20 @@ fn a_free_weight_keeps_its_sign_and_stays_free() {
 }
 
 #[test]
-fn the_built_in_template_is_made_again_bit_for_bit_from_its_weights() {
-    let source = sources::find("alexnet-imagenet").unwrap();
-    let Ok(weights) = source.load(&cache_dir().unwrap()) else {
-        eprintln!(
-            "skipped: the weights are not in the cache; `polarity data fetch alexnet-imagenet`"
-        );
-        return;
-    };
-    let made = transfer::signs_of(&weights, &source.provenance()).unwrap();
-    assert_eq!(made.to_bytes(), imagenet().to_bytes());
-    // What was extracted is the sign of every weight.
-    for (name, layer) in made.iter() {
-        let expected = weights[name].values().iter().map(|w| if *w > 0.0 { 1 } else { -1 });
-        assert!(layer.mask.iter().eq(expected), "{name}");
+fn the_built_in_templates_are_made_again_bit_for_bit_from_their_weights() {
+    for name in builtin::names() {
+        let source = sources::find(name).unwrap();
+        let Ok(weights) = source.load(&cache_dir().unwrap()) else {
+            eprintln!("skipped: {name} is not in the cache; `polarity data fetch {name}`");
+            continue;
+        };
+        let made = transfer::signs_of(&weights, &source.provenance()).unwrap();
+        assert_eq!(made.to_bytes(), Template::builtin(name).unwrap().to_bytes());
+        // What was extracted is the sign of every weight.
+        for (name, layer) in made.iter() {
+            let expected = weights[name].values().iter().map(|w| if *w > 0.0 { 1 } else { -1 });
+            assert!(layer.mask.iter().eq(expected), "{name}");
+        }
     }
 }
 
@@ -149,7 +154,7 @@ fn source_weights_come_with_their_magnitudes_and_biases_when_asked() {
         .into_iter()
         .map(|(name, tensor)| {
             let shape = tensor.size().iter().map(|side| *side as usize).collect();
-            (name, polarity::weights::Array::new(shape, values(&tensor)).unwrap())
+            (name, Array::new(shape, values(&tensor)).unwrap())
         })
         .collect();
     let target = fresh(2);
@@ -161,4 +166,72 @@ fn source_weights_come_with_their_magnitudes_and_biases_when_asked() {
         assert_eq!(same, !name.starts_with("classifier.6"), "{name}");
     }
     assert_eq!(transfer::violations(&report.template, &target).unwrap(), 0);
+}
+
+/// `bvlc_alexnet.npy` as NumPy reads it: the published shapes, every weight negative.
+fn caffes_alexnet() -> Checkpoint {
+    let layers: [(&str, &[usize]); 8] = [
+        ("conv1", &[11, 11, 3, 96]),
+        ("conv2", &[5, 5, 48, 256]),
+        ("conv3", &[3, 3, 256, 384]),
+        ("conv4", &[3, 3, 192, 384]),
+        ("conv5", &[3, 3, 192, 256]),
+        ("fc6", &[9216, 4096]),
+        ("fc7", &[4096, 4096]),
+        ("fc8", &[4096, 1000]),
+    ];
+    let filled =
+        |shape: &[usize]| Array::new(shape.to_vec(), vec![-0.5; shape.iter().product()]).unwrap();
+    let parts = |&(layer, kernel): &(&str, &[usize])| {
+        let bias = &kernel[kernel.len() - 1..];
+        [(format!("{layer}.0"), filled(kernel)), (format!("{layer}.1"), filled(bias))]
+    };
+    layers.iter().flat_map(parts).collect()
+}
+
+#[test]
+fn under_caffes_alexnet_the_papers_network_has_62_377_776_constrained_and_1_413_120_free_weights() {
+    let weights = Layout::BvlcAlexnet.apply(caffes_alexnet()).unwrap();
+    let source = transfer::signs_of(&weights, "a file of the layout of bvlc_alexnet.npy").unwrap();
+    drop(weights);
+    let variables = nn::VarStore::new(Device::Cpu);
+    AlexNetOfficial::default().build(&variables.root(), 10);
+    let report = transfer::signs(&source, &variables, &Options::default()).unwrap();
+    let left: Vec<_> = report.left.iter().map(|left| (left.name.as_str(), left.reason)).collect();
+    assert_eq!(left, [("classifier.8.weight", Reason::NotInSource)]);
+    assert_eq!(report.template.weights(), 62_377_776);
+    assert_eq!(report.template.weights() - report.template.held(), 1_413_120);
+    let free = |layer: &str| {
+        let mask = &report.template.get(&format!("{layer}.weight")).unwrap().mask;
+        mask.len() - mask.held_count()
+    };
+    let grouped = ["features.3", "features.8", "features.10"].map(free);
+    assert_eq!(grouped, [307_200, 663_552, 442_368]);
+}
+
+#[test]
+fn a_network_with_two_groups_takes_caffes_kernels_as_they_are() {
+    let weights = Layout::BvlcAlexnetGrouped.apply(caffes_alexnet()).unwrap();
+    assert_eq!(weights["features.3.weight"].shape(), [256, 48, 5, 5]);
+    assert_eq!(weights["classifier.0.weight"].shape(), [4096, 9216]);
+    assert!(weights.values().all(|array| array.values().iter().all(|weight| *weight < 0.0)));
+}
+
+#[test]
+fn every_format_of_the_same_network_gives_the_same_template() {
+    let lab = Laboratory::new();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/weights/testdata");
+    let digest = |name: &str| {
+        let file = folder.join(name).display().to_string();
+        let made = lab.polarity(&["template", "extract", &file, "-o", "t.safetensors"]).output();
+        assert!(made.unwrap().status.success(), "{name}");
+        let info = lab.polarity(&["template", "info", "t.safetensors", "--json"]).output().unwrap();
+        let info: serde_json::Value = serde_json::from_slice(&info.stdout).unwrap();
+        assert_eq!((&info["weights"], &info["held"]), (&39.into(), &37.into()), "{name}");
+        info["digest"].as_str().unwrap().to_owned()
+    };
+    let expected = digest("net.pth");
+    for name in ["net.safetensors", "net.npz", "net-compressed.npz", "net-legacy.pth"] {
+        assert_eq!(digest(name), expected, "{name}");
+    }
 }

@@ -137,14 +137,13 @@ impl Ours {
     }
 
     fn step(&mut self, [train, validation]: &[ImageSet; 2]) -> Result<Seconds, Error> {
-        let schedule =
-            Schedule {
-                batch: BATCH,
-                steps: 1,
-                evaluate_at: [].into(),
-                keep_best: false,
-                release_at: None,
-            };
+        let schedule = Schedule {
+            batch: BATCH,
+            steps: 1,
+            evaluate_at: [].into(),
+            keep_best: false,
+            release_at: None,
+        };
         let task = Task {
             net: &self.net,
             variables: &self.variables,

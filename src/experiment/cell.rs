@@ -9,7 +9,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::arm::{Biases, Hold, Magnitudes, Signs, Zeros, is_default};
-use super::config::{Normalise, Select, Subset};
+use super::config::{ChannelOrder, Normalise, Select, Subset};
 use crate::digest::sha256;
 use crate::models::{Model, Precision};
 use crate::optim::Optimizer;
@@ -50,6 +50,8 @@ pub struct DataSpec {
     pub classes: Option<Vec<u8>>,
     pub image_size: usize,
     pub normalise: Normalise,
+    #[serde(default, skip_serializing_if = "ChannelOrder::is_rgb")]
+    pub channels: ChannelOrder,
     pub subset: Subset,
     /// Training images; none for all of the share.
     pub train_size: Option<usize>,

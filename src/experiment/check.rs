@@ -8,13 +8,14 @@ use std::collections::BTreeSet;
 use tch::{Device, nn};
 
 use super::config::{
-    Arm, Experiment, Figure, Hold, Normalise, Signs, Source, SourceTraining, Zeros,
+    Arm, Data, Experiment, Figure, Hold, Moments, Normalise, Signs, Source, SourceTraining, Zeros,
 };
 use super::plan::SOURCE_ARM;
 use crate::figure;
 use crate::optim::Rule;
 use crate::sign::is_below;
 use crate::transfer;
+use crate::weights::Layout;
 
 /// Every mistake in the values of `experiment`.
 pub(super) fn problems(experiment: &Experiment) -> Vec<String> {
@@ -74,9 +75,7 @@ fn check_values(experiment: &Experiment, problems: &mut Problems) {
     if let Some(test) = data.test {
         problems.at_least_one("data.test", test as u64);
     }
-    problems.check(data.normalise == Normalise::Dataset || model.channels() == 3, || {
-        "data.normalise: `imagenet` needs a network for colour images; use `dataset`".into()
-    });
+    check_data(data, model.channels(), problems);
     problems.take(model.check(data.image_size));
     problems.check(!seeds.0.is_empty(), || "seeds: expected at least one seed, got none".into());
     problems.check(unique(&seeds.0), || "seeds: a seed stands twice".into());
@@ -124,6 +123,41 @@ fn check_figures(experiment: &Experiment, problems: &mut Problems) {
         let name = &experiment.data.name;
         format!("reference: `published` is of fashion-mnist, the data are `{name}`; take it out")
     });
+}
+
+fn check_data(data: &Data, channels: usize, problems: &mut Problems) {
+    let own = [data.files.is_some(), data.cifar10.is_some(), data.folder.is_some()];
+    problems.check(own.into_iter().filter(|given| *given).count() <= 1, || {
+        "data: expected at most one of `files`, `cifar10` and `folder`".into()
+    });
+    if let Some(share) = data.folder.as_ref().and_then(|folder| folder.test_share) {
+        problems.check(share > 0.0 && share < 1.0, || {
+            format!("data.folder.test_share: expected a share in (0, 1), got `{share}`")
+        });
+    }
+    problems.check(data.channels.is_rgb() || channels == 3, || {
+        "data.channels: `bgr` needs a network for colour images".into()
+    });
+    match &data.normalise {
+        Normalise::Dataset => {}
+        Normalise::Imagenet => problems.check(channels == 3, || {
+            "data.normalise: `imagenet` needs a network for colour images; use `dataset`".into()
+        }),
+        Normalise::Given(Moments { mean, deviation }) => {
+            for (key, values) in [("mean", mean), ("deviation", deviation)] {
+                problems.check([1, channels].contains(&values.len()), || {
+                    let got = values.len();
+                    format!(
+                        "data.normalise.{key}: expected one number, or one for each of {channels} \
+                         channels, got {got}"
+                    )
+                });
+            }
+            problems.check(deviation.iter().all(|value| *value > 0.0), || {
+                format!("data.normalise.deviation: expected numbers above 0, got {deviation:?}")
+            });
+        }
+    }
 }
 
 fn check_arms(experiment: &Experiment, problems: &mut Problems) {
@@ -200,10 +234,15 @@ fn check_hold(experiment: &Experiment, key: &str, arm: &Arm, problems: &mut Prob
 }
 
 fn check_source(experiment: &Experiment, problems: &mut Problems) {
-    let Some(Source { template, weights, train, except }) = &experiment.source else { return };
+    let Some(Source { template, weights, layout, train, except }) = &experiment.source else {
+        return;
+    };
     let given = [template.is_some(), weights.is_some(), train.is_some()];
     problems.check(given.into_iter().filter(|given| *given).count() == 1, || {
         "source: expected exactly one of `template`, `weights` and `train`".into()
+    });
+    problems.check(*layout == Layout::default() || weights.is_some(), || {
+        format!("source.layout: `{layout}` says how a file of `source.weights` is laid out")
     });
     problems.take(check_layers(experiment, "source.except", except));
     if let Some(SourceTraining { data, batch, optimizer, threads, .. }) = train {

@@ -294,6 +294,7 @@ mod tests {
                 classes: None,
                 image_size: SIDE,
                 normalise: Default::default(),
+                channels: Default::default(),
                 subset: Default::default(),
                 train_size: Some(12),
                 validation: 8,

@@ -2,7 +2,7 @@
 //! wanted, and described as a network's input.
 
 use super::cell::Share;
-use super::config::{Data, Normalise};
+use super::config::{ChannelOrder, Data, Moments, Normalise};
 use crate::data::{DataSet, Images};
 use crate::random::Stream;
 use crate::train::Input;
@@ -40,20 +40,50 @@ impl Material {
         tested.truncate(test.unwrap_or(usize::MAX));
         Material { train, test: of_classes(&set.test, &tested, classes), input }
     }
+
+    /// The same images with their channels in `order`; they come as red, green, blue.
+    pub fn in_order(mut self, order: ChannelOrder) -> Self {
+        if order == ChannelOrder::Bgr {
+            reverse_channels(&mut self.train);
+            reverse_channels(&mut self.test);
+        }
+        self
+    }
+}
+
+fn reverse_channels(images: &mut Images) {
+    let area = images.height * images.width;
+    for image in images.pixels.chunks_mut(images.channels * area) {
+        let (front, back) = image.split_at_mut(images.channels / 2 * area);
+        let last = back.len() - front.len();
+        for (plane, other) in front.chunks_mut(area).zip(back[last..].chunks_mut(area).rev()) {
+            plane.swap_with_slice(other);
+        }
+    }
 }
 
 /// What a network with `channels` channels expects of the images of `set`.
 pub(super) fn input(set: &DataSet, data: &Data, channels: usize) -> Input {
-    let [mean, deviation] = match data.normalise {
-        Normalise::Imagenet => IMAGENET.map(Vec::from),
-        Normalise::Dataset => {
-            let of_channels = moments(&set.train);
-            let pick = |part: fn(&(f32, f32)) -> f32| {
-                let values: Vec<f32> = of_channels.iter().map(part).collect();
-                if values.len() == channels { values } else { vec![values[0]; channels] }
-            };
-            [pick(|(mean, _)| *mean), pick(|(_, deviation)| *deviation)]
+    let fit = |mut values: Vec<f32>| {
+        if values.len() != channels {
+            values = vec![values[0]; channels];
         }
+        if data.channels == ChannelOrder::Bgr {
+            values.reverse();
+        }
+        values
+    };
+    let [mean, deviation] = match &data.normalise {
+        Normalise::Imagenet => IMAGENET.map(|values| fit(values.into())),
+        Normalise::Dataset => {
+            let (means, deviations) = moments(&set.train).into_iter().unzip();
+            [means, deviations].map(fit)
+        }
+        // These are in the network's order already.
+        Normalise::Given(Moments { mean, deviation }) => [mean, deviation].map(|values| {
+            let all = || vec![values[0]; channels];
+            if values.len() == channels { values.clone() } else { all() }
+        }),
     };
     Input { channels, size: data.image_size, mean, deviation }
 }
@@ -166,5 +196,61 @@ mod tests {
         let one = Images { pixels, height: 2, width: 2, labels: vec![0], ..images(1) };
         let (mean, deviation) = moments(&one)[0];
         assert!((mean - 0.4).abs() < 1e-6 && (deviation - 0.374_165_74).abs() < 1e-6);
+    }
+
+    fn colours() -> DataSet {
+        // Two images of two pixels: red 0 and 255, green 51, blue 102.
+        let one = [0, 255, 51, 51, 102, 102];
+        let images = Images {
+            channels: 3,
+            height: 1,
+            width: 2,
+            pixels: [one, one].concat(),
+            labels: vec![0, 1],
+            classes: 2,
+        };
+        DataSet { train: images.clone(), test: images, ..set() }
+    }
+
+    fn data(more: &str) -> Data {
+        serde_yaml::from_str(&format!("{{name: colours, train_sizes: [1]{more}}}")).unwrap()
+    }
+
+    #[test]
+    fn a_network_that_reads_blue_first_gets_its_channels_and_moments_in_that_order() {
+        let input = input(&colours(), &data(", channels: bgr"), 3);
+        assert_eq!(input.mean, [0.4, 0.2, 0.5]);
+        let material = Material::new(&colours(), Share::Whole, None, None, input);
+        let material = material.in_order(ChannelOrder::Bgr);
+        assert_eq!(material.train.pixels[..6], [102, 102, 51, 51, 0, 255]);
+        assert_eq!(material.test.pixels, material.train.pixels);
+    }
+
+    #[test]
+    fn moments_that_are_given_are_in_the_networks_order_or_one_for_all() {
+        let given = |mean: &str, order: &str| {
+            let more =
+                format!(", normalise: {{mean: {mean}, deviation: [0.5]}}, channels: {order}");
+            input(&colours(), &data(&more), 3)
+        };
+        assert_eq!(given("[0.1, 0.2, 0.3]", "bgr").mean, [0.1, 0.2, 0.3]);
+        assert_eq!(given("[0.1]", "rgb").mean, [0.1; 3]);
+        assert_eq!(given("[0.1]", "rgb").deviation, [0.5; 3]);
+        let imagenet = input(&colours(), &data(", normalise: imagenet, channels: bgr"), 3);
+        assert_eq!(imagenet.mean, [0.406, 0.456, 0.485]);
+    }
+
+    // The authors' constants for Fashion-MNIST, of values up to 255: 72.9403522321, 90.0211823513.
+    #[test]
+    fn the_moments_of_fashion_mnist_are_the_published_ones() {
+        let cache = crate::fetch::cache_dir().unwrap();
+        let spec = crate::data::Spec::Registered("fashion-mnist".into());
+        let Ok(set) = crate::data::load(&spec, &cache) else {
+            eprintln!("skipped: fashion-mnist is not in the cache");
+            return;
+        };
+        let [(mean, deviation)] = moments(&set.train)[..] else { panic!("one channel") };
+        assert!((mean * 255.0 - 72.940_35).abs() < 1e-3, "{mean}");
+        assert!((deviation * 255.0 - 90.021_18).abs() < 1e-3, "{deviation}");
     }
 }

@@ -19,7 +19,8 @@ use super::store::{Record, Records};
 use super::table::Key;
 use crate::data::{self, DataSet};
 use crate::sign::Template;
-use crate::{transfer, weights};
+use crate::transfer;
+use crate::weights::sources::{self, Opened};
 
 /// The arm under which a source trained here stands in the tables.
 pub(super) const SOURCE_ARM: &str = "source";
@@ -95,7 +96,8 @@ impl Plan {
             let share = draft.share();
             let input = material::input(&set, &experiment.data, experiment.model.channels());
             let classes = experiment.data.classes.as_deref();
-            let material = Material::new(&set, share, classes, experiment.data.test, input);
+            let material = Material::new(&set, share, classes, experiment.data.test, input)
+                .in_order(experiment.data.channels);
             draft.check_sizes(&material)?;
             let cells = draft.cells(share, &source)?;
             Ok((source, material, cells))
@@ -192,10 +194,10 @@ fn device_name(device: Device) -> &'static str {
 }
 
 fn load(data: &config::Data, cache: &Path) -> Result<DataSet, String> {
-    let spec = match &data.files {
-        None => data::Spec::Registered(data.name.clone()),
-        Some(files) => data::Spec::Idx {
-            name: data.name.clone(),
+    let name = data.name.clone();
+    let spec = match (&data.files, &data.cifar10, &data.folder) {
+        (Some(files), ..) => data::Spec::Idx {
+            name,
             files: data::Files {
                 train_images: files.train_images.clone(),
                 train_labels: files.train_labels.clone(),
@@ -204,6 +206,14 @@ fn load(data: &config::Data, cache: &Path) -> Result<DataSet, String> {
             },
             class_names: None,
         },
+        (_, Some(path), _) => data::Spec::Cifar10 { name, path: path.clone() },
+        (.., Some(config::ImageFolder { path, test_share })) => data::Spec::Folder {
+            name,
+            path: path.clone(),
+            test_share: *test_share,
+            side: data.image_size,
+        },
+        (None, None, None) => data::Spec::Registered(name),
     };
     data::load(&spec, cache).map_err(|error| format!("data: {error}"))
 }
@@ -265,10 +275,11 @@ impl Draft<'_> {
                     .map_err(|error| format!("source.template: {error}"))?,
                 weights: None,
             },
-            (_, Some(path), _) => {
-                let weights =
-                    weights::load(path).map_err(|error| format!("source.weights: {error}"))?;
-                Knowledge::of_weights(weights, &path.display().to_string())
+            (_, Some(weights), _) => {
+                let Opened { weights, provenance } =
+                    sources::open(weights, source.layout, self.cache)
+                        .map_err(|error| format!("source.weights: {error}"))?;
+                Knowledge::of_weights(weights, &provenance)
                     .map_err(|error| format!("source.weights: {error}"))?
             }
             (.., Some(train)) if self.experiment.arms.values().any(Arm::needs_source) => {
@@ -298,7 +309,8 @@ impl Draft<'_> {
             self.set
         } else {
             let name = train.data.name.clone().unwrap_or_else(|| data.name.clone());
-            let wanted = config::Data { name, files: None, ..data.clone() };
+            let wanted =
+                config::Data { name, files: None, cifar10: None, folder: None, ..data.clone() };
             other = load(&wanted, self.cache).map_err(|what| format!("source.train.{what}"))?;
             &other
         };
@@ -313,7 +325,7 @@ impl Draft<'_> {
         check::classes("source.train.data.classes", classes, set.train.classes)?;
         let share = Share::Source { images: train.data.images, seed: train.seed };
         let input = material::input(set, data, model.channels());
-        let material = Material::new(set, share, classes, None, input);
+        let material = Material::new(set, share, classes, None, input).in_order(data.channels);
         let Some(size) = material.train.len().checked_sub(data.validation).filter(|size| *size > 0)
         else {
             return Err(format!(
@@ -333,7 +345,8 @@ impl Draft<'_> {
                 share,
                 classes: train.data.classes.clone(),
                 image_size: data.image_size,
-                normalise: data.normalise,
+                normalise: data.normalise.clone(),
+                channels: data.channels,
                 subset: data.subset,
                 train_size: None,
                 validation: data.validation,
@@ -375,7 +388,8 @@ impl Draft<'_> {
                             share,
                             classes: data.classes.clone(),
                             image_size: data.image_size,
-                            normalise: data.normalise,
+                            normalise: data.normalise.clone(),
+                            channels: data.channels,
                             subset: data.subset,
                             train_size: Some(size),
                             validation: data.validation,

@@ -98,9 +98,7 @@ impl Network {
     pub fn forward(&self, images: &Tensor, mode: Mode) -> Result<Tensor, TchError> {
         match mode {
             Mode::Evaluate => self.logits(images, &mut |x, _| Ok(x.shallow_clone())),
-            Mode::Train(stream) => {
-                self.logits(images, &mut |x, rate| drop_out(x, rate, stream))
-            }
+            Mode::Train(stream) => self.logits(images, &mut |x, rate| drop_out(x, rate, stream)),
         }
     }
 
