@@ -5,7 +5,8 @@
 //! makes the names of the weights agree, so that checkpoints and templates load by name.
 //!
 //! The layers do not draw random numbers: in training, dropout takes them from the caller's
-//! [`Stream`], so a run does not depend on libtorch's global generator, which all threads share.
+//! [`Stream`], so a run does not depend on libtorch's global generator, which all threads share. (On a
+//! CUDA device the stream seeds that generator before each pass.)
 
 use tch::{Device, Kind, TchError, Tensor, nn};
 
@@ -98,6 +99,12 @@ impl Network {
     pub fn forward(&self, images: &Tensor, mode: Mode) -> Result<Tensor, TchError> {
         match mode {
             Mode::Evaluate => self.logits(images, &mut |x, _| Ok(x.shallow_clone())),
+            // Masks drawn here would have to travel. A GPU runs one cell at a time, so its generator is
+            // this run's alone.
+            Mode::Train(stream) if images.device().is_cuda() => {
+                tch::manual_seed(stream.bits() as i64);
+                self.logits(images, &mut |x, rate| x.f_dropout(rate, true))
+            }
             Mode::Train(stream) => self.logits(images, &mut |x, rate| drop_out(x, rate, stream)),
         }
     }
