@@ -98,7 +98,7 @@ pub enum Biases {
 }
 
 /// What becomes of a weight whose sign the source leaves open, such as the zeros between the groups
-/// of an un-grouped AlexNet. (That these weights stay 0 throughout is a network with grouped
+/// of an un-grouped AlexNet. (Weights that are kept 0 throughout are another network, one with grouped
 /// convolutions.)
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

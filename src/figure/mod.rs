@@ -15,6 +15,7 @@
 //!   in place of dropped ones and paired tests in place of unpaired ones.
 //! - **controls**, **layers**, **dose-response**: what the signs of other arrangements, of single
 //!   layers, or with a part of them flipped do.
+//! - **telemetry**: how often weights cross zero and are put back, by layer and step.
 //!
 //! An arm has the same colour and marker in every figure; frozen arms have solid lines and full
 //! markers, fluid ones dashed lines and hollow markers. Every picture says in its caption how many
@@ -40,6 +41,7 @@ mod published;
 mod runs;
 mod series;
 mod style;
+mod telemetry;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -211,6 +213,12 @@ pub fn kinds() -> &'static [Kind] {
             name: "dose-response",
             help: "error by the fraction of the source's signs that an arm has flipped",
             draw: dose_response::draw,
+            ..PLAIN
+        },
+        Kind {
+            name: "telemetry",
+            help: "sign flips and resets by layer and optimizer step, at the largest training size",
+            draw: telemetry::draw,
             ..PLAIN
         },
     ]

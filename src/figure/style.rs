@@ -52,6 +52,16 @@ struct Hue {
     marker: Marker,
 }
 
+/// Lightness rises and hue turns, so that shades are told apart in grey and by all kinds of colour
+/// vision: points of the map *viridis* of S. van der Walt and N. Smith, without its palest end.
+const SHADES: [Color; 5] = [
+    Color(68, 1, 84),
+    Color(59, 82, 139),
+    Color(33, 145, 140),
+    Color(94, 201, 98),
+    Color(190, 210, 40),
+];
+
 const fn hue(color: Color, marker: Marker) -> Hue {
     Hue { color, marker }
 }
@@ -99,6 +109,23 @@ pub(super) struct Look {
 }
 
 impl Look {
+    /// The looks of `count` things in an order, from dark to light, with markers in turn.
+    pub(super) fn shades(count: usize) -> Vec<Look> {
+        let markers = [Marker::Disc, Marker::Square, Marker::Diamond, Marker::Up, Marker::Down]
+            .iter()
+            .cycle();
+        let shade = |(place, marker): (usize, &Marker)| {
+            let along = place as f64 / (count - 1).max(1) as f64 * (SHADES.len() - 1) as f64;
+            let (from, to) = (SHADES[along.floor() as usize], SHADES[along.ceil() as usize]);
+            let mix = |a: u8, b: u8| {
+                (f64::from(a) + along.fract() * (f64::from(b) - f64::from(a))).round() as u8
+            };
+            let color = Color(mix(from.0, to.0), mix(from.1, to.1), mix(from.2, to.2));
+            Look { hue: hue(color, *marker), fluid: false }
+        };
+        (0..count).zip(markers).map(shade).collect()
+    }
+
     pub(super) fn color(self) -> Color {
         self.hue.color
     }

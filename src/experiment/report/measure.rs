@@ -85,7 +85,11 @@ impl Measure {
     /// The value that pairs are compared by: a time that was never reached counts as the run's last
     /// step, the least it can be, so that every difference is a number.
     pub(crate) fn compared(&self, trial: &Trial, curves: &CurveIndex) -> Option<f64> {
-        self.of(trial, curves).map(|value| value.min(trial.outcome.steps as f64))
+        let value = self.of(trial, curves)?;
+        Some(match self {
+            Measure::StepsTo(_) => value.min(trial.outcome.steps as f64),
+            _ => value,
+        })
     }
 
     /// The statistic of its values over the cells of an arm; none without values.
