@@ -174,7 +174,7 @@ pub(super) fn measure(subject: Subject, threads: NonZeroUsize) -> Result<Vec<Cas
 fn variables(subject: Subject) -> Result<nn::VarStore, TchError> {
     let variables = nn::VarStore::new(Device::Cpu);
     let (model, classes) = subject.model();
-    model.build(&variables.root(), classes).initialise(1)?;
+    model.assemble(&variables.root(), classes).initialise(1)?;
     for (name, tensor) in variables.variables() {
         let mut stream = Stream::new(1, &format!("gradient/{name}"));
         let gradient: Vec<f32> = (0..tensor.numel()).map(|_| stream.uniform() - 0.5).collect();

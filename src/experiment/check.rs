@@ -261,7 +261,7 @@ fn check_layers(experiment: &Experiment, key: &str, layers: &[String]) -> Result
         return Ok(());
     }
     let variables = nn::VarStore::new(Device::Cpu);
-    experiment.model.build(&variables.root(), 2);
+    experiment.model.assemble(&variables.root(), 2);
     let names = transfer::constrained(&variables);
     for layer in layers {
         if !names.iter().any(|(name, _)| is_below(name, layer)) {

@@ -174,7 +174,7 @@ impl Ready {
         let variables = nn::VarStore::new(device);
         let net = spec
             .model
-            .build(&variables.root(), material.train.classes)
+            .assemble(&variables.root(), material.train.classes)
             .with_precision(spec.train.precision);
         net.initialise(spec.seed)?;
         let start = match &spec.arm {

@@ -291,7 +291,7 @@ impl Draft<'_> {
         let variables = nn::VarStore::new(Device::Cpu);
         let classes = self.experiment.data.classes.as_deref();
         let classes = classes.map_or(self.set.train.classes, <[u8]>::len);
-        self.experiment.model.build(&variables.root(), classes);
+        self.experiment.model.assemble(&variables.root(), classes);
         let options = transfer::Options { except: source.except.clone(), ..Default::default() };
         let fits = |template: &Template| transfer::signs(template, &variables, &options);
         fits(&knowledge.template).map_err(|error| format!("source: {error}"))?;

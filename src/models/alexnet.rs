@@ -41,6 +41,16 @@ impl AlexNet {
     /// Layers: `features.{0, 3, 6, 8, 10}` (convolutions) and `classifier.{1, 4, 6}`, as in
     /// `torchvision/models/alexnet.py`; initialised U(±1/√fan-in) as there.
     pub fn build(&self, root: &nn::Path, classes: usize) -> Network {
+        self.layers(root, classes).build()
+    }
+}
+
+impl Architecture for AlexNet {
+    fn entry(&self) -> Entry {
+        Self::ENTRY
+    }
+
+    fn layers<'a>(&self, root: &nn::Path<'a>, classes: usize) -> Builder<'a> {
         let [first, second] = self.hidden.map(|width| width as i64);
         Builder::new(root, "features", Law::TorchDefault)
             .conv([3, 64, 11], 4, 2)
@@ -66,17 +76,6 @@ impl AlexNet {
             .linear(first, second)
             .relu()
             .linear(second, classes as i64)
-            .build()
-    }
-}
-
-impl Architecture for AlexNet {
-    fn entry(&self) -> Entry {
-        Self::ENTRY
-    }
-
-    fn build(&self, root: &nn::Path, classes: usize) -> Network {
-        self.build(root, classes)
     }
 
     fn channels(&self) -> usize {
@@ -127,6 +126,16 @@ impl AlexNetMini {
     /// Layers: `features.{0, 3}` (5 × 5 and 3 × 3 convolutions, 32 and 64 channels, each followed by
     /// ReLU and 2 × 2 pooling) and `classifier.{1, 4}`; initialised U(±1/√fan-in).
     pub fn build(&self, root: &nn::Path, classes: usize) -> Network {
+        self.layers(root, classes).build()
+    }
+}
+
+impl Architecture for AlexNetMini {
+    fn entry(&self) -> Entry {
+        Self::ENTRY
+    }
+
+    fn layers<'a>(&self, root: &nn::Path<'a>, classes: usize) -> Builder<'a> {
         let hidden = self.hidden as i64;
         Builder::new(root, "features", Law::TorchDefault)
             .conv([1, 32, 5], 1, 2)
@@ -143,17 +152,6 @@ impl AlexNetMini {
             .relu()
             .dropout(self.dropout)
             .linear(hidden, classes as i64)
-            .build()
-    }
-}
-
-impl Architecture for AlexNetMini {
-    fn entry(&self) -> Entry {
-        Self::ENTRY
-    }
-
-    fn build(&self, root: &nn::Path, classes: usize) -> Network {
-        self.build(root, classes)
     }
 
     fn channels(&self) -> usize {

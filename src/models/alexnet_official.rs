@@ -65,6 +65,16 @@ impl AlexNetOfficial {
     /// Convolutions start by Glorot's normal law, fc6 to fc8 by his uniform law, the head by a cut
     /// normal law with σ = 0.25, biases at 0.
     pub fn build(&self, root: &nn::Path, classes: usize) -> Network {
+        self.layers(root, classes).build()
+    }
+}
+
+impl Architecture for AlexNetOfficial {
+    fn entry(&self) -> Entry {
+        Self::ENTRY
+    }
+
+    fn layers<'a>(&self, root: &nn::Path<'a>, classes: usize) -> Builder<'a> {
         let groups = self.groups as i64;
         let norm = self.lrn.then_some(RESPONSE_NORM);
         Builder::new(root, "features", Law::GlorotNormal)
@@ -97,17 +107,6 @@ impl AlexNetOfficial {
             .relu()
             .law(Law::TruncatedNormal(HEAD_SIGMA))
             .linear(1000, classes as i64)
-            .build()
-    }
-}
-
-impl Architecture for AlexNetOfficial {
-    fn entry(&self) -> Entry {
-        Self::ENTRY
-    }
-
-    fn build(&self, root: &nn::Path, classes: usize) -> Network {
-        self.build(root, classes)
     }
 
     fn channels(&self) -> usize {

@@ -17,6 +17,7 @@ use tch::nn;
 
 pub use alexnet::{AlexNet, AlexNetMini, SMALLEST_IMAGE, alexnet};
 pub use alexnet_official::AlexNetOfficial;
+use network::Builder;
 pub use network::{Mode, Network};
 pub use precision::Precision;
 pub use squeezenet::SqueezeNet;
@@ -58,7 +59,8 @@ pub const REGISTRY: [Entry; 5] =
 trait Architecture {
     fn entry(&self) -> Entry;
 
-    fn build(&self, root: &nn::Path, classes: usize) -> Network;
+    /// The layers, below `root`, of a network with `classes` outputs.
+    fn layers<'a>(&self, root: &nn::Path<'a>, classes: usize) -> Builder<'a>;
 
     fn channels(&self) -> usize;
 
@@ -78,7 +80,13 @@ impl Model {
 
     /// Builds the network below `root` with `classes` outputs.
     pub fn build(&self, root: &nn::Path, classes: usize) -> Network {
-        self.architecture().build(root, classes)
+        self.architecture().layers(root, classes).build()
+    }
+
+    /// Builds the network below `root` with all weights 0, which costs nothing: to look at its names
+    /// and shapes, or to [`initialise`](Network::initialise) it.
+    pub fn assemble(&self, root: &nn::Path, classes: usize) -> Network {
+        self.architecture().layers(root, classes).assemble()
     }
 
     /// Its name in the registry.
@@ -252,7 +260,7 @@ mod tests {
     fn parameters(model: &str) -> (usize, usize) {
         let model: Model = serde_yaml::from_str(model).unwrap();
         let variables = nn::VarStore::new(Device::Cpu);
-        model.build(&variables.root(), 1000);
+        model.assemble(&variables.root(), 1000);
         let tensors = variables.variables();
         (tensors.len(), tensors.values().map(Tensor::numel).sum())
     }

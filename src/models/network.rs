@@ -306,11 +306,16 @@ impl<'a> Builder<'a> {
     /// The network, its weights drawn from a seed that libtorch's generator gives, which
     /// `tch::manual_seed` sets; [`Network::initialise`] draws them from a seed of one's own.
     pub(super) fn build(self) -> Network {
-        let Builder { layers, starts, .. } = self;
-        let network = Network { layers, starts, precision: Precision::default() };
+        let network = self.assemble();
         let seed = Tensor::randint(i64::MAX, [1], (Kind::Int64, Device::Cpu)).int64_value(&[0]);
         network.initialise(seed as u64).expect("tensors that were just made can be written");
         network
+    }
+
+    /// The network with all weights and biases 0.
+    pub(super) fn assemble(self) -> Network {
+        let Builder { layers, starts, .. } = self;
+        Network { layers, starts, precision: Precision::default() }
     }
 
     fn numbered(mut self, layer: Layer) -> Self {

@@ -40,6 +40,16 @@ impl SqueezeNet {
     /// `torchvision/models/squeezenet.py`; initialised as there: U(±√(6/fan-in)), the last
     /// convolution normal with deviation 0.01, biases 0.
     pub fn build(&self, root: &nn::Path, classes: usize) -> Network {
+        self.layers(root, classes).build()
+    }
+}
+
+impl Architecture for SqueezeNet {
+    fn entry(&self) -> Entry {
+        Self::ENTRY
+    }
+
+    fn layers<'a>(&self, root: &nn::Path<'a>, classes: usize) -> Builder<'a> {
         Builder::new(root, "features", Law::HeUniform)
             .conv([3, 64, 3], 2, 0)
             .relu()
@@ -61,17 +71,6 @@ impl SqueezeNet {
             .relu()
             .average(1)
             .flatten()
-            .build()
-    }
-}
-
-impl Architecture for SqueezeNet {
-    fn entry(&self) -> Entry {
-        Self::ENTRY
-    }
-
-    fn build(&self, root: &nn::Path, classes: usize) -> Network {
-        self.build(root, classes)
     }
 
     fn channels(&self) -> usize {

@@ -46,6 +46,16 @@ impl Vgg16 {
     /// `classifier.{0, 3, 6}`, as in `torchvision/models/vgg.py`; initialised as there: convolutions
     /// normal with variance 2/fan-out, linear layers normal with deviation 0.01, biases 0.
     pub fn build(&self, root: &nn::Path, classes: usize) -> Network {
+        self.layers(root, classes).build()
+    }
+}
+
+impl Architecture for Vgg16 {
+    fn entry(&self) -> Entry {
+        Self::ENTRY
+    }
+
+    fn layers<'a>(&self, root: &nn::Path<'a>, classes: usize) -> Builder<'a> {
         let [first, second] = self.hidden.map(|width| width as i64);
         let mut builder = Builder::new(root, "features", Law::HeNormal);
         let mut input = 3;
@@ -68,17 +78,6 @@ impl Vgg16 {
             .relu()
             .dropout(self.dropout)
             .linear(second, classes as i64)
-            .build()
-    }
-}
-
-impl Architecture for Vgg16 {
-    fn entry(&self) -> Entry {
-        Self::ENTRY
-    }
-
-    fn build(&self, root: &nn::Path, classes: usize) -> Network {
-        self.build(root, classes)
     }
 
     fn channels(&self) -> usize {
