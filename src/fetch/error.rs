@@ -93,7 +93,9 @@ impl fmt::Display for Files<'_> {
         for Attempt { source, reason } in self.attempts {
             writeln!(f, "  {source}: {reason}")?;
         }
-        write!(f, "or put by hand, decompressed")?;
+        let as_it_comes = self.missing.iter().all(|file| file.is_archive());
+        let form = if as_it_comes { "as it is published" } else { "decompressed" };
+        write!(f, "or put by hand, {form}")?;
         for file in self.missing {
             let path = self.folder.join(file.name);
             write!(f, "\n  {}  with sha256 {}", path.display(), file.sha256)?;

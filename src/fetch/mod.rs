@@ -45,7 +45,7 @@ pub struct Package {
     pub licence: &'static str,
     /// The folder of the cache that its folder is in: `data` or `weights`.
     pub room: &'static str,
-    /// The files, decompressed.
+    /// The files, decompressed unless they are archives.
     pub files: &'static [File],
     /// Where to get them, in the order to try.
     pub sources: &'static [Source],
@@ -54,12 +54,19 @@ pub struct Package {
 /// One file of a package.
 #[derive(Debug)]
 pub struct File {
-    /// Its name in the package's folder.
+    /// Its name in the package's folder; one that ends in `.gz` is kept as it comes.
     pub name: &'static str,
     /// Its size.
     pub bytes: u64,
     /// The SHA-256 of its bytes, in hexadecimal.
     pub sha256: &'static str,
+}
+
+impl File {
+    /// Whether the file is kept as it comes, although it could be decompressed.
+    fn is_archive(&self) -> bool {
+        self.name.ends_with(".gz")
+    }
 }
 
 /// What the cache has of one file.

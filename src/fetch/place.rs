@@ -31,7 +31,7 @@ fn more(got: u64, expected: u64) -> String {
 /// The bytes go to a temporary file beside their place, are checked and synced, and then renamed:
 /// nobody ever sees half a file, and a file that was there is replaced only by a right one.
 pub(super) fn place(raw: &Path, file: &File, folder: &Path) -> Result<(), PlaceError> {
-    let source: Box<dyn Read> = match file.name.ends_with(".gz") {
+    let source: Box<dyn Read> = match file.is_archive() {
         true => Box::new(fs::File::open(raw)?),
         false => decompressed(raw)?,
     };
