@@ -176,3 +176,81 @@ fn a_device_that_is_not_there_is_refused() {
     assert_eq!(code, 2);
     assert!(said.contains("cuda:99"), "{said}");
 }
+
+/// Changes one thing in an experiment over a folder of images and expects these words.
+fn folder_refused(more: &str, change: impl Fn(&Laboratory), words: &[&str]) {
+    let lab = Laboratory::new();
+    lab.take_folder(more);
+    change(&lab);
+    let (code, said) = lab.fails(&["run", "tiny.yaml"]);
+    assert_eq!(code, 2, "{said}");
+    for word in words {
+        assert!(said.contains(word), "`{word}` is not in: {said}");
+    }
+    assert!(!lab.path("results").exists(), "something was made");
+}
+
+#[test]
+fn a_folder_of_images_that_cannot_be_used_is_refused_by_name() {
+    let share = ", test_share: 0.3";
+    folder_refused("", |_| {}, &["images: expected the folders `train` and `test`"]);
+    folder_refused(", test_share: 1.5", |_| {}, &["data.folder.test_share", "(0, 1)", "`1.5`"]);
+    let one_class = |lab: &Laboratory| {
+        std::fs::remove_dir_all(lab.path("images/1")).unwrap();
+        std::fs::remove_dir_all(lab.path("images/2")).unwrap();
+    };
+    folder_refused(share, one_class, &["data: ", "images: expected 2 to 256 folders", "got 1"]);
+    let empty = |lab: &Laboratory| lab.write("images/1/3.png", "");
+    folder_refused(share, empty, &["images/1/3.png: cannot be decoded"]);
+    let many = |lab: &Laboratory| lab.edit("[6, 9]", "[600]");
+    folder_refused(
+        share,
+        many,
+        &["data.train_sizes: 600 training and 6 validation", "21 are there"],
+    );
+    let both = |lab: &Laboratory| lab.edit("  train_sizes", "  cifar10: x\n  train_sizes");
+    folder_refused(share, both, &["at most one of `files`, `cifar10` and `folder`"]);
+}
+
+#[test]
+fn moments_and_channels_that_do_not_fit_the_network_are_refused() {
+    let with = |text: &str| format!("validation: 20\n  {text}");
+    let refused = |text: &str, words: &[&str]| refused("validation: 20", &with(text), words);
+    refused("normalise: {mean: [0.1, 0.2], deviation: [1]}", &["data.normalise.mean", "got 2"]);
+    refused("normalise: {mean: [0.1], deviation: [0]}", &["data.normalise.deviation", "above 0"]);
+    refused("normalise: caffe", &["data.normalise", "`imagenet` or `{mean: [0.5]"]);
+    refused("channels: bgr", &["data.channels", "colour images"]);
+}
+
+/// A checkpoint from the tests of the room `weights`.
+fn testdata(name: &str) -> std::path::PathBuf {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/weights/testdata").join(name)
+}
+
+#[test]
+fn a_checkpoint_that_cannot_be_a_source_is_refused_by_name() {
+    let source = |keys: &str| format!("source: {{{keys}}}\narms:");
+    let net = testdata("net.pth").display().to_string();
+    let other = ["source: the source does not fit the network", "features.0.weight"];
+    refused("arms:", &source(&format!("weights: {net}")), &other);
+    let module = testdata("module.pth").display().to_string();
+    let words = ["source.weights: ", "module.pth: ", "`model.state_dict()`", "is not run"];
+    refused("arms:", &source(&format!("weights: {module}")), &words);
+    let layout = format!("weights: {net}, layout: bvlc-alexnet");
+    refused("arms:", &source(&layout), &["net.pth: conv1.0: missing"]);
+    refused(
+        "arms:",
+        &source("template: alexnet-imagenet, layout: bvlc-alexnet"),
+        &["source.layout"],
+    );
+    let missing = ["source.weights: ", "no-such.pth: cannot be read"];
+    refused("arms:", &source("weights: no-such.pth"), &missing);
+
+    let lab = Laboratory::new();
+    let bytes = std::fs::read(testdata("net.pth")).unwrap();
+    std::fs::write(lab.path("cut.pth"), &bytes[..bytes.len() / 2]).unwrap();
+    let (code, said) = lab.fails(&["template", "extract", "cut.pth", "-o", "t.safetensors"]);
+    assert_eq!(code, 2);
+    assert!(said.contains("cut.pth: not a sound zip archive"), "{said}");
+    assert!(!lab.path("t.safetensors").exists());
+}

@@ -272,3 +272,13 @@ fn a_source_trained_here_works_for_every_network() {
         }
     }
 }
+
+#[test]
+fn a_folder_of_images_is_trained_on_like_any_data_set() {
+    let lab = Laboratory::new();
+    lab.take_folder(", test_share: 0.3");
+    lab.run(&["seeds=[0]"]);
+    let trials = trials(&lab);
+    assert_eq!(trials.len(), 4);
+    assert!(trials.iter().all(|trial| trial.outcome.status == Status::Done));
+}
