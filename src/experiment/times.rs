@@ -38,6 +38,9 @@ pub enum Error {
     },
 }
 
+/// A column of the table: its name and its part of a cell's time.
+type Part = (&'static str, fn(&Timing) -> f64);
+
 #[derive(Deserialize)]
 struct Row {
     id: String,
@@ -72,7 +75,7 @@ impl Times {
 
     /// A Markdown table: median seconds of a cell and of its parts, one line an arm and setting.
     pub fn to_markdown(&self, experiment: &Experiment, trials: &[Trial]) -> String {
-        const PARTS: [(&str, fn(&Timing) -> f64); 6] = [
+        const PARTS: [Part; 6] = [
             ("seconds", |timing| timing.total),
             ("data", |timing| timing.split.data),
             ("forward", |timing| timing.split.forward),
