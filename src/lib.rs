@@ -47,7 +47,7 @@
 //! | [`experiment`] | YAML → plan → cells → tables |
 //! | [`stats`] | medians, intervals, tests |
 //! | [`figure`] | tables → PNG |
-//! | [`bench`] | how fast all this is beside libtorch |
+//! | [`mod@bench`] | how fast all this is beside libtorch |
 //! | [`random`] | one seed, streams by purpose |
 //! | [`cli`] | the program's words and exit codes |
 //!

@@ -1,9 +1,9 @@
 //! How fast a sign-held step is beside libtorch's own, all measured in one run.
 //!
 //! Speed depends on the machine and on what else it does, so every figure here is a ratio of medians
-//! of cases that ran in turn, round after round, in the same process. [`optimizers`] times one step of
-//! the optimizers over weights that lie still, [`training`] a whole training step of AlexNet; [`Bench`]
-//! is both and the ratios one would quote.
+//! of cases that ran in turn, round after round, in the same process: one step of each optimizer over
+//! weights that lie still, then a whole training step of AlexNet. [`Bench`] is all of them and the
+//! ratios one would quote.
 //!
 //! Only the command line uses this room; the kernels alone are timed by `cargo bench`, other
 //! frameworks by `make bench-peers`.
