@@ -279,3 +279,28 @@ fn check_layers(experiment: &Experiment, key: &str, layers: &[String]) -> Result
 fn unique<T: Ord>(values: &[T]) -> bool {
     values.iter().collect::<BTreeSet<_>>().len() == values.len()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn every_experiment_of_the_repository_is_without_mistakes() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments");
+        let mut names = BTreeSet::new();
+        for folder in [folder.join("paper"), folder] {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    continue;
+                }
+                let experiment = Experiment::load(&path, &[]).unwrap();
+                assert_eq!(problems(&experiment), Vec::<String>::new(), "{}", path.display());
+                assert!(names.insert(experiment.name), "{} has another's name", path.display());
+            }
+        }
+        assert!(names.contains("demo") && names.contains("paper-transfer-cifar10"));
+    }
+}
