@@ -266,9 +266,10 @@ fn a_source_trained_here_works_for_every_network() {
         lab.run(&[&[arms, "baseline=signs"], &short[..]].concat());
         let trials = trials(&lab);
         assert_eq!(trials.len(), 2, "{name}");
-        for trial in trials {
-            assert_eq!(trial.outcome.status, Status::Done, "{name}: {}", trial.key.arm);
-            assert_eq!(trial.outcome.violations_after, 0, "{name}: {}", trial.key.arm);
+        for Trial { key, outcome } in trials {
+            assert_eq!(outcome.status, Status::Done, "{name}: {}", key.arm);
+            // A source holds nothing.
+            assert!(key.arm == "source" || outcome.violations_after == 0, "{name}: {}", key.arm);
         }
     }
 }
