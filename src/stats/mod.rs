@@ -11,9 +11,11 @@
 pub mod bootstrap;
 pub mod hypothesis;
 pub mod interval;
+pub mod occupancy;
 pub mod proportion;
 pub mod quantile;
 pub mod rank_sum;
+pub mod survival;
 
 pub use bootstrap::Bootstrap;
 pub use interval::{CONFIDENCE, Interval};
