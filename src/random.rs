@@ -47,6 +47,12 @@ impl Stream {
         (self.0.next_u64() >> 11) as f64 * (1.0 / (1u64 << 53) as f64)
     }
 
+    /// A standard normal number (Box and Muller's transform, of which one half is used).
+    pub fn normal(&mut self) -> f64 {
+        let radius = (-2.0 * (1.0 - self.uniform_f64()).ln()).sqrt();
+        radius * (std::f64::consts::TAU * self.uniform_f64()).cos()
+    }
+
     /// A uniform number below `bound`, without bias.
     ///
     /// # Panics
@@ -110,6 +116,19 @@ mod tests {
         assert!(draws.iter().all(|x| odd(x) && x.abs() < 1.0));
         // Five standard deviations of a mean of 10,000 uniform numbers.
         assert!((draws.iter().sum::<f32>() / 10_000.0).abs() < 0.029);
+    }
+
+    #[test]
+    fn normal_numbers_have_the_moments_and_tails_of_the_normal_distribution() {
+        let mut stream = Stream::new(1, "test");
+        let numbers: Vec<f64> = (0..100_000).map(|_| stream.normal()).collect();
+        let moment = |power| numbers.iter().map(|x| x.powi(power)).sum::<f64>() / 1e5;
+        // Five standard errors each; the moments are 0, 1, 0 and 3.
+        assert!(moment(1).abs() < 0.016 && (moment(2) - 1.0).abs() < 0.023);
+        assert!(moment(3).abs() < 0.062 && (moment(4) - 3.0).abs() < 0.16);
+        // scipy.stats.norm.sf(2) = 0.0227501
+        let above = numbers.iter().filter(|x| **x > 2.0).count() as f64 / 1e5;
+        assert!((above - 0.022_75).abs() < 0.0024, "{above}");
     }
 
     #[test]

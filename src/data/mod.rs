@@ -10,6 +10,7 @@ mod folder;
 pub mod idx;
 pub mod registry;
 pub mod subset;
+pub mod xor;
 
 use std::path::{Path, PathBuf};
 

@@ -116,21 +116,15 @@ impl Draw {
         match self {
             Draw::Zero => 0.0,
             Draw::Uniform(bound) => bound * stream.symmetric(),
-            Draw::Normal(deviation) => (deviation * normal(stream)) as f32,
+            Draw::Normal(deviation) => (deviation * stream.normal()) as f32,
             Draw::Truncated(sigma) => loop {
-                let value = normal(stream);
+                let value = stream.normal();
                 if value.abs() <= 2.0 {
                     return (sigma * value) as f32;
                 }
             },
         }
     }
-}
-
-/// A standard normal number (Box and Muller's transform, of which one half is used).
-fn normal(stream: &mut Stream) -> f64 {
-    let radius = (-2.0 * (1.0 - stream.uniform_f64()).ln()).sqrt();
-    radius * (std::f64::consts::TAU * stream.uniform_f64()).cos()
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ mod alexnet;
 mod alexnet_official;
 mod check;
 mod init;
+pub mod mlp;
 mod network;
 mod precision;
 mod squeezenet;
@@ -17,6 +18,7 @@ use tch::nn;
 
 pub use alexnet::{AlexNet, AlexNetMini, SMALLEST_IMAGE, alexnet};
 pub use alexnet_official::AlexNetOfficial;
+pub use mlp::Mlp;
 use network::Builder;
 pub use network::{Mode, Network};
 pub use precision::Precision;
@@ -38,6 +40,8 @@ pub enum Model {
     /// torchvision's SqueezeNet 1.1.
     #[serde(rename = "squeezenet1-1")]
     Squeezenet(SqueezeNet),
+    /// One hidden layer, for the points of XOR-5D.
+    Mlp(Mlp),
 }
 
 /// One line of the registry, for help and documentation.
@@ -52,8 +56,14 @@ pub struct Entry {
 }
 
 /// Every network an experiment file can name.
-pub const REGISTRY: [Entry; 5] =
-    [AlexNet::ENTRY, AlexNetMini::ENTRY, AlexNetOfficial::ENTRY, Vgg16::ENTRY, SqueezeNet::ENTRY];
+pub const REGISTRY: [Entry; 6] = [
+    AlexNet::ENTRY,
+    AlexNetMini::ENTRY,
+    AlexNetOfficial::ENTRY,
+    Vgg16::ENTRY,
+    SqueezeNet::ENTRY,
+    Mlp::ENTRY,
+];
 
 /// What every architecture knows about itself.
 trait Architecture {
@@ -75,10 +85,11 @@ impl Model {
             Model::AlexnetOfficial(model) => model,
             Model::Vgg16(model) => model,
             Model::Squeezenet(model) => model,
+            Model::Mlp(model) => model,
         }
     }
 
-    /// Builds the network below `root` with `classes` outputs.
+    /// Builds the network below `root` with `classes` outputs; an `mlp` has one, for two classes.
     pub fn build(&self, root: &nn::Path, classes: usize) -> Network {
         self.architecture().layers(root, classes).build()
     }
@@ -94,7 +105,7 @@ impl Model {
         self.architecture().entry().name
     }
 
-    /// Channels of the images it takes.
+    /// Channels of the images it takes; none where it takes no images.
     pub fn channels(&self) -> usize {
         self.architecture().channels()
     }
