@@ -34,6 +34,14 @@ impl Default for Adam {
     }
 }
 
+impl Adam {
+    /// Its step number `step`, from 1 on, as the fused pass takes it.
+    pub(crate) fn at(&self, step: u64) -> AdamStep {
+        let Adam { lr, beta1, beta2, eps, weight_decay, decoupled } = *self;
+        AdamStep { lr, beta1, beta2, eps, weight_decay, decoupled, step }
+    }
+}
+
 impl Rule for Adam {
     fn check(&self) -> Result<(), String> {
         let share = |value: f64| (0.0..1.0).contains(&value);
@@ -81,15 +89,7 @@ impl Rule for Adam {
             tensors.into_iter().map(|Slices { step, weights, gradient, buffers, hold }| {
                 let [first_moment, second_moment] =
                     buffers.try_into().expect("Adam has two buffers a tensor");
-                let step = AdamStep {
-                    lr: self.lr,
-                    beta1: self.beta1,
-                    beta2: self.beta2,
-                    eps: self.eps,
-                    weight_decay: self.weight_decay,
-                    decoupled: self.decoupled,
-                    step,
-                };
+                let step = self.at(step);
                 AdamTensor { weights, gradient, first_moment, second_moment, step, hold }
             });
         fused.adam(tensors.collect())

@@ -342,9 +342,7 @@ impl Parameter {
         mask: Option<SignMask>,
         buffers: usize,
     ) -> Result<Self, TchError> {
-        use sha2::{Digest, Sha256};
-        let digest = Sha256::digest(name.as_bytes());
-        let number = u64::from_le_bytes(digest[..8].try_into().expect("a digest has 32 bytes"));
+        let number = ResetKey::number(&name);
         let zeros = || weight.f_zeros_like()?.f_detach();
         let buffers = (0..buffers).map(|_| zeros()).collect::<Result<_, _>>()?;
         let hold = mask.map(|mask| Signs { mask, tensor: None });

@@ -188,20 +188,38 @@ pub fn evaluate(net: &Network, set: &ImageSet) -> Result<Evaluation, TchError> {
             let logits = net.forward(&images, Mode::Evaluate)?;
             let total = cross_entropy(&logits, &labels, Reduction::Sum)?;
             loss += total.f_double_value(&[])?;
-            let guess = logits.f_argmax(-1, false)?;
-            wrong += guess.f_ne_tensor(&labels)?.f_sum(Kind::Int64)?.f_int64_value(&[])?;
+            wrong +=
+                guesses(&logits)?.f_ne_tensor(&labels)?.f_sum(Kind::Int64)?.f_int64_value(&[])?;
         }
         let count = set.len() as f64;
         Ok(Evaluation { loss: loss / count, error: wrong as f64 / count })
     })
 }
 
+/// The loss of `logits` `[n, classes]`; of `[n, 1]`, which are the log-odds of class 1 of two.
 fn cross_entropy(
     logits: &Tensor,
     labels: &Tensor,
     reduction: Reduction,
 ) -> Result<Tensor, TchError> {
-    logits.f_cross_entropy_loss(labels, None::<Tensor>, reduction, -100, 0.0)
+    if !is_binary(logits) {
+        return logits.f_cross_entropy_loss(labels, None::<Tensor>, reduction, -100, 0.0);
+    }
+    let (logits, labels) = (logits.f_flatten(0, -1)?, labels.f_to_kind(Kind::Float)?);
+    let none = None::<Tensor>;
+    logits.f_binary_cross_entropy_with_logits(&labels, none.as_ref(), none.as_ref(), reduction)
+}
+
+/// The likeliest class of each row.
+fn guesses(logits: &Tensor) -> Result<Tensor, TchError> {
+    if !is_binary(logits) {
+        return logits.f_argmax(-1, false);
+    }
+    logits.f_flatten(0, -1)?.f_gt(0.0)?.f_to_kind(Kind::Int64)
+}
+
+fn is_binary(logits: &Tensor) -> bool {
+    logits.size().last() == Some(&1)
 }
 
 struct Run<'a, R> {
@@ -296,6 +314,13 @@ impl Best {
     }
 }
 
+/// The order in which an epoch, from 1 on, takes `images` images.
+pub(super) fn epoch_order(images: usize, epoch: u64, seed: u64) -> Vec<usize> {
+    let mut places: Vec<usize> = (0..images).collect();
+    Stream::new(seed, &format!("order/{epoch}")).shuffle(&mut places);
+    places
+}
+
 /// Batches of places, in an order drawn anew each epoch.
 struct Order {
     batch: usize,
@@ -314,8 +339,7 @@ impl Order {
     fn next_batch(&mut self) -> Vec<usize> {
         if self.next >= self.places.len() {
             self.epoch += 1;
-            self.places.sort_unstable();
-            Stream::new(self.seed, &format!("order/{}", self.epoch)).shuffle(&mut self.places);
+            self.places = epoch_order(self.places.len(), self.epoch, self.seed);
             self.next = 0;
         }
         let end = (self.next + self.batch).min(self.places.len());

@@ -3,6 +3,7 @@
 use tch::{Device, Kind, TchError, Tensor};
 
 use crate::data::Images;
+use crate::data::xor::{DIMENSIONS, Point};
 
 /// What a network expects of its images.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,7 +21,7 @@ pub struct Input {
 /// Images and labels, ready for a network.
 #[derive(Debug)]
 pub struct ImageSet {
-    /// `[n, channels, size, size]`, float32.
+    /// `[n, channels, size, size]` or, of points, `[n, 5]`; float32.
     images: Tensor,
     /// `[n]`, int64.
     labels: Tensor,
@@ -56,6 +57,18 @@ impl ImageSet {
         let images = images.f_div(&of_channels(&input.deviation)?)?;
         let labels = Tensor::f_from_slice(&labels)?.f_to_device(device)?;
         Ok(ImageSet { images, labels })
+    }
+
+    /// The points of XOR-5D as `[n, 5]`, with their classes, on `device`.
+    ///
+    /// # Errors
+    /// What libtorch says.
+    pub fn of_points(points: &[Point], device: Device) -> Result<Self, TchError> {
+        let coordinates: Vec<f32> = points.iter().flat_map(|point| point.x).collect();
+        let labels: Vec<i64> = points.iter().map(|point| point.class.into()).collect();
+        let shape = [points.len() as i64, DIMENSIONS as i64];
+        let images = Tensor::f_from_slice(&coordinates)?.f_reshape(shape)?.f_to_device(device)?;
+        Ok(ImageSet { images, labels: Tensor::f_from_slice(&labels)?.f_to_device(device)? })
     }
 
     /// Number of images.

@@ -4,9 +4,10 @@
 //! from streams of their own, and nothing is drawn from libtorch's generator. Weights are chosen by
 //! validation images; the test set is for the caller to touch, once, afterwards.
 //!
-//! Experiments, files and printing are left to others; progress goes through a callback, which may
+//! [`ensemble`] trains many small networks at once. Experiments, files and printing are left to others; progress goes through a callback, which may
 //! also stop the run.
 
+pub mod ensemble;
 mod fit;
 mod images;
 

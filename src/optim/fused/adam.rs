@@ -61,35 +61,41 @@ impl Fused {
     pub fn adam(self, tensors: Vec<AdamTensor<'_>>) -> Vec<Counts> {
         self.run(tensors, |tensor| {
             let AdamTensor { weights, gradient, first_moment, second_moment, step, hold } = tensor;
-            Update::cut(weights, gradient, [first_moment, second_moment], Adam::new(&step), hold)
+            Update::cut(
+                weights,
+                gradient,
+                [first_moment, second_moment],
+                AdamScalars::new(&step),
+                hold,
+            )
         })
     }
 }
 
-/// [`AdamStep`] as the kernel needs it.
+/// [`AdamStep`] as a kernel needs it.
 #[derive(Clone, Copy, Debug)]
-struct Adam {
-    keep_first: f32,
-    gain_first: f32,
-    keep_second: f32,
-    gain_second: f32,
+pub(crate) struct AdamScalars {
+    pub(crate) keep_first: f32,
+    pub(crate) gain_first: f32,
+    pub(crate) keep_second: f32,
+    pub(crate) gain_second: f32,
     /// lr / (1 − β₁ᵗ)
-    rate: f32,
+    pub(crate) rate: f32,
     /// 1 / √(1 − β₂ᵗ)
-    root_scale: f32,
-    eps: f32,
+    pub(crate) root_scale: f32,
+    pub(crate) eps: f32,
     /// 1 − lr · decay where the decay is decoupled, else 1.
-    shrink: f32,
+    pub(crate) shrink: f32,
     /// Decay through the gradient. An option, since adding 0 · w is not the same for infinite w.
-    decay: Option<f32>,
+    pub(crate) decay: Option<f32>,
 }
 
-impl Adam {
-    fn new(step: &AdamStep) -> Self {
+impl AdamScalars {
+    pub(crate) fn new(step: &AdamStep) -> Self {
         let time = step.step as f64;
         let (decoupled, coupled) =
             if step.decoupled { (step.weight_decay, 0.0) } else { (0.0, step.weight_decay) };
-        Adam {
+        AdamScalars {
             keep_first: step.beta1 as f32,
             gain_first: (1.0 - step.beta1) as f32,
             keep_second: step.beta2 as f32,
@@ -103,7 +109,7 @@ impl Adam {
     }
 }
 
-impl Rule<2> for Adam {
+impl Rule<2> for AdamScalars {
     #[inline(always)]
     fn update(&self, weight: f32, gradient: f32, [first, second]: [f32; 2]) -> (f32, [f32; 2]) {
         let gradient = match self.decay {

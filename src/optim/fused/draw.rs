@@ -35,6 +35,13 @@ pub struct ResetKey {
 }
 
 impl ResetKey {
+    /// The number of the tensor called `name`: the first 8 bytes of the SHA-256 of its name.
+    pub fn number(name: &str) -> u64 {
+        use sha2::{Digest, Sha256};
+        let digest = Sha256::digest(name.as_bytes());
+        u64::from_le_bytes(digest[..8].try_into().expect("a digest has 32 bytes"))
+    }
+
     /// The key `k` of the definition, for weights whose index agrees with `index` above its low 32
     /// bits.
     pub fn mixed(self, index: u64) -> u64 {
@@ -50,22 +57,22 @@ impl ResetKey {
 }
 
 /// The draws of one tensor at one step, for indices that agree above their low 32 bits.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Draws {
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Draws {
     low: u32,
     high: u32,
 }
 
 impl Draws {
     /// The draws around `index`.
-    pub(super) fn new(key: ResetKey, index: u64) -> Self {
+    pub(crate) fn new(key: ResetKey, index: u64) -> Self {
         let mixed = key.mixed(index);
         Draws { low: mixed as u32, high: (mixed >> 32) as u32 }
     }
 
     /// The uniform number of the weight whose index has these low 32 bits.
     #[inline(always)]
-    pub(super) fn uniform(self, index: u32) -> f32 {
+    pub(crate) fn uniform(self, index: u32) -> f32 {
         let mut x = index.wrapping_add(self.low);
         x = (x ^ (x >> 17)).wrapping_mul(0xed5a_d4bb);
         x = (x ^ (x >> 11) ^ self.high).wrapping_mul(0xac4c_1b51);

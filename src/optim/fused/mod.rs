@@ -39,7 +39,9 @@ mod testing;
 mod tile;
 mod update;
 
+pub(crate) use adam::AdamScalars;
 pub use adam::{AdamStep, AdamTensor};
+pub(crate) use draw::Draws;
 pub use draw::ResetKey;
 pub use hold::{Counts, Hold};
 pub use path::Path;
