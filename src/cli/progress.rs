@@ -12,11 +12,16 @@ use crate::train;
 /// Plain lines come no more often than this.
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
+/// Of more cells than this, not every end has a line of its own.
+const MANY: usize = 1000;
+
 /// Shows the events of one run.
 pub(super) struct Progress {
     bar: Option<ProgressBar>,
     /// When the first cell that is counted began.
     start: Option<Instant>,
+    /// When the cells began, for those that say nothing before they end.
+    begun: Instant,
     spoken: Instant,
     left: usize,
     ended: usize,
@@ -28,7 +33,7 @@ impl Progress {
     pub(super) fn new() -> Self {
         let now = Instant::now();
         let under_way = BTreeMap::new();
-        Progress { bar: None, start: None, spoken: now, left: 0, ended: 0, under_way }
+        Progress { bar: None, start: None, begun: now, spoken: now, left: 0, ended: 0, under_way }
     }
 
     pub(super) fn show(&mut self, event: Event) {
@@ -47,6 +52,7 @@ impl Progress {
 
     fn begin(&mut self, left: usize, cells: usize, workers: usize) {
         self.left = left;
+        self.begun = Instant::now();
         let done = cells - left;
         self.say(&format!("{cells} cells: {done} finished, {left} to run, {workers} at a time"));
         if std::io::stderr().is_terminal() && left > 0 {
@@ -81,12 +87,22 @@ impl Progress {
             (status, ..) => status.name().to_owned(),
         };
         let (name, seed) = (name(cell), cell.key.seed);
-        self.say(&format!("{name}, seed {seed}: {what} ({:.1} s)", timing.total));
+        let line = format!("{name}, seed {seed}: {what} ({:.1} s)", timing.total);
+        match self.left > MANY && outcome.status != Status::Failed {
+            true => {
+                self.start.get_or_insert(self.begun);
+                self.update(&line);
+            }
+            false => self.say(&line),
+        }
     }
 
     fn update(&mut self, now: &str) {
         let (ended, left) = (self.ended, self.left);
         let done = ended as f64 + self.under_way.values().sum::<f64>();
+        if self.bar.is_none() && self.spoken.elapsed() < LINE_EVERY {
+            return;
+        }
         let elapsed = self.start.map_or(0.0, |start| start.elapsed().as_secs_f64());
         let rest = elapsed * (left as f64 / done.max(1e-3) - 1.0).max(0.0);
         let message = match done >= 0.05 {
@@ -101,8 +117,7 @@ impl Progress {
                 bar.set_position((1000.0 * done) as u64);
                 bar.set_message(message);
             }
-            None if self.spoken.elapsed() >= LINE_EVERY => self.say(&message),
-            None => {}
+            None => self.say(&message),
         }
     }
 

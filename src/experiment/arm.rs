@@ -65,12 +65,22 @@ pub enum Signs {
     Flipped(f64),
     /// The source's, all inverted.
     Opposite,
+    /// Its own in the hidden layer; each output weight's serves XOR
+    /// ([`informed_sign`](crate::data::xor::informed_sign)). Data `xor-5d` only.
+    Informed,
+    /// The informed ones with every output weight's inverted. Data `xor-5d` only.
+    Misinformed,
 }
 
 impl Signs {
     /// Whether they are made from the source's.
     pub fn need_source(self) -> bool {
-        !matches!(self, Signs::Init | Signs::Random)
+        !matches!(self, Signs::Init | Signs::Random) && !self.know_xor()
+    }
+
+    /// Whether they are made from the law of XOR-5D.
+    pub fn know_xor(self) -> bool {
+        matches!(self, Signs::Informed | Signs::Misinformed)
     }
 }
 
@@ -81,6 +91,9 @@ pub enum Magnitudes {
     /// Its own random initial magnitudes.
     #[default]
     Init,
+    /// Its own, but drawn from a stream that no other arm shares, with the signs and the biases: such an
+    /// arm is no twin of any other.
+    Fresh,
     /// The source's. With the source's signs this is IN-Weight in the paper.
     Source,
     /// The source's, shuffled: their distribution stays, their arrangement goes.
@@ -214,14 +227,14 @@ impl Arm {
 
     /// Whether it takes what a template does not have: magnitudes or biases of the source.
     pub fn needs_weights(&self) -> bool {
-        self.magnitudes != Magnitudes::Init || self.takes_biases()
+        !matches!(self.magnitudes, Magnitudes::Init | Magnitudes::Fresh) || self.takes_biases()
     }
 
     /// Whether it takes the source's biases.
     pub fn takes_biases(&self) -> bool {
         let beside_magnitudes = match self.magnitudes {
             Magnitudes::Source => Biases::Source,
-            Magnitudes::Init | Magnitudes::Shuffled(_) => Biases::Init,
+            Magnitudes::Init | Magnitudes::Fresh | Magnitudes::Shuffled(_) => Biases::Init,
         };
         self.biases.unwrap_or(beside_magnitudes) == Biases::Source
     }
@@ -269,6 +282,7 @@ impl Arm {
     fn magnitudes(&self) -> String {
         let magnitudes = match self.magnitudes {
             Magnitudes::Init => "random magnitudes".to_owned(),
+            Magnitudes::Fresh => "magnitudes that no other arm shares".to_owned(),
             Magnitudes::Source => "the source's magnitudes".to_owned(),
             Magnitudes::Shuffled(kind) => {
                 format!("the source's magnitudes, shuffled within each {kind}")
@@ -297,6 +311,8 @@ impl Signs {
                 format!("the source's signs, {} % of them flipped", 100.0 * fraction)
             }
             Signs::Opposite => "the source's signs, all inverted".to_owned(),
+            Signs::Informed => "output signs that serve XOR and random other signs".to_owned(),
+            Signs::Misinformed => "output signs that work against XOR and random others".to_owned(),
         }
     }
 }

@@ -40,6 +40,10 @@ pub struct Shape {
 /// # Errors
 /// What libtorch says, when memory runs out for example.
 pub fn calibrate(plan: &Plan, cells: &[&Cell]) -> Result<Vec<Shape>, CalibrationError> {
+    if plan.material.is_none() {
+        let what = "cells of points are computed many at a time; run some, and the plan knows";
+        return Err(CalibrationError(what.into()));
+    }
     let mut shapes: BTreeMap<(usize, bool), Vec<&Cell>> = BTreeMap::new();
     for cell in cells {
         shapes.entry((batch(plan, cell), holds(cell))).or_default().push(cell);
@@ -74,13 +78,13 @@ fn batch(plan: &Plan, cell: &Cell) -> usize {
 
 /// Images the cell learns from.
 fn trained(plan: &Plan, cell: &Cell) -> usize {
-    let rest = || material(plan, cell).train.len() - cell.spec.data.validation;
-    cell.spec.data.train_size.unwrap_or_else(rest)
+    let rest = || material(plan, cell).train.len() - cell.spec.images().validation;
+    cell.spec.images().train_size.unwrap_or_else(rest)
 }
 
 /// Images the cell is evaluated on in all.
 fn evaluated(plan: &Plan, cell: &Cell) -> usize {
-    let evaluations = cell.spec.train.evaluate_at.len() * cell.spec.data.validation;
+    let evaluations = cell.spec.train.evaluate_at.steps().len() * cell.spec.images().validation;
     evaluations + trained(plan, cell) + material(plan, cell).test.len()
 }
 
@@ -88,6 +92,6 @@ fn evaluated(plan: &Plan, cell: &Cell) -> usize {
 fn material<'a>(plan: &'a Plan, cell: &Cell) -> &'a Material {
     match &plan.source {
         PlannedSource::Train(source, material) if source.id == cell.id => material,
-        _ => &plan.material,
+        _ => plan.material.as_ref().expect("only plans with images are timed"),
     }
 }

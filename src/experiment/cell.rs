@@ -26,7 +26,7 @@ pub struct Spec {
     pub version: u32,
     /// `cpu` or `cuda`: the same operations round differently on each.
     pub device: String,
-    /// The images.
+    /// What it learns from.
     pub data: DataSpec,
     /// The network.
     pub model: Model,
@@ -38,11 +38,36 @@ pub struct Spec {
     pub seed: u64,
 }
 
+/// What a cell learns from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum DataSpec {
+    /// Images.
+    Images(ImageSpec),
+    /// The points of XOR-5D.
+    Xor(XorSpec),
+}
+
+/// The points of a cell.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct XorSpec {
+    /// [`xor::NAME`](crate::data::xor::NAME).
+    pub law: String,
+    pub train_size: usize,
+    pub validation: usize,
+    pub test: usize,
+    /// Whether all seeds share one draw and one batch order.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub one_draw: bool,
+}
+
 /// The images of a cell.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs)]
-pub struct DataSpec {
+pub struct ImageSpec {
     /// The data set's digest.
     pub digest: String,
     /// The part of the training set it comes from.
@@ -92,6 +117,9 @@ pub struct ArmSpec {
     pub release_at: Option<u64>,
     /// The reset rule; none where nothing is held.
     pub reset: Option<Reset>,
+    /// Whether the rule also puts weights on their side before the first step; else they are flipped.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reset_at_start: bool,
     /// The source; none where the arm takes nothing from it.
     pub source: Option<SourceSpec>,
 }
@@ -114,7 +142,7 @@ pub struct TrainSpec {
     pub optimizer: Optimizer,
     pub batch: usize,
     pub steps: u64,
-    pub evaluate_at: Vec<u64>,
+    pub evaluate_at: Evaluations,
     pub select: Select,
     pub threads: usize,
     pub precision: Precision,
@@ -132,7 +160,60 @@ impl ArmSpec {
             hold: Hold::None,
             release_at: None,
             reset: None,
+            reset_at_start: false,
             source: None,
+        }
+    }
+}
+
+/// When the validation data are evaluated.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+#[allow(missing_docs)]
+pub enum Evaluations {
+    /// After these steps; 0 is before training.
+    Steps(Vec<u64>),
+    /// As the word says.
+    Word(EvaluationsWord),
+}
+
+/// See [`Evaluations`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EvaluationsWord {
+    /// After each epoch, and not before training.
+    EveryEpoch,
+}
+
+impl Spec {
+    /// The images of a cell that has some.
+    ///
+    /// # Panics
+    /// When it learns from points.
+    pub(super) fn images(&self) -> &ImageSpec {
+        match &self.data {
+            DataSpec::Images(images) => images,
+            DataSpec::Xor(_) => unreachable!("cells of points are computed together"),
+        }
+    }
+}
+
+impl Evaluations {
+    /// The steps that are named.
+    pub(super) fn steps(&self) -> &[u64] {
+        match self {
+            Evaluations::Steps(steps) => steps,
+            Evaluations::Word(EvaluationsWord::EveryEpoch) => &[],
+        }
+    }
+}
+
+impl DataSpec {
+    /// The digest of the data set; none of data that are drawn.
+    pub fn digest(&self) -> Option<&str> {
+        match self {
+            DataSpec::Images(images) => Some(&images.digest),
+            DataSpec::Xor(_) => None,
         }
     }
 }

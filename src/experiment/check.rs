@@ -8,11 +8,14 @@ use std::collections::BTreeSet;
 use tch::{Device, nn};
 
 use super::config::{
-    Arm, Data, Experiment, Figure, Hold, Moments, Normalise, Signs, Source, SourceTraining, Zeros,
+    Arm, Data, Experiment, Figure, Hold, Magnitudes, Moments, Normalise, PrecisionChoice, Select,
+    Signs, Source, SourceTraining, Zeros,
 };
 use super::plan::SOURCE_ARM;
+use crate::data::xor;
 use crate::figure;
-use crate::optim::Rule;
+use crate::models::Model;
+use crate::optim::{Optimizer, Rule};
 use crate::sign::is_below;
 use crate::transfer;
 use crate::weights::Layout;
@@ -24,6 +27,7 @@ pub(super) fn problems(experiment: &Experiment) -> Vec<String> {
     check_arms(experiment, &mut problems);
     check_source(experiment, &mut problems);
     check_figures(experiment, &mut problems);
+    check_points(experiment, &mut problems);
     problems.0
 }
 
@@ -77,6 +81,9 @@ fn check_values(experiment: &Experiment, problems: &mut Problems) {
     }
     check_data(data, model.channels(), problems);
     problems.take(model.check(data.image_size));
+    problems.check(experiment.is_xor() == matches!(model, Model::Mlp(_)), || {
+        format!("model: data `{}` and networks `mlp` go together only", xor::NAME)
+    });
     problems.check(!seeds.0.is_empty(), || "seeds: expected at least one seed, got none".into());
     problems.check(unique(&seeds.0), || "seeds: a seed stands twice".into());
     problems.take(train.optimizer.check().map_err(|what| format!("train.optimizer.{what}")));
@@ -253,6 +260,58 @@ fn check_source(experiment: &Experiment, problems: &mut Problems) {
             let checked = optimizer.check();
             problems.take(checked.map_err(|what| format!("source.train.optimizer.{what}")));
         }
+    }
+}
+
+/// What only a study of points may say, and what it may not.
+fn check_points(experiment: &Experiment, problems: &mut Problems) {
+    let Experiment { data, widths, arms, train, .. } = experiment;
+    if !experiment.is_xor() {
+        problems.check(widths.is_empty(), || "widths: only networks `mlp` are swept".into());
+        problems.check(train.faithful.is_empty(), || {
+            format!("train.faithful: only data `{}` have such switches", xor::NAME)
+        });
+        for (name, _) in arms.iter().filter(|(_, arm)| arm.signs.know_xor()) {
+            let law = xor::NAME;
+            problems.0.push(format!("arms.{name}.signs: only data `{law}` have informed signs"));
+        }
+        return;
+    }
+    let sizes = data.train_sizes.iter().map(|size| ("data.train_sizes", *size));
+    let sizes = sizes.chain([("data.validation", data.validation)]);
+    for (key, size) in sizes.chain(data.test.map(|size| ("data.test", size))) {
+        problems.check(size.is_multiple_of(xor::QUAD), || {
+            format!("{key}: expected multiples of 4, one point a quadrant, got `{size}`")
+        });
+    }
+    problems.check(data.test.is_some(), || "data.test: expected a number of points".into());
+    problems.check(unique(widths), || "widths: a width stands twice".into());
+    for width in widths {
+        problems.at_least_one("widths", *width as u64);
+    }
+    problems.check(unique(&train.faithful), || "train.faithful: a switch stands twice".into());
+    problems.check(matches!(train.optimizer, Optimizer::Adam(_)), || {
+        "train.optimizer: networks `mlp` are trained side by side by `adam` only".into()
+    });
+    problems.check(train.epochs.is_some() && train.evaluate_at.is_none(), || {
+        "train: networks `mlp` are trained for `epochs`, and evaluated after each".into()
+    });
+    problems.check(train.precision == PrecisionChoice::Float32, || {
+        "train.precision: networks `mlp` are computed in `float32`".into()
+    });
+    problems.check(train.select == Select::Best, || {
+        "train.select: networks `mlp` are tested after their best epoch".into()
+    });
+    for (name, arm) in arms {
+        problems.check(arm.signs == Signs::Init || arm.signs.know_xor(), || {
+            format!("arms.{name}.signs: expected `init`, `informed` or `misinformed` for points")
+        });
+        problems.check(matches!(arm.magnitudes, Magnitudes::Init | Magnitudes::Fresh), || {
+            format!("arms.{name}.magnitudes: expected `init` or `fresh` for points")
+        });
+        problems.check(arm.until.is_none() && arm.biases.is_none(), || {
+            format!("arms.{name}: points know no `until` and no `biases`")
+        });
     }
 }
 

@@ -7,10 +7,10 @@ use std::time::Instant;
 
 use tch::{Device, TchError, nn};
 
-use super::cell::{ArmSpec, Spec};
+use super::cell::{ArmSpec, DataSpec, ImageSpec, Spec};
 use super::config::Select;
 use super::material::Material;
-use super::start::{assign, held};
+use super::start::{self, assign, held};
 use super::table::{Outcome, Status};
 use crate::data::subset;
 use crate::models::Network;
@@ -67,7 +67,7 @@ pub(super) struct Computed {
     /// Where the time went.
     pub seconds: Seconds,
     /// The network at the end, for a source.
-    pub variables: nn::VarStore,
+    pub variables: Option<nn::VarStore>,
 }
 
 /// Why a cell could not be computed.
@@ -104,7 +104,7 @@ pub(super) fn cell(
     let schedule = Schedule {
         batch: spec.train.batch,
         steps: spec.train.steps,
-        evaluate_at: spec.train.evaluate_at.iter().copied().collect(),
+        evaluate_at: spec.train.evaluate_at.steps().iter().copied().collect(),
         keep_best: spec.train.select == Select::Best,
         release_at: spec.arm.as_ref().and_then(|arm| arm.release_at),
     };
@@ -113,7 +113,12 @@ pub(super) fn cell(
     let outcome = judge(&task, &fitted, &ready.start, material)?;
     let Ready { mut variables, .. } = ready;
     variables.freeze();
-    Ok(Computed { outcome, curve: fitted.curve, seconds: fitted.seconds, variables })
+    Ok(Computed {
+        outcome,
+        curve: fitted.curve,
+        seconds: fitted.seconds,
+        variables: Some(variables),
+    })
 }
 
 /// Seconds that one step of the cell `spec` takes, and that one image takes to be evaluated, timed over
@@ -129,9 +134,12 @@ pub(super) fn rehearse(
 ) -> Result<(f64, f64), Error> {
     let mut spec = spec.clone();
     let there = material.train.len();
-    spec.data.validation = spec.data.validation.min(REHEARSED);
-    let most = there - spec.data.validation;
-    spec.data.train_size = Some(spec.data.train_size.unwrap_or(most).min(spec.train.batch));
+    let mut data = spec.images().clone();
+    data.validation = data.validation.min(REHEARSED);
+    let validation = data.validation;
+    let most = there - validation;
+    data.train_size = Some(data.train_size.unwrap_or(most).min(spec.train.batch));
+    spec.data = DataSpec::Images(data);
     spec.arm = spec.arm.map(|arm| ArmSpec { hold: arm.hold, reset: arm.reset, ..ArmSpec::fresh() });
     let (ready, mut optimizer) = Ready::new(&spec, material, None, device)?;
     let mut run = |steps| -> Result<(f64, f64), Error> {
@@ -151,7 +159,7 @@ pub(super) fn rehearse(
     let (one, evaluation) = run(1)?;
     let (more, _) = run(1 + steps)?;
     let step = (more - one).max(0.0) / steps as f64;
-    Ok((step, evaluation / spec.data.validation as f64))
+    Ok((step, evaluation / validation as f64))
 }
 
 /// A network at its start, and the images it will see.
@@ -176,7 +184,7 @@ impl Ready {
             .model
             .assemble(&variables.root(), material.train.classes)
             .with_precision(spec.train.precision);
-        net.initialise(spec.seed)?;
+        net.initialise(start::seed(spec))?;
         let start = match &spec.arm {
             Some(arm) => assign(arm, source, &variables, spec.seed)?,
             None => transfer::own_signs(&variables)?,
@@ -187,7 +195,7 @@ impl Ready {
             .with_reset(spec.arm.as_ref().and_then(|arm| arm.reset).unwrap_or_default())
             .with_seed(Stream::new(spec.seed, "reset").bits())
             .with_threads(threads);
-        let (train, validation) = split(spec, material, device)?;
+        let (train, validation) = split(spec.images(), spec.seed, material, device)?;
         Ok((Ready { variables, net, start, train, validation }, optimizer))
     }
 
@@ -199,14 +207,15 @@ impl Ready {
 
 /// Training and validation images: the beginning and the end of one order.
 fn split(
-    spec: &Spec,
+    data: &ImageSpec,
+    seed: u64,
     material: &Material,
     device: Device,
 ) -> Result<(ImageSet, ImageSet), TchError> {
-    let mut stream = Stream::new(spec.seed, "subset");
-    let order = subset::order(&material.train.labels, spec.data.subset, &mut stream);
-    let rest = order.len() - spec.data.validation;
-    let training = &order[..spec.data.train_size.unwrap_or(rest)];
+    let mut stream = Stream::new(seed, "subset");
+    let order = subset::order(&material.train.labels, data.subset, &mut stream);
+    let rest = order.len() - data.validation;
+    let training = &order[..data.train_size.unwrap_or(rest)];
     let prepare = |places| ImageSet::prepare(&material.train, places, &material.input, device);
     Ok((prepare(training)?, prepare(&order[rest..])?))
 }
@@ -230,6 +239,7 @@ fn judge(
         violations_after: transfer::violations(start, variables)?,
         resets: last.map_or(0, |point| point.resets),
         sign_flips: last.map_or(0, |point| point.sign_flips),
+        milestones: None,
     };
     if !fitted.diverged {
         let chosen = fitted.curve.iter().find(|point| point.step == fitted.best_step);
@@ -258,7 +268,7 @@ fn test_error(net: &Network, material: &Material, device: Device) -> Result<f64,
 mod tests {
     use super::*;
     use crate::data::Images;
-    use crate::experiment::cell::{DataSpec, RESULTS_VERSION, Share};
+    use crate::experiment::cell::{RESULTS_VERSION, Share};
     use crate::train::Input;
     use tch::Tensor;
 
@@ -288,7 +298,7 @@ mod tests {
         Spec {
             version: RESULTS_VERSION,
             device: "cpu".into(),
-            data: DataSpec {
+            data: DataSpec::Images(ImageSpec {
                 digest: String::new(),
                 share: Share::Whole,
                 classes: None,
@@ -299,7 +309,7 @@ mod tests {
                 train_size: Some(12),
                 validation: 8,
                 test: None,
-            },
+            }),
             model: serde_json::from_value(model).unwrap(),
             arm: Some(serde_json::from_value(arm).unwrap()),
             train: serde_json::from_value(train).unwrap(),
@@ -317,7 +327,8 @@ mod tests {
     #[test]
     fn arms_of_a_seed_have_the_same_images_bit_for_bit() {
         let images = |arm: &str, seed| {
-            let (train, validation) = split(&spec(arm, seed), &material(), Device::Cpu).unwrap();
+            let (train, validation) =
+                split(spec(arm, seed).images(), seed, &material(), Device::Cpu).unwrap();
             [bits(&train), bits(&validation)]
         };
         let first = images("{signs: init, magnitudes: init, hold: none}", 3);

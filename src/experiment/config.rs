@@ -14,6 +14,7 @@ use tch::Device;
 
 pub use super::arm::{Arm, Biases, Hold, Magnitudes, Signs, Until, Zeros};
 pub use crate::data::subset::Subset;
+use crate::data::xor;
 use crate::models::{Model, Precision};
 use crate::optim::Optimizer;
 use crate::sign::Reset;
@@ -32,6 +33,9 @@ pub struct Experiment {
     pub data: Data,
     /// The architecture of the fresh networks, and of a source trained here.
     pub model: Model,
+    /// Widths of an `mlp`'s hidden layer in place of `model.hidden`, each an own row of cells.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub widths: Vec<usize>,
     /// Where signs (and magnitudes) come from.
     #[serde(default)]
     pub source: Option<Source>,
@@ -69,6 +73,10 @@ pub struct Tabulated {
     pub steps: Vec<u64>,
     /// Validation accuracies in (0, 1): how many cells reach each, and how soon.
     pub thresholds: Vec<f64>,
+    /// Values of swept settings that the printed tables show, by name; by default all. The JSON form
+    /// always has all.
+    #[serde(skip_serializing_if = "IndexMap::is_empty")]
+    pub at: IndexMap<String, Vec<f64>>,
 }
 
 /// A figure: its kind alone, or its kind and the arms it shows, `{kind: weights, arms: [a, b]}`.
@@ -134,8 +142,8 @@ fn plots_folder() -> PathBuf {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Data {
-    /// A registered data set (`polarity data list`), or any name beside `files`, `cifar10` or
-    /// `folder`.
+    /// A registered data set (`polarity data list`), any name beside `files`, `cifar10` or `folder`, or
+    /// `xor-5d`, whose points are drawn.
     pub name: String,
     /// The four IDX files of a data set of one's own.
     #[serde(default)]
@@ -354,7 +362,7 @@ pub struct Train {
     #[serde(default)]
     pub reset: Reset,
     /// Steps at which the validation images are evaluated, besides the first and the last; by
-    /// default the powers of two.
+    /// default the powers of two. Data `xor-5d` are evaluated after every epoch.
     #[serde(default)]
     pub evaluate_at: Option<Vec<u64>>,
     /// Which weights are tested.
@@ -366,6 +374,26 @@ pub struct Train {
     /// What activations and products are computed in.
     #[serde(default)]
     pub precision: PrecisionChoice,
+    /// In which points a study of data `xor-5d` does as the authors did; by default in none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub faithful: Vec<Faithful>,
+}
+
+/// What the authors' XOR study did, and ours does otherwise unless asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Faithful {
+    /// One draw of the data and one batch order for all seeds, so that runs differ in their start alone;
+    /// else each seed has its own.
+    OneDraw,
+    /// At the start, weights on the wrong side are put back by the run's reset rule; else they are
+    /// flipped, which keeps their magnitudes.
+    ResetAtStart,
+    /// The first epoch has the number 0 in reports and figures; else 1.
+    EpochsFromZero,
+    /// Epochs to a threshold are those of the runs that reach it; else the others are counted as
+    /// censored.
+    SurvivorsOnly,
 }
 
 fn one() -> usize {
@@ -487,6 +515,11 @@ pub enum Error {
 }
 
 impl Experiment {
+    /// Whether it is a study of XOR-5D: its data are points and its networks an `mlp`.
+    pub fn is_xor(&self) -> bool {
+        self.data.name == xor::NAME
+    }
+
     /// Reads `file` and applies `overrides`, each `key.path=value` with a YAML value.
     ///
     /// # Errors

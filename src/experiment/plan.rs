@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 use tch::{Device, nn};
 
-use super::cell::{ArmSpec, DataSpec, RESULTS_VERSION, Share, SourceSpec, Spec, TrainSpec};
+use super::cell::{
+    ArmSpec, DataSpec, Evaluations, ImageSpec, RESULTS_VERSION, Share, SourceSpec, Spec, TrainSpec,
+};
 use super::check;
 use super::compute::Knowledge;
 use super::config::{self, Arm, Experiment, Hold, SourceTraining, Until};
@@ -17,6 +19,7 @@ use super::material::{self, Material};
 use super::start;
 use super::store::{Record, Records};
 use super::table::Key;
+use super::xor;
 use crate::data::{self, DataSet};
 use crate::sign::Template;
 use crate::transfer;
@@ -36,8 +39,8 @@ pub struct Plan {
     pub cells: Vec<Cell>,
     /// Where signs come from.
     pub source: PlannedSource,
-    /// The images of the fresh networks.
-    pub material: Material,
+    /// The images of the fresh networks; none for data that are drawn.
+    pub material: Option<Material>,
 }
 
 /// One training run of a plan.
@@ -87,6 +90,14 @@ impl Plan {
     ) -> Result<Self, Error> {
         let refuse = |problems| Error { file: file.to_owned(), problems };
         let mut problems = check::problems(&experiment);
+        if experiment.is_xor() {
+            if !problems.is_empty() {
+                return Err(refuse(problems));
+            }
+            let cells = xor::cells(&experiment, device_name(device));
+            let (source, material) = (PlannedSource::None, None);
+            return Ok(Plan { experiment, device, cells, source, material });
+        }
         let set = load(&experiment.data, cache).map_err(|problem| problems.push(problem));
         let Some(set) = set.ok().filter(|_| problems.is_empty()) else {
             return Err(refuse(problems));
@@ -104,7 +115,7 @@ impl Plan {
         });
         match layout {
             Ok((source, material, cells)) => {
-                Ok(Plan { experiment, device, cells, source, material })
+                Ok(Plan { experiment, device, cells, source, material: Some(material) })
             }
             Err(problem) => Err(refuse(vec![problem])),
         }
@@ -125,7 +136,8 @@ impl Plan {
 
     /// Names of the swept settings, in the order of the columns.
     pub fn settings(&self) -> Vec<String> {
-        vec!["train_size".into()]
+        let width = self.experiment.is_xor().then(|| "width".to_owned());
+        std::iter::once("train_size".into()).chain(width).collect()
     }
 
     /// All cells, a source that is trained first among them.
@@ -151,11 +163,11 @@ impl Plan {
             "results_version": RESULTS_VERSION,
             "libtorch": crate::LIBTORCH,
             "device": device_name(self.device),
-            "data_digest": self.cells.first().map(|cell| &cell.spec.data.digest),
+            "data_digest": self.cells.first().and_then(|cell| cell.spec.data.digest()),
             "source_digest": self.cells.iter().find_map(|cell| {
                 Some(&cell.spec.arm.as_ref()?.source.as_ref()?.digest)
             }),
-            "classes": self.material.train.classes,
+            "classes": self.material.as_ref().map_or(2, |material| material.train.classes),
             "cells": self.all_cells().count(),
             "equality": "the same bytes on CPUs with the same vector instructions and on the same \
                          kind of device; elsewhere sums round differently, and single cells differ \
@@ -172,9 +184,10 @@ impl Experiment {
     pub fn title(&self) -> String {
         let Experiment { data, model, .. } = self;
         let size = data.image_size;
-        self.title
-            .clone()
-            .unwrap_or_else(|| format!("{}, {} at {size} px", data.name, model.name()))
+        self.title.clone().unwrap_or_else(|| match self.is_xor() {
+            true => data.name.clone(),
+            false => format!("{}, {} at {size} px", data.name, model.name()),
+        })
     }
 
     /// The folder of its results.
@@ -340,7 +353,7 @@ impl Draft<'_> {
         let spec = Spec {
             version: RESULTS_VERSION,
             device: device_name(self.device).into(),
-            data: DataSpec {
+            data: DataSpec::Images(ImageSpec {
                 digest: set.digest.clone(),
                 share,
                 classes: train.data.classes.clone(),
@@ -351,14 +364,14 @@ impl Draft<'_> {
                 train_size: None,
                 validation: data.validation,
                 test: None,
-            },
+            }),
             model: model.clone(),
             arm: None,
             train: TrainSpec {
                 optimizer: train.optimizer.clone().unwrap_or_else(|| own.optimizer.clone()),
                 batch,
                 steps,
-                evaluate_at: every_epoch(train.epochs, steps),
+                evaluate_at: Evaluations::Steps(every_epoch(train.epochs, steps)),
                 select: config::Select::Last,
                 threads: train.threads,
                 precision: own.precision.on(self.device),
@@ -383,7 +396,7 @@ impl Draft<'_> {
                     let spec = Spec {
                         version: RESULTS_VERSION,
                         device: device_name(self.device).into(),
-                        data: DataSpec {
+                        data: DataSpec::Images(ImageSpec {
                             digest: self.set.digest.clone(),
                             share,
                             classes: data.classes.clone(),
@@ -394,7 +407,7 @@ impl Draft<'_> {
                             train_size: Some(size),
                             validation: data.validation,
                             test: data.test,
-                        },
+                        }),
                         model: self.experiment.model.clone(),
                         arm: Some(self.arm(arm, source.as_ref(), release_at)),
                         train: train.clone(),
@@ -430,6 +443,7 @@ impl Draft<'_> {
             hold: arm.hold.clone(),
             release_at,
             reset: (arm.hold != Hold::None).then_some(rule),
+            reset_at_start: false,
             source: source.filter(|_| arm.needs_source()).cloned(),
         }
     }
@@ -487,7 +501,7 @@ impl Draft<'_> {
             optimizer: train.optimizer.clone(),
             batch: train.batch,
             steps,
-            evaluate_at: evaluate_at.into_iter().collect(),
+            evaluate_at: Evaluations::Steps(evaluate_at.into_iter().collect()),
             select: train.select,
             threads: train.threads,
             precision: train.precision.on(self.device),
@@ -501,7 +515,7 @@ fn every_epoch(epochs: u64, steps: u64) -> Vec<u64> {
 }
 
 impl Cell {
-    fn new(arm: &str, settings: Vec<(String, f64)>, spec: Spec) -> Self {
+    pub(super) fn new(arm: &str, settings: Vec<(String, f64)>, spec: Spec) -> Self {
         let id = spec.id();
         Cell { key: Key { id: id.clone(), arm: arm.into(), settings, seed: spec.seed }, id, spec }
     }

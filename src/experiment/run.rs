@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Sender};
 use std::time::Instant;
 
-use tch::TchError;
+use tch::{TchError, nn};
 
 use super::cell::Spec;
 use super::compute::{self, Computed, Knowledge};
@@ -23,6 +23,7 @@ use super::material::Material;
 use super::plan::{Cell, Plan, PlannedSource};
 use super::store::{self, Damage, Record, Store, Timing};
 use super::table::{Outcome, Status};
+use super::xor::{self, Lessons};
 use crate::files;
 use crate::train::{self, Progress, Seconds};
 use crate::weights::{self, Checkpoint};
@@ -133,7 +134,8 @@ pub fn run(
     let part: Vec<&Cell> = plan.cells.iter().skip(index).step_by(parts).collect();
     let unfinished = |store: &Store, cell: &Cell| store.records().finished(&cell.id).is_none();
     let todo: Vec<&Cell> = part.iter().copied().filter(|cell| unfinished(&store, cell)).collect();
-    let workers = plan.workers(options.threads).min(todo.len().max(1));
+    let jobs = jobs(plan, &todo);
+    let workers = plan.workers(options.threads).min(jobs.len().max(1));
     report(Event::Start { left: todo.len(), cells: part.len(), workers });
 
     let finished_before = part.len() - todo.len();
@@ -145,14 +147,26 @@ pub fn run(
             PlannedSource::Ready(knowledge) => Some(&**knowledge),
             _ => trained.as_ref(),
         };
-        let shared = Shared { plan, material: &plan.material, source, stop };
-        session.run(&shared, &todo, workers, &mut |_| {})?;
+        let ground = match &plan.material {
+            Some(material) => Ground::Images(material, source),
+            None => Ground::Points(Lessons::new(todo.iter().copied())),
+        };
+        let shared = Shared { plan, ground, stop };
+        session.run(&shared, jobs, workers, &mut |_| {})?;
     }
     let Session { mut store, mut summary, .. } = session;
     summary.interrupted |=
         stop.load(Ordering::Relaxed) && todo.iter().any(|cell| unfinished(&store, cell));
     store.write_tables(plan)?;
     Ok(summary)
+}
+
+/// The cells of `todo`, those that are computed together in one job.
+fn jobs<'a>(plan: &Plan, todo: &[&'a Cell]) -> Vec<Vec<&'a Cell>> {
+    match plan.material {
+        Some(_) => todo.iter().map(|cell| vec![*cell]).collect(),
+        None => xor::groups(todo),
+    }
 }
 
 /// What the calling thread holds while cells run.
@@ -167,9 +181,16 @@ struct Session<'a, 'r> {
 /// What the workers share.
 struct Shared<'a> {
     plan: &'a Plan,
-    material: &'a Material,
-    source: Option<&'a Knowledge>,
+    ground: Ground<'a>,
     stop: &'a AtomicBool,
+}
+
+/// What cells learn from.
+enum Ground<'a> {
+    /// Images, and the source that some arms take from.
+    Images(&'a Material, Option<&'a Knowledge>),
+    /// The points of XOR-5D.
+    Points(Lessons),
 }
 
 impl Session<'_, '_> {
@@ -204,23 +225,27 @@ impl Session<'_, '_> {
         cell: &Cell,
         material: &Material,
     ) -> Result<Option<Result<Checkpoint, TchError>>, Error> {
-        let shared = Shared { plan: self.plan, material, source: None, stop: self.stop };
+        let ground = Ground::Images(material, None);
+        let shared = Shared { plan: self.plan, ground, stop: self.stop };
         let mut weights = None;
-        self.run(&shared, &[cell], 1, &mut |computed| weights = Some(checkpoint(computed)))?;
+        let keep = &mut |computed: &Computed| {
+            weights = computed.variables.as_ref().map(checkpoint);
+        };
+        self.run(&shared, vec![vec![cell]], 1, keep)?;
         Ok(weights)
     }
 
-    /// Runs `cells` on `workers` threads; `keep` sees what each computed before it is dropped.
+    /// Runs `jobs` on `workers` threads; `keep` sees what each cell computed before it is dropped.
     fn run(
         &mut self,
         shared: &Shared,
-        cells: &[&Cell],
+        jobs: Vec<Vec<&Cell>>,
         workers: usize,
         keep: &mut dyn FnMut(&Computed),
     ) -> Result<(), Error> {
-        let Some(first) = cells.first() else { return Ok(()) };
+        let Some(first) = jobs.first().and_then(|job| job.first()) else { return Ok(()) };
         tch::set_num_threads(first.spec.train.threads as i32);
-        let queue = Mutex::new(cells.iter().copied().collect::<VecDeque<_>>());
+        let queue = Mutex::new(VecDeque::from(jobs));
         let give_up = AtomicBool::new(false);
         std::thread::scope(|scope| {
             let (sender, messages) = mpsc::channel();
@@ -277,30 +302,54 @@ impl Session<'_, '_> {
 }
 
 impl Shared<'_> {
-    /// Takes one cell after the other until none is left or the run is stopped.
+    /// Takes one job after the other until none is left or the run is stopped.
     fn work<'a>(
         &self,
-        queue: &Mutex<VecDeque<&'a Cell>>,
+        queue: &Mutex<VecDeque<Vec<&'a Cell>>>,
         give_up: &AtomicBool,
         sender: &Sender<Message<'a>>,
     ) {
-        let next = || queue.lock().expect("no worker panics while it takes a cell").pop_front();
+        let next = || queue.lock().expect("no worker panics while it takes a job").pop_front();
         let stopped = || self.stop.load(Ordering::Relaxed) || give_up.load(Ordering::Relaxed);
         while !stopped()
-            && let Some(cell) = next()
+            && let Some(cells) = next()
         {
             let start = Instant::now();
-            let progress = &mut |progress| {
-                // The receiver is gone only when the run ends, and then the answer is the same.
-                let heard = sender.send(Message::Step(cell, progress)).is_ok();
-                if heard && !stopped() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            let computed = match &self.ground {
+                Ground::Images(material, source) => {
+                    let cell = cells[0];
+                    let progress = &mut |progress| {
+                        // The receiver is gone only when the run ends, and then the answer is the same.
+                        let heard = sender.send(Message::Step(cell, progress)).is_ok();
+                        match heard && !stopped() {
+                            true => ControlFlow::Continue(()),
+                            false => ControlFlow::Break(()),
+                        }
+                    };
+                    let device = self.plan.device;
+                    vec![compute::cell(&cell.spec, material, *source, device, progress)]
+                }
+                Ground::Points(lessons) => self.together(lessons, &cells),
             };
-            let (spec, device) = (&cell.spec, self.plan.device);
-            let computed = compute::cell(spec, self.material, self.source, device, progress);
-            let seconds = start.elapsed().as_secs_f64();
-            if sender.send(Message::End(cell, Box::new(computed), seconds)).is_err() {
-                return;
+            let seconds = start.elapsed().as_secs_f64() / cells.len() as f64;
+            for (cell, computed) in cells.into_iter().zip(computed) {
+                if sender.send(Message::End(cell, Box::new(computed), seconds)).is_err() {
+                    return;
+                }
             }
+        }
+    }
+
+    /// The cells of one group; where it failed, its first with the reason, and the others stay unfinished.
+    fn together(
+        &self,
+        lessons: &Lessons,
+        cells: &[&Cell],
+    ) -> Vec<Result<Computed, compute::Error>> {
+        match lessons.compute(cells, self.plan.device, self.stop) {
+            Ok(Some(computed)) => computed.into_iter().map(Ok).collect(),
+            Ok(None) => vec![Err(compute::Error::Train(train::Error::Stopped))],
+            Err(error) => vec![Err(error)],
         }
     }
 }
@@ -309,9 +358,8 @@ fn takes_from_source(spec: &Spec) -> bool {
     spec.arm.as_ref().is_some_and(|arm| arm.source.is_some())
 }
 
-fn checkpoint(computed: &Computed) -> Result<Checkpoint, TchError> {
-    let variables = computed.variables.variables();
-    let arrays = variables.into_iter().map(|(name, tensor)| {
+fn checkpoint(variables: &nn::VarStore) -> Result<Checkpoint, TchError> {
+    let arrays = variables.variables().into_iter().map(|(name, tensor)| {
         let shape = tensor.size().iter().map(|&side| side as usize).collect();
         let values = Vec::<f32>::try_from(tensor.f_flatten(0, -1)?)?;
         let array = weights::Array::new(shape, values).expect("a tensor's values fill its shape");
@@ -334,6 +382,7 @@ fn failure(cell: &Cell, reason: String, seconds: f64) -> Record {
             violations_after: 0,
             resets: 0,
             sign_flips: 0,
+            milestones: None,
         },
         curve: Vec::new(),
         reason: Some(reason),

@@ -7,12 +7,20 @@
 use tch::nn;
 
 use super::arm::{Biases, Hold, Magnitudes, Signs, Zeros};
-use super::cell::ArmSpec;
+use super::cell::{ArmSpec, Spec};
 use super::compute::{Error, Knowledge};
 use crate::random::Stream;
 use crate::sign::{Shuffle, Template, is_below};
 use crate::transfer::{self, Options};
 use crate::weights::{Array, Checkpoint};
+
+/// The seed of a cell's initial weights.
+pub(super) fn seed(spec: &Spec) -> u64 {
+    match spec.arm.as_ref().map(|arm| arm.magnitudes) {
+        Some(Magnitudes::Fresh) => Stream::new(spec.seed, "fresh").bits(),
+        _ => spec.seed,
+    }
+}
 
 /// Gives a fresh network the start of its arm; gives back its signs, as a template.
 ///
@@ -41,6 +49,9 @@ pub(super) fn assign(
         Signs::Random => {
             let random = transfer::own_signs(variables)?.random_like(Some(0.5), seed);
             transfer::signs(&random, variables, &Options::default())?.template
+        }
+        Signs::Informed | Signs::Misinformed => {
+            unreachable!("checked: only points have such signs")
         }
         Signs::RandomShare
         | Signs::Source
@@ -80,7 +91,9 @@ fn is_in(name: &str, layers: &[String]) -> bool {
 /// The signs of `source` after what an arm does to them.
 fn made_from(source: &Template, signs: Signs, seed: u64) -> Template {
     match signs {
-        Signs::Init | Signs::Random | Signs::Source => source.clone(),
+        Signs::Init | Signs::Random | Signs::Informed | Signs::Misinformed | Signs::Source => {
+            source.clone()
+        }
         Signs::RandomShare => source.random_like(None, seed),
         Signs::Shuffled(kind) => source.shuffled(kind, seed),
         Signs::Flipped(fraction) => source.flipped(fraction, seed),
@@ -107,7 +120,7 @@ fn weights(arm: &ArmSpec, source: Option<&Knowledge>) -> Checkpoint {
 /// The magnitudes that `arm` takes from the source, if any.
 fn magnitudes(arm: &ArmSpec, source: Option<&Knowledge>, seed: u64) -> Option<Checkpoint> {
     match arm.magnitudes {
-        Magnitudes::Init => None,
+        Magnitudes::Init | Magnitudes::Fresh => None,
         Magnitudes::Source => Some(weights(arm, source)),
         Magnitudes::Shuffled(kind) => Some(shuffled(&weights(arm, source), kind, seed)),
     }

@@ -56,11 +56,17 @@ impl Record {
 #[allow(missing_docs)]
 pub struct Timing {
     pub total: f64,
+    /// Where it went, of cells that are computed one at a time.
+    #[serde(default, skip_serializing_if = "is_unknown")]
     pub split: Seconds,
 }
 
 /// The file of the cells' times.
 pub(super) const TIMINGS: &str = "timings.csv";
+
+fn is_unknown(split: &Seconds) -> bool {
+    *split == Seconds::default()
+}
 
 /// Why results could not be read or written.
 #[derive(Debug, thiserror::Error)]

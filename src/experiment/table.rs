@@ -51,6 +51,16 @@ pub const TRIAL: [Column; 10] = [
     column("sign_flips", "times a weight or bias crossed zero in a step, projection included"),
 ];
 
+/// Columns of `trials.csv` after those, where the experiment has such milestones.
+pub const MILESTONES: [Column; 2] = [
+    column("least_validation_error", "the least validation error after any epoch, in [0, 1]"),
+    column(
+        "epochs_to_90",
+        "epochs until at most 10 % of the validation points were classified wrongly, from 1 on; empty \
+         if that never was",
+    ),
+];
+
 /// Columns of `curves.csv` after the swept settings.
 pub const CURVE: [Column; 7] = [
     column("seed", "the seed, shared by all arms (pairs)"),
@@ -140,6 +150,17 @@ pub struct Outcome {
     pub violations_after: u64,
     pub resets: u64,
     pub sign_flips: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub milestones: Option<Milestones>,
+}
+
+/// What a run reached on its way. See [`MILESTONES`] for what each value means.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct Milestones {
+    pub least_validation_error: f64,
+    pub epochs_to_90: Option<u64>,
 }
 
 /// One row of `curves.csv`: one evaluation of one cell.
@@ -173,6 +194,9 @@ pub enum Error {
 
 /// `trials.csv` as text, rows in the order given.
 pub fn write_trials(settings: &[String], trials: &[Trial]) -> String {
+    let has_milestones = trials.iter().any(|trial| trial.outcome.milestones.is_some());
+    let more = if has_milestones { &MILESTONES[..] } else { &[] };
+    let columns = [&TRIAL, more].concat();
     let rows = trials.iter().map(|Trial { key, outcome }| {
         let values = [
             key.seed.to_string(),
@@ -186,9 +210,15 @@ pub fn write_trials(settings: &[String], trials: &[Trial]) -> String {
             outcome.resets.to_string(),
             outcome.sign_flips.to_string(),
         ];
-        (key, values.to_vec())
+        let reached = outcome.milestones;
+        let more = [
+            optional(reached.map(|reached| reached.least_validation_error)),
+            optional(reached.and_then(|reached| reached.epochs_to_90)),
+        ];
+        let more = if has_milestones { more.to_vec() } else { Vec::new() };
+        (key, [values.to_vec(), more].concat())
     });
-    write(settings, names(&TRIAL), rows)
+    write(settings, names(&columns), rows)
 }
 
 /// `curves.csv` as text, rows in the order given.
@@ -265,6 +295,7 @@ pub fn read_trials(path: &Path) -> Result<Vec<Trial>, Error> {
             violations_after: row.number("violations_after")?,
             resets: row.number("resets")?,
             sign_flips: row.number("sign_flips")?,
+            milestones: row.milestones()?,
         })
     })
     .map(|rows| rows.into_iter().map(|(key, outcome)| Trial { key, outcome }).collect())
@@ -350,6 +381,18 @@ impl Row<'_> {
         counts.filter_map(Result::transpose).collect()
     }
 
+    /// None in tables without such columns, and in rows of cells that failed.
+    fn milestones(&self) -> Result<Option<Milestones>, String> {
+        let [least, epochs] = MILESTONES.map(|column| column.name);
+        if !self.header.iter().any(|name| name == least) || self.text(least)?.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(Milestones {
+            least_validation_error: self.number(least)?,
+            epochs_to_90: self.optional(epochs)?,
+        }))
+    }
+
     fn wrong(&self, name: &str, text: &str) -> String {
         format!("line {}: `{text}` is no value of `{name}`", self.line)
     }
@@ -384,6 +427,7 @@ mod tests {
                 violations_after: 0,
                 resets: 17,
                 sign_flips: 0,
+                milestones: None,
             },
         }
     }
@@ -400,6 +444,18 @@ mod tests {
         let text = write_trials(&["train_size".into()], &[trial()]);
         let (_folder, path) = written(&text);
         assert_eq!(read_trials(&path).unwrap(), [trial()]);
+    }
+
+    #[test]
+    fn milestones_have_columns_where_a_row_has_some() {
+        let mut reached = trial();
+        let milestones = Milestones { least_validation_error: 0.25, epochs_to_90: None };
+        reached.outcome.milestones = Some(milestones);
+        let text = write_trials(&["train_size".into()], &[reached.clone(), trial()]);
+        assert!(text.starts_with("id,arm,train_size,seed,status,"), "{text}");
+        assert!(text.lines().next().unwrap().ends_with(",least_validation_error,epochs_to_90"));
+        let (_folder, path) = written(&text);
+        assert_eq!(read_trials(&path).unwrap(), [reached, trial()]);
     }
 
     #[test]

@@ -75,8 +75,12 @@ pub(super) fn caveats(
 ) -> Vec<Caveat> {
     let of_arms: Vec<&Trial> =
         trials.iter().filter(|trial| experiment.arms.contains_key(&trial.key.arm)).collect();
-    let planned =
-        experiment.arms.len() * experiment.seeds.0.len() * experiment.data.train_sizes.len();
+    let planned = experiment.arms.len()
+        * experiment.seeds.0.len()
+        * experiment.data.train_sizes.len()
+        * experiment.widths.len().max(1);
+    // Points for the test are drawn by seed, so their chance is in the intervals.
+    let test = experiment.data.test.filter(|_| !experiment.is_xor());
     let pairs = comparisons.iter().map(|comparison| comparison.pairs).min();
     let some = |count: usize, caveat: fn(usize) -> Caveat| (count > 0).then(|| caveat(count));
     [
@@ -87,7 +91,7 @@ pub(super) fn caveats(
         some(collapsed, Caveat::Collapsed),
         some(count(&of_arms, Status::Failed), Caveat::Failed),
         some(planned.saturating_sub(of_arms.len()), Caveat::Missing),
-        experiment.data.test.filter(|test| *test < FEWEST_TEST_IMAGES).map(Caveat::SmallTest),
+        test.filter(|test| *test < FEWEST_TEST_IMAGES).map(Caveat::SmallTest),
     ]
     .into_iter()
     .flatten()

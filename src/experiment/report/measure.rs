@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::experiment::CurveIndex;
 use crate::experiment::table::{CurvePoint, Status, Trial};
+use crate::experiment::{CurveIndex, Epochs};
 use crate::stats::proportion::{chance_of_at_most, wilson};
 use crate::stats::quantile::median_by_order;
 use crate::stats::{Bootstrap, Interval};
@@ -30,6 +30,11 @@ pub enum Measure {
         /// Images a step.
         batch: usize,
     },
+    /// Whether the cell's milestones say that it was right on 90 % of the validation points after any
+    /// epoch.
+    Learned,
+    /// The epochs that took, a cell that never was counting as censored.
+    EpochsTo90(Epochs),
 }
 
 /// A measure over the cells of one arm at one setting.
@@ -50,6 +55,8 @@ impl Measure {
             Measure::Reached(accuracy) => format!("reached_{accuracy}"),
             Measure::StepsTo(accuracy) => format!("steps_to_{accuracy}"),
             Measure::EpochsTo { accuracy, .. } => format!("epochs_to_{accuracy}"),
+            Measure::Learned => "learned".into(),
+            Measure::EpochsTo90(_) => "epochs_to_90".into(),
         }
     }
 
@@ -60,7 +67,7 @@ impl Measure {
 
     /// Whether arms are compared by it.
     pub(super) fn is_compared(&self) -> bool {
-        self.is_error() || matches!(self, Measure::StepsTo(_))
+        self.is_error() || matches!(self, Measure::StepsTo(_) | Measure::EpochsTo90(_))
     }
 
     /// Its value on one cell, if the cell has one.
@@ -79,6 +86,11 @@ impl Measure {
                 let an_epoch = (trial.key.setting("train_size")? / batch as f64).ceil();
                 steps_to(accuracy, points).map(|steps| (steps / an_epoch).ceil())
             }
+            Measure::Learned => {
+                let milestones = trial.outcome.milestones?;
+                Some(f64::from(u8::from(milestones.epochs_to_90.is_some())))
+            }
+            Measure::EpochsTo90(epochs) => epochs.of(trial),
         }
     }
 
@@ -98,13 +110,14 @@ impl Measure {
             Measure::TestError | Measure::ValidationErrorAt(_) => {
                 bootstrap.median(values).map(Estimate::Median)
             }
-            Measure::Reached(_) => {
+            Measure::Reached(_) | Measure::Learned => {
                 let reached = values.iter().filter(|reached| **reached > 0.5).count();
                 wilson(reached as u64, values.len() as u64).map(Estimate::Share)
             }
             Measure::StepsTo(_) | Measure::EpochsTo { .. } => {
                 median_by_order(values).map(Estimate::Median)
             }
+            Measure::EpochsTo90(epochs) => epochs.median(values, bootstrap).map(Estimate::Median),
         }
     }
 }
@@ -177,6 +190,7 @@ mod tests {
             violations_after: 0,
             resets: 0,
             sign_flips: 0,
+            milestones: None,
         };
         Trial { key: Key { id: "a".into(), arm: "arm".into(), settings, seed: 0 }, outcome }
     }

@@ -11,11 +11,17 @@ mod caveat;
 mod measure;
 mod render;
 
+use std::collections::HashMap;
+
+use indexmap::IndexMap;
+
 use super::config::Experiment;
 use super::curve_index::CurveIndex;
+use super::epochs::Epochs;
 use super::table::{CurveRow, Status, Trial};
 use crate::stats::hypothesis::{holm, signed_rank};
 use crate::stats::rank_sum::mann_whitney;
+use crate::stats::survival::log_rank;
 use crate::stats::{Bootstrap, Interval};
 use caveat::{caveats, count};
 use measure::is_collapsed;
@@ -35,7 +41,13 @@ pub struct Report {
     pub comparisons: Vec<Comparison>,
     /// What a reader should know before trusting the numbers.
     pub caveats: Vec<Caveat>,
+    /// Values of swept settings that the printed tables show; of others all.
+    shown: IndexMap<String, Vec<f64>>,
 }
+
+/// With more groups than this, each has fewer resamples, so that a report stays a matter of seconds.
+const MANY_GROUPS: usize = 200;
+const FEWER_RESAMPLES: usize = 2000;
 
 /// The cells of one arm at one setting.
 #[derive(Clone, Debug, PartialEq)]
@@ -68,24 +80,27 @@ pub struct Comparison {
     /// Pairs of cells with the same seed.
     pub pairs: usize,
     /// Median of arm − baseline over the pairs: below 0, the arm errs less or gets there earlier. A
-    /// time that was never reached counts as the run's last step.
+    /// time that was never reached counts as the run's last step. Of `epochs_to_90`, the difference of
+    /// the two medians, without an interval.
     pub difference: Interval,
-    /// Two-sided p value of the signed-rank test.
+    /// `wilcoxon`, the signed-rank test of pairs, or `log-rank`, which censors and knows no pairs.
+    pub test: &'static str,
+    /// Its two-sided p value.
     pub p: f64,
     /// The same, adjusted over all comparisons of the report.
     pub p_holm: f64,
     /// The matched-pairs rank-biserial correlation, in [−1, 1]; −1 when the arm is lower in every
-    /// pair.
+    /// pair. No number beside a log-rank test.
     pub effect: f64,
     /// Two-sided p value of the Mann–Whitney test, which leaves the pairs out of account: the paper's,
-    /// for comparison, and not adjusted.
+    /// for comparison, and not adjusted. No number beside a log-rank test.
     pub p_unpaired: f64,
 }
 
 /// The trials of one arm at one setting.
 pub(super) struct Group<'a> {
     pub(super) arm: &'a str,
-    pub(super) settings: Vec<(String, f64)>,
+    pub(super) settings: &'a [(String, f64)],
     pub(super) trials: Vec<&'a Trial>,
 }
 
@@ -107,15 +122,19 @@ impl Report {
         curves: &[CurveRow],
         chance: f64,
     ) -> Self {
+        let groups = groups(experiment, trials);
+        let mut bootstrap = Bootstrap::default();
+        if groups.len() > MANY_GROUPS {
+            bootstrap.resamples = FEWER_RESAMPLES;
+        }
         let draft = Draft {
             experiment,
             curves: CurveIndex::new(curves),
-            measures: measures(experiment),
+            measures: measures(experiment, trials),
             chance,
-            bootstrap: Bootstrap::default(),
+            bootstrap,
         };
-        let groups = groups(experiment, trials);
-        let rows: Vec<Row> = groups.iter().map(|group| draft.row(group)).collect();
+        let rows = in_parallel(&groups, |group| draft.row(group));
         let comparisons = draft.comparisons(&groups);
         let collapsed = rows.iter().map(|row| row.collapsed).sum();
         Report {
@@ -123,12 +142,13 @@ impl Report {
             caveats: caveats(experiment, trials, &comparisons, collapsed),
             rows,
             comparisons,
+            shown: experiment.report.at.clone(),
         }
     }
 }
 
 /// What `experiment` tabulates, in the order of the columns.
-fn measures(experiment: &Experiment) -> Vec<Measure> {
+fn measures(experiment: &Experiment, trials: &[Trial]) -> Vec<Measure> {
     let steps = experiment.report.steps.iter().map(|step| Measure::ValidationErrorAt(*step));
     let thresholds = experiment.report.thresholds.iter().flat_map(|&accuracy| {
         [
@@ -137,26 +157,50 @@ fn measures(experiment: &Experiment) -> Vec<Measure> {
             Measure::EpochsTo { accuracy, batch: experiment.train.batch },
         ]
     });
-    steps.chain([Measure::TestError]).chain(thresholds).collect()
+    let milestones = Epochs::new(experiment, trials)
+        .map(|epochs| [Measure::Learned, Measure::EpochsTo90(epochs)]);
+    let milestones = milestones.into_iter().flatten();
+    steps.chain([Measure::TestError]).chain(thresholds).chain(milestones).collect()
 }
 
 /// The trials of `experiment`'s arms, by setting and arm, in the order of the tables.
 pub(super) fn groups<'a>(experiment: &'a Experiment, trials: &'a [Trial]) -> Vec<Group<'a>> {
-    let mut settings: Vec<Vec<(String, f64)>> = Vec::new();
+    let mut settings: IndexMap<Vec<u64>, HashMap<&str, Vec<&Trial>>> = IndexMap::new();
     for trial in trials.iter().filter(|trial| experiment.arms.contains_key(&trial.key.arm)) {
-        if !settings.contains(&trial.key.settings) {
-            settings.push(trial.key.settings.clone());
+        let arms = settings.entry(bits(&trial.key.settings)).or_default();
+        arms.entry(&trial.key.arm).or_default().push(trial);
+    }
+    let mut groups = Vec::new();
+    for mut by_arm in settings.into_values() {
+        for arm in experiment.arms.keys() {
+            if let Some(trials) = by_arm.remove(arm.as_str()) {
+                groups.push(Group { arm, settings: &trials[0].key.settings, trials });
+            }
         }
     }
-    let of_setting = |settings: Vec<(String, f64)>| {
-        let of_arm = move |arm: &'a String| {
-            let here = |trial: &&Trial| trial.key.arm == *arm && trial.key.settings == settings;
-            let trials: Vec<_> = trials.iter().filter(here).collect();
-            Group { arm, settings: settings.clone(), trials }
-        };
-        experiment.arms.keys().map(of_arm).filter(|group| !group.trials.is_empty())
-    };
-    settings.into_iter().flat_map(of_setting).collect()
+    groups
+}
+
+/// Values of settings as something that can be looked up.
+fn bits(settings: &[(String, f64)]) -> Vec<u64> {
+    settings.iter().map(|(_, value)| value.to_bits()).collect()
+}
+
+/// What `work` makes of each item, on all cores.
+fn in_parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let share = items.len().div_ceil(cores).max(1);
+    std::thread::scope(|scope| {
+        let work = &work;
+        let parts = items.chunks(share);
+        let threads: Vec<_> = parts
+            .map(|part| scope.spawn(move || part.iter().map(work).collect::<Vec<R>>()))
+            .collect();
+        let parts = threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        parts.flatten().collect()
+    })
 }
 
 impl Draft<'_> {
@@ -177,7 +221,7 @@ impl Draft<'_> {
         let collapsed = group.trials.iter().filter(collapsed).count();
         Row {
             arm: group.arm.to_owned(),
-            settings: group.settings.clone(),
+            settings: group.settings.to_vec(),
             cells: group.trials.len(),
             diverged: count(&group.trials, Status::Diverged),
             collapsed,
@@ -193,14 +237,18 @@ impl Draft<'_> {
 
     fn comparisons(&self, groups: &[Group]) -> Vec<Comparison> {
         let Some(baseline) = &self.experiment.baseline else { return Vec::new() };
-        let mut comparisons = Vec::new();
-        for group in groups.iter().filter(|group| group.arm != baseline) {
-            let is_twin =
-                |other: &&Group| other.arm == baseline && other.settings == group.settings;
-            let Some(other) = groups.iter().find(is_twin) else { continue };
-            let compared = self.measures.iter().filter(|measure| measure.is_compared());
-            comparisons.extend(compared.filter_map(|measure| self.compare(group, other, *measure)));
-        }
+        let baselines: HashMap<Vec<u64>, &Group> = groups
+            .iter()
+            .filter(|group| group.arm == baseline)
+            .map(|group| (bits(group.settings), group))
+            .collect();
+        let compared = |group: &Group| -> Vec<Comparison> {
+            let twin = baselines.get(&bits(group.settings)).filter(|_| group.arm != baseline);
+            let Some(twin) = twin else { return Vec::new() };
+            let measures = self.measures.iter().filter(|measure| measure.is_compared());
+            measures.filter_map(|measure| self.compare(group, twin, *measure)).collect()
+        };
+        let mut comparisons = in_parallel(groups, compared).concat();
         let p: Vec<f64> = comparisons.iter().map(|comparison| comparison.p).collect();
         for (comparison, adjusted) in comparisons.iter_mut().zip(holm(&p).unwrap_or_default()) {
             comparison.p_holm = adjusted;
@@ -209,6 +257,9 @@ impl Draft<'_> {
     }
 
     fn compare(&self, group: &Group, baseline: &Group, measure: Measure) -> Option<Comparison> {
+        if let Measure::EpochsTo90(epochs) = measure {
+            return self.compare_times(group, baseline, epochs);
+        }
         let of = |trial: &Trial| measure.compared(trial, &self.curves);
         let all = |group: &Group| -> Vec<f64> {
             group.trials.iter().filter_map(|trial| of(trial)).collect()
@@ -222,14 +273,38 @@ impl Draft<'_> {
         let test = signed_rank(&differences)?;
         Some(Comparison {
             arms: [group.arm.to_owned(), baseline.arm.to_owned()],
-            settings: group.settings.clone(),
+            settings: group.settings.to_vec(),
             measure,
             pairs: pairs.len(),
             difference: self.bootstrap.median_difference(&pairs)?,
+            test: "wilcoxon",
             p: test.p,
             p_holm: test.p,
             effect: test.effect,
             p_unpaired: mann_whitney(&all(group), &all(baseline))?.p,
+        })
+    }
+
+    fn compare_times(&self, group: &Group, baseline: &Group, epochs: Epochs) -> Option<Comparison> {
+        let needed = [group, baseline].map(|group| -> Vec<f64> {
+            group.trials.iter().filter_map(|trial| epochs.of(trial)).collect()
+        });
+        let test = log_rank(&epochs.times(&needed[0]), &epochs.times(&needed[1]))?;
+        let [own, other] = needed.each_ref().map(|needed| epochs.median(needed, &self.bootstrap));
+        let estimate = own?.estimate - other?.estimate;
+        let is_twin =
+            |trial: &&&Trial| baseline.trials.iter().any(|twin| twin.key.seed == trial.key.seed);
+        Some(Comparison {
+            arms: [group.arm.to_owned(), baseline.arm.to_owned()],
+            settings: group.settings.to_vec(),
+            measure: Measure::EpochsTo90(epochs),
+            pairs: group.trials.iter().filter(is_twin).count(),
+            difference: Interval { estimate, low: f64::NEG_INFINITY, high: f64::INFINITY },
+            test: "log-rank",
+            p: test.p,
+            p_holm: test.p,
+            effect: f64::NAN,
+            p_unpaired: f64::NAN,
         })
     }
 }
@@ -239,7 +314,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::experiment::table::{CurvePoint, Key, Outcome};
+    use crate::experiment::config::Faithful;
+    use crate::experiment::table::{CurvePoint, Key, Milestones, Outcome};
     use std::path::Path;
 
     fn experiment(seeds: usize) -> Experiment {
@@ -278,6 +354,7 @@ report: {{steps: [0]}}
                 violations_after: 0,
                 resets: 0,
                 sign_flips: 0,
+                milestones: None,
             },
         }
     }
@@ -381,6 +458,51 @@ report: {{steps: [0]}}
         let comparisons = json["comparisons"].as_array().unwrap();
         let steps = comparisons.iter().find(|found| found["measure"] == "steps_to_0.8").unwrap();
         assert_eq!(steps["difference"], -1.0, "three pairs at −2, three at 0");
+    }
+
+    /// Two arms of ten cells: the better learns after 2 to 11 epochs, the other in three cells only.
+    fn with_milestones() -> Vec<Trial> {
+        let mut trials = trials(10);
+        for trial in &mut trials {
+            let seed = trial.key.seed;
+            let reached = trial.key.arm == "better" || seed < 3;
+            trial.outcome.milestones = Some(Milestones {
+                least_validation_error: if reached { 0.05 } else { 0.4 },
+                epochs_to_90: reached.then_some(2 + seed),
+            });
+        }
+        trials
+    }
+
+    #[test]
+    fn cells_that_never_learned_are_censored_and_not_left_out() {
+        let mut experiment = experiment(10);
+        experiment.train.epochs = Some(100);
+        let json = Report::new(&experiment, &with_milestones(), &[], 0.9).to_json();
+        assert_eq!(json["rows"][0]["learned"]["share"], 1.0);
+        assert_eq!(json["rows"][1]["learned"]["share"], 0.3);
+        assert_eq!(json["rows"][0]["epochs_to_90"]["median"], 6.0);
+        assert!(json["rows"][1]["epochs_to_90"]["median"].is_null());
+        let comparison = json["comparisons"].as_array().unwrap().last().unwrap();
+        assert_eq!(comparison["test"], "log-rank");
+        assert!(comparison["difference"].is_null(), "{comparison}");
+        assert!(comparison["p"].as_f64().unwrap() < 0.01);
+
+        experiment.train.faithful = vec![Faithful::EpochsFromZero, Faithful::SurvivorsOnly];
+        let report = Report::new(&experiment, &with_milestones(), &[], 0.9);
+        let json = report.to_json();
+        assert_eq!(json["rows"][0]["epochs_to_90"]["median"], 5.5);
+        assert_eq!(json["rows"][1]["epochs_to_90"]["median"], 2.0);
+        assert!(report.to_markdown().contains("of the cells that learned"));
+    }
+
+    #[test]
+    fn printed_tables_show_the_settings_asked_for_and_the_json_all() {
+        let mut experiment = experiment(7);
+        experiment.report.at.insert("train_size".into(), vec![20.0]);
+        let report = Report::new(&experiment, &trials(7), &[], 0.9);
+        assert_eq!(report.to_json()["rows"].as_array().unwrap().len(), 2);
+        assert!(!report.to_markdown().contains("| better"), "{}", report.to_markdown());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{Caveat, Comparison, Estimate, Measure, Report, Row};
+use crate::experiment::Epochs;
 use crate::stats::Interval;
 
 impl Report {
@@ -41,11 +42,26 @@ impl Report {
                      counting as infinitely late (∞; interval between order statistics;\n`--json` has \
                      epochs too).\n";
         }
+        let epochs = self.rows.iter().flat_map(|row| &row.measures).find_map(|found| match found {
+            (Measure::EpochsTo90(epochs), _) => Some(*epochs),
+            _ => None,
+        });
+        if let Some(epochs) = epochs {
+            text += &about_epochs(epochs);
+        }
         if self.rows.iter().any(|row| row.collapsed > 0) {
             text += "`collapsed`: cells that never got better than guessing; `learners`: median test \
                      error of the others.\n";
         }
         text
+    }
+
+    /// Whether the printed tables show these settings.
+    fn shows(&self, settings: &[(String, f64)]) -> bool {
+        let is_shown = |(name, value): &(String, f64)| {
+            self.shown.get(name).is_none_or(|values| values.contains(value))
+        };
+        settings.iter().all(is_shown)
     }
 
     fn about_comparisons(&self) -> String {
@@ -84,7 +100,7 @@ impl Report {
         header.extend(measures().map(Measure::name));
         header.extend(some_collapsed.then(|| "learners".into()));
         let mut lines = vec![header];
-        for row in &self.rows {
+        for row in self.rows.iter().filter(|row| self.shows(&row.settings)) {
             let mut line: Vec<String> = row.settings.iter().map(|(_, v)| v.to_string()).collect();
             line.extend([row.arm.clone(), row.cells.to_string(), row.diverged.to_string()]);
             line.extend(some_collapsed.then(|| row.collapsed.to_string()));
@@ -102,7 +118,8 @@ impl Report {
         let mut measures: Vec<Measure> = Vec::new();
         let mut keys: Vec<&Comparison> = Vec::new();
         let same = |a: &Comparison, b: &Comparison| a.settings == b.settings && a.arms == b.arms;
-        for comparison in &self.comparisons {
+        let shown = || self.comparisons.iter().filter(|found| self.shows(&found.settings));
+        for comparison in shown() {
             if !measures.contains(&comparison.measure) {
                 measures.push(comparison.measure);
             }
@@ -121,7 +138,7 @@ impl Report {
             line.extend([key.arms[0].clone(), key.pairs.to_string()]);
             for measure in &measures {
                 let is_it = |found: &&Comparison| same(found, key) && found.measure == *measure;
-                let found = self.comparisons.iter().find(is_it);
+                let found = shown().find(is_it);
                 line.extend(found.map_or(["–", "–", "–"].map(String::from), Comparison::text));
             }
             lines.push(line);
@@ -147,8 +164,31 @@ impl Comparison {
     fn text(&self) -> [String; 3] {
         let scale = if self.measure.is_error() { 100.0 } else { 1.0 };
         let p = format!("{:.3}", self.p_holm);
+        if self.test == "log-rank" {
+            let difference = match self.difference.estimate.is_finite() {
+                true => format!("{:+}", self.difference.estimate),
+                false => "–".into(),
+            };
+            return [difference, p, "–".into()];
+        }
         [signed(&self.difference, scale), p, format!("{:+.2}", self.effect)]
     }
+}
+
+/// How milestones are to be read.
+fn about_epochs(epochs: Epochs) -> String {
+    let medians = match epochs.survivors_only {
+        true => "median of the cells that learned (survivors only)".to_owned(),
+        false => format!(
+            "Kaplan–Meier median, cells that\nnever were censored at {}, compared by the log-rank test",
+            epochs.last()
+        ),
+    };
+    let first = u8::from(!epochs.from_zero);
+    format!(
+        "`learned`: share of cells in % that were right on 90 % of the validation points after any epoch \
+         (Wilson's interval);\n`epochs_to_90`: {medians}; the first epoch is {first}.\n"
+    )
 }
 
 fn row_json(row: &Row) -> Value {
@@ -178,7 +218,7 @@ fn comparison_json(comparison: &Comparison) -> Value {
         ("difference", json!(difference.estimate)),
         ("low", json!(difference.low)),
         ("high", json!(difference.high)),
-        ("test", json!("wilcoxon")),
+        ("test", json!(comparison.test)),
         ("p", json!(comparison.p)),
         ("p_holm", json!(comparison.p_holm)),
         ("rank_biserial", json!(comparison.effect)),

@@ -1,0 +1,63 @@
+//! How many epochs cells needed to learn, those that never did included.
+
+use super::config::{Experiment, Faithful};
+use super::table::Trial;
+use crate::stats::survival::{self, Time};
+use crate::stats::{Bootstrap, Interval};
+
+/// How numbers of epochs are counted and summed up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Epochs {
+    /// Epochs that a cell had.
+    pub most: u64,
+    /// Whether the first epoch has the number 0, as in the published study; else 1.
+    pub from_zero: bool,
+    /// Whether cells that never learned are left out, as in the published study; else they count as
+    /// censored at their last epoch.
+    pub survivors_only: bool,
+}
+
+impl Epochs {
+    /// How `experiment` asks for it; none where its trials say nothing of epochs.
+    pub fn new(experiment: &Experiment, trials: &[Trial]) -> Option<Self> {
+        let has_milestones = trials.iter().any(|trial| trial.outcome.milestones.is_some());
+        let is_faithful = |point| experiment.train.faithful.contains(&point);
+        Some(Epochs {
+            most: experiment.train.epochs.filter(|_| has_milestones)?,
+            from_zero: is_faithful(Faithful::EpochsFromZero),
+            survivors_only: is_faithful(Faithful::SurvivorsOnly),
+        })
+    }
+
+    /// The number of the last epoch.
+    pub fn last(self) -> u64 {
+        self.most - u64::from(self.from_zero)
+    }
+
+    /// The epochs that a cell needed, infinite where it never learned; none where it does not say.
+    pub fn of(self, trial: &Trial) -> Option<f64> {
+        let needed = trial.outcome.milestones?.epochs_to_90;
+        let counted = |epochs| (epochs - u64::from(self.from_zero)) as f64;
+        Some(needed.map_or(f64::INFINITY, counted))
+    }
+
+    /// `needed` numbers of epochs as times; cells that never learned are censored, or left out.
+    pub fn times(self, needed: &[f64]) -> Vec<Time> {
+        let time = |epochs: &f64| match epochs.is_finite() {
+            true => Some(Time { time: *epochs, reached: true }),
+            false if self.survivors_only => None,
+            false => Some(Time { time: self.last() as f64, reached: false }),
+        };
+        needed.iter().filter_map(time).collect()
+    }
+
+    /// The median of `needed` numbers of epochs and its interval: of Kaplan and Meier's curve, or of the
+    /// cells that learned.
+    pub fn median(self, needed: &[f64], bootstrap: &Bootstrap) -> Option<Interval> {
+        let times = self.times(needed);
+        match self.survivors_only {
+            true => bootstrap.median(&times.iter().map(|run| run.time).collect::<Vec<_>>()),
+            false => survival::median(&times),
+        }
+    }
+}
