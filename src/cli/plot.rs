@@ -4,7 +4,7 @@ use anyhow::anyhow;
 use clap::Args;
 
 use super::{ExperimentArgs, Failure, print};
-use crate::experiment::{Arm, Figure, Reference, Tables};
+use crate::experiment::{Arm, Epochs, Figure, Reference, Tables};
 use crate::figure;
 
 /// Draw the figures of an experiment from its tables
@@ -47,6 +47,7 @@ impl Plot {
                     .as_deref()
                     .filter(|name| arms.iter().any(|a| a == name)),
                 chance: tables.chance,
+                epochs: Epochs::new(&experiment, &tables.trials),
                 thresholds: &experiment.report.thresholds,
                 steps: &experiment.report.steps,
                 doses: &doses,

@@ -16,6 +16,7 @@
 //! - **controls**, **layers**, **dose-response**: what the signs of other arrangements, of single
 //!   layers, or with a part of them flipped do.
 //! - **telemetry**: how often weights cross zero and are put back, by layer and step.
+//! - **fig1**, **fig4a**, **fig4bc**, **fig4d**: those of the paper's XOR study; see [`xor`].
 //!
 //! An arm has the same colour and marker in every figure; frozen arms have solid lines and full
 //! markers, fluid ones dashed lines and hollow markers. Every picture says in its caption how many
@@ -46,10 +47,12 @@ mod telemetry;
 mod tests;
 mod text;
 mod thresholds;
+mod xor;
 
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::experiment::Epochs;
 use crate::experiment::table::{CurveRow, Trial};
 
 /// The tables of one experiment, and what a figure says about them.
@@ -74,6 +77,8 @@ pub struct Results<'a> {
     pub doses: &'a [Option<f64>],
     /// Whether to show the paper's medians for Fashion-MNIST as thin lines.
     pub published: bool,
+    /// How numbers of epochs are counted; none where the trials have none.
+    pub epochs: Option<Epochs>,
     /// The rows of `trials.csv`.
     pub trials: &'a [Trial],
     /// The rows of `curves.csv`; empty where the experiment records none.
@@ -122,6 +127,9 @@ pub enum Error {
          setting; draw one value of `{setting}` at a time"
     )]
     Pooled { experiment: String, setting: String },
+    /// An arm that the figure is about is missing.
+    #[error("{experiment}: arms: this figure needs an arm `{arm}`, there are {}", quoted(arms))]
+    MissingArm { experiment: String, arm: &'static str, arms: Vec<String> },
     /// A training size with no place on the axis.
     #[error("{experiment}: train_size: expected a number above 0, got `{size}`")]
     Size { experiment: String, size: f64 },
@@ -219,6 +227,30 @@ pub fn kinds() -> &'static [Kind] {
             name: "telemetry",
             help: "sign flips and resets by layer and optimizer step, at the largest training size",
             draw: telemetry::draw,
+            ..PLAIN
+        },
+        Kind {
+            name: "fig1",
+            help: "XOR: epochs to 90 % and test error by number of training samples, widest network",
+            draw: xor::fig1,
+            ..PLAIN
+        },
+        Kind {
+            name: "fig4a",
+            help: "XOR: share above 95 % by width, beside the theory of random held signs",
+            draw: xor::fig4a,
+            ..PLAIN
+        },
+        Kind {
+            name: "fig4bc",
+            help: "XOR: share that learns, epochs and test error by samples, widths 10 and 20",
+            draw: xor::fig4bc,
+            ..PLAIN
+        },
+        Kind {
+            name: "fig4d",
+            help: "XOR: where held signs beat free ones, by width and number of training samples",
+            draw: xor::fig4d,
             ..PLAIN
         },
     ]

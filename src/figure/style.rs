@@ -78,7 +78,7 @@ const SKY: Hue = hue(Color(86, 180, 233), Marker::Diamond);
 
 /// Hues by what an arm is named for, the more special first: an arm has the first hue of which all
 /// words are in its name.
-const KNOWN: [(&[&str], Hue); 17] = [
+const KNOWN: [(&[&str], Hue); 18] = [
     (&["shuffled", "filter"], TEAL),
     (&["shuffled"], GREEN),
     (&["flipped", "10"], PINK),
@@ -87,6 +87,7 @@ const KNOWN: [(&[&str], Hue); 17] = [
     (&["opposite"], VERMILLION),
     (&["informed"], ORANGE),
     (&["share"], ORANGE),
+    (&["uninformed"], BLUE),
     (&["weights"], SKY),
     (&["weight"], SKY),
     (&["magnitudes"], SKY),

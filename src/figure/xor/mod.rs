@@ -1,0 +1,146 @@
+//! The figures of the XOR study, numbered as in the paper.
+//!
+//! - **fig1**: epochs to 90 % and test error by number of training samples, at the greatest width.
+//! - **fig4a**: the theory of random held signs by width, and the share of networks above 95 % at the
+//!   greatest training size beside it.
+//! - **fig4bc**: the share that learns, epochs and errors by number of samples, at widths 10 and 20.
+//! - **fig4d**: three maps of width by samples that say where held signs beat free ones.
+//!
+//! **Source**: Figures 1 and 4 of the paper. Ours draw simulations at their true width (the published
+//! one is a unit off), count runs that never learned as censored, and show ties as ties.
+
+mod by_samples;
+mod by_width;
+mod maps;
+#[cfg(test)]
+mod tests;
+
+pub(super) use by_samples::{fig1, fig4bc};
+pub(super) use by_width::fig4a;
+pub(super) use maps::fig4d;
+
+use std::collections::BTreeMap;
+
+use super::runs::TRAIN_SIZE;
+use super::{Error, Results};
+use crate::experiment::Epochs;
+use crate::experiment::table::Trial;
+use crate::stats::proportion::wilson;
+use crate::stats::quantile::{Quartiles, quartiles};
+use crate::stats::{Bootstrap, Interval};
+
+/// Networks above this accuracy represent XOR: the validation error they are below.
+const REPRESENTS: f64 = 0.05;
+
+/// The trials of a study, by arm, training size and width.
+struct Study<'a> {
+    epochs: Epochs,
+    groups: BTreeMap<(usize, u64, u64), Group<'a>>,
+}
+
+/// The runs of one arm at one training size and width.
+#[derive(Default)]
+struct Group<'a>(Vec<&'a Trial>);
+
+impl<'a> Study<'a> {
+    /// # Errors
+    /// When no trial of the arms has milestones and a width.
+    fn new(results: &Results<'a>) -> Result<Self, Error> {
+        let empty = || Error::Empty {
+            experiment: results.name.to_owned(),
+            what: "width and milestones, as a study of XOR has them",
+        };
+        let epochs = results.epochs.ok_or_else(empty)?;
+        let mut groups: BTreeMap<_, Group> = BTreeMap::new();
+        for trial in results.trials {
+            let arm = results.arms.iter().position(|arm| *arm == trial.key.arm);
+            let setting = |name| trial.key.setting(name).map(|value| value as u64);
+            let (Some(arm), Some(size), Some(width), Some(_)) =
+                (arm, setting(TRAIN_SIZE), setting("width"), trial.outcome.milestones)
+            else {
+                continue;
+            };
+            groups.entry((arm, size, width)).or_default().0.push(trial);
+        }
+        if groups.is_empty() {
+            return Err(empty());
+        }
+        Ok(Study { epochs, groups })
+    }
+
+    fn group(&self, arm: usize, size: u64, width: u64) -> Option<&Group<'a>> {
+        self.groups.get(&(arm, size, width))
+    }
+
+    /// The training sizes, rising.
+    fn sizes(&self) -> Vec<u64> {
+        rising(self.groups.keys().map(|(_, size, _)| *size))
+    }
+
+    /// The widths, rising.
+    fn widths(&self) -> Vec<u64> {
+        rising(self.groups.keys().map(|(_, _, width)| *width))
+    }
+
+    /// Numbers of runs of the groups that `kept` keeps.
+    fn counts(&self, kept: impl Fn(u64, u64) -> bool) -> impl Iterator<Item = usize> + Clone {
+        let kept = self.groups.iter().filter(|((_, size, width), _)| kept(*size, *width));
+        kept.map(|(_, group)| group.0.len()).collect::<Vec<_>>().into_iter()
+    }
+}
+
+fn rising(values: impl Iterator<Item = u64>) -> Vec<u64> {
+    let mut values: Vec<u64> = values.collect();
+    values.sort_unstable();
+    values.dedup();
+    values
+}
+
+impl Group<'_> {
+    /// Quartiles of the test errors, in %.
+    fn errors(&self) -> Option<Quartiles> {
+        let errors = self.0.iter().filter_map(|trial| trial.outcome.test_error);
+        quartiles(&errors.map(|error| 100.0 * error).collect::<Vec<_>>())
+    }
+
+    /// The share that learned, in %.
+    fn learned(&self) -> Option<Interval> {
+        self.share(|trial| trial.outcome.milestones.is_some_and(|m| m.epochs_to_90.is_some()))
+    }
+
+    /// The share that was above 95 % after any epoch, in %.
+    fn represent(&self) -> Option<Interval> {
+        self.share(|trial| {
+            trial.outcome.milestones.is_some_and(|m| m.least_validation_error < REPRESENTS)
+        })
+    }
+
+    fn share(&self, is_so: impl Fn(&Trial) -> bool) -> Option<Interval> {
+        let successes = self.0.iter().filter(|trial| is_so(trial)).count();
+        let Interval { estimate, low, high } = wilson(successes as u64, self.0.len() as u64)?;
+        Some(Interval { estimate: 100.0 * estimate, low: 100.0 * low, high: 100.0 * high })
+    }
+
+    /// The median number of epochs to 90 %.
+    fn median_epochs(&self, epochs: Epochs) -> Option<Interval> {
+        let needed: Vec<f64> = self.0.iter().filter_map(|trial| epochs.of(trial)).collect();
+        epochs.median(&needed, &Bootstrap { resamples: 2000, ..Bootstrap::default() })
+    }
+}
+
+/// How a caption says what medians of epochs are.
+fn about_epochs(epochs: Epochs) -> String {
+    let first = u8::from(!epochs.from_zero);
+    match epochs.survivors_only {
+        true => format!(
+            "Epochs: median over the runs that reached 90 % only, with its 95 % interval (bootstrap); the \
+             first epoch is {first}."
+        ),
+        false => format!(
+            "Epochs: Kaplan–Meier median with its 95 % interval; runs that never reached 90 % are censored \
+             at epoch {}, and a marker on the upper edge says that the median lies beyond; the first epoch \
+             is {first}.",
+            epochs.last()
+        ),
+    }
+}

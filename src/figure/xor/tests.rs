@@ -1,0 +1,133 @@
+//! What the figures of the XOR study promise.
+
+use crate::experiment::Epochs;
+use crate::experiment::table::{Key, Milestones, Outcome, Status, Trial};
+use crate::figure::{Results, draw};
+
+const KINDS: [&str; 4] = ["fig1", "fig4a", "fig4bc", "fig4d"];
+const ARMS: [&str; 4] = ["frozen-informed", "frozen-uninformed", "fluid", "fluid-informed"];
+
+/// Trials of some seeds; an arm is a little worse than the one before, and in every fifth run learns
+/// nothing.
+fn trials(arms: &[String], shift: f64) -> Vec<Trial> {
+    let mut trials = Vec::new();
+    for (place, arm) in arms.iter().enumerate() {
+        for size in [20, 60, 100, 500] {
+            for width in [3, 10, 20, 64] {
+                for seed in 0..5 {
+                    let error =
+                        2.0 / f64::from(size) + 0.02 * place as f64 + 0.1 / f64::from(width);
+                    let learned = seed > 0 && size > 20;
+                    let epochs = 10 + 10 * place as u64 + seed + 400 / width as u64;
+                    let milestones = Milestones {
+                        least_validation_error: if learned { 0.03 + shift } else { 0.4 },
+                        epochs_to_90: learned.then_some(epochs),
+                    };
+                    let settings = [("train_size", f64::from(size)), ("width", f64::from(width))];
+                    let settings = settings.map(|(name, value)| (name.to_owned(), value)).to_vec();
+                    let key = Key { id: String::new(), arm: arm.clone(), settings, seed };
+                    let outcome = Outcome {
+                        status: Status::Done,
+                        test_error: Some(error + shift),
+                        validation_error: Some(error),
+                        train_error: None,
+                        best_step: Some(80),
+                        steps: 100,
+                        violations_after: 0,
+                        resets: 0,
+                        sign_flips: 0,
+                        milestones: Some(milestones),
+                    };
+                    trials.push(Trial { key, outcome });
+                }
+            }
+        }
+    }
+    trials
+}
+
+const EPOCHS: Epochs = Epochs { most: 100, from_zero: false, survivors_only: false };
+
+fn png(
+    kind: &str,
+    arms: &[String],
+    trials: &[Trial],
+    epochs: Option<Epochs>,
+) -> Result<Vec<u8>, String> {
+    let results = Results {
+        name: "study",
+        title: "A study of XOR",
+        arms,
+        baseline: Some("fluid"),
+        chance: 0.5,
+        epochs,
+        thresholds: &[],
+        steps: &[],
+        doses: &[],
+        published: false,
+        trials,
+        curves: &[],
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let path = draw(kind, &results, folder.path()).map_err(|error| error.to_string())?;
+    Ok(std::fs::read(path).unwrap())
+}
+
+fn arms() -> Vec<String> {
+    ARMS.map(str::to_owned).to_vec()
+}
+
+#[test]
+fn every_figure_is_drawn_and_depends_on_the_numbers_alone() {
+    let (arms, mut trials, other) = (arms(), trials(&arms(), 0.0), trials(&arms(), 0.03));
+    for kind in KINDS {
+        let drawn = png(kind, &arms, &trials, Some(EPOCHS)).unwrap();
+        assert!(drawn.len() > 15_000, "{kind} is nearly blank: {} bytes", drawn.len());
+        trials.reverse();
+        assert_eq!(png(kind, &arms, &trials, Some(EPOCHS)).unwrap(), drawn, "{kind}");
+        if kind != "fig4d" {
+            assert_ne!(png(kind, &arms, &other, Some(EPOCHS)).unwrap(), drawn, "{kind}");
+        }
+    }
+}
+
+#[test]
+fn how_epochs_are_counted_is_drawn() {
+    let (arms, trials) = (arms(), trials(&arms(), 0.0));
+    let survivors = Epochs { from_zero: true, survivors_only: true, ..EPOCHS };
+    for kind in ["fig1", "fig4bc", "fig4d"] {
+        let [ours, published] =
+            [EPOCHS, survivors].map(|epochs| png(kind, &arms, &trials, Some(epochs)).unwrap());
+        assert_ne!(ours, published, "{kind}");
+    }
+}
+
+#[test]
+fn a_gap_in_the_grid_is_left_white() {
+    let (arms, mut trials) = (arms(), trials(&arms(), 0.0));
+    trials.retain(|trial| {
+        trial.key.arm != "frozen-informed" || trial.key.setting("width") != Some(10.0)
+    });
+    for kind in KINDS {
+        png(kind, &arms, &trials, Some(EPOCHS)).unwrap();
+    }
+}
+
+#[test]
+fn another_kind_of_study_is_refused() {
+    let arms = arms();
+    for kind in KINDS {
+        let message = png(kind, &arms, &trials(&arms, 0.0), None).unwrap_err();
+        assert!(
+            message.contains("study: no finished run with a width and milestones"),
+            "{message}"
+        );
+    }
+}
+
+#[test]
+fn maps_without_the_arms_they_compare_are_refused() {
+    let arms = vec!["frozen-informed".to_owned(), "fluid".to_owned()];
+    let message = png("fig4d", &arms, &trials(&arms, 0.0), Some(EPOCHS)).unwrap_err();
+    assert!(message.contains("needs an arm `frozen-uninformed`"), "{message}");
+}
