@@ -4,6 +4,7 @@
 POLARITY := target/release/polarity
 DEMO     := demo knowledge classes
 QUALITY  := 0 1 4 16
+XOR      := xor5d xor5d-reset xor5d-epsilon
 
 # SCALE=paper runs the published grid, for a GPU, in place of what two cores carry. Its source is given as
 # ARGS="source.weights=FILE".
@@ -14,7 +15,7 @@ TRANSFER := $(TRANSFER_$(SCALE))
 ARGS     :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build data demo transfer figures bench bench-peers test lint clean
+.PHONY: help setup build data demo xor transfer figures bench bench-peers test lint clean
 
 help:            ## Say what each target does
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 20
@@ -53,6 +54,11 @@ bench: build     ## Optimizers and a training step beside libtorch's own (five m
 
 bench-peers: build ## The same beside PyTorch and JAX, which are installed apart (several GB)
 	python3 benches/peers/run.py --program $(POLARITY)
+
+xor: build       ## The paper's XOR study at its published size: minutes on two cores, no data needed
+	@for name in $(XOR); do $(POLARITY) run experiments/$$name.yaml || exit $$?; done
+	@for name in $(XOR); do $(POLARITY) report experiments/$$name.yaml || exit $$?; done
+	@for name in $(XOR); do $(POLARITY) plot experiments/$$name.yaml || exit $$?; done
 
 test: setup      ## Every test
 	cargo test --release --locked
