@@ -49,7 +49,7 @@ figures: build   ## Every figure and report again, from the tables in results/
 	  $(POLARITY) $$command experiments/transfer-own-quality.yaml name=transfer-own-quality-$$epochs \
 	    source.train.epochs=$$epochs || exit $$?; done; done
 
-bench: build     ## Optimizers and a training step beside libtorch's own (five minutes, an idle machine)
+bench: build     ## Optimizers, training and XOR nets beside libtorch's own (minutes, an idle machine)
 	$(POLARITY) bench
 
 bench-peers: build ## The same beside PyTorch and JAX, which are installed apart (several GB)

@@ -5,8 +5,8 @@
 
 PyTorch 2.11.0 and JAX are installed once, with pip, into a virtual environment below $POLARITY_CACHE (by
 default ~/.cache/polarity; several GB, because the wheel brings CUDA). Every peer runs before and after
-`polarity bench`, and the mean of its two medians counts, so that a machine that drifts is seen in the
-column `drift`. Prints a table and writes it to results/bench/peers.csv.
+`polarity bench`, and the mean of its two medians counts; the column `drift` shows how far a machine went
+astray meanwhile. Prints a table and writes it to results/bench/peers.csv.
 """
 
 import argparse
@@ -21,38 +21,50 @@ from pathlib import Path
 PEERS = Path(__file__).resolve().parent
 ROOT = PEERS.parent.parent
 PACKAGES = ["torch==2.11.0", "numpy", "jax"]
-SCRIPTS = ["torch_adam.py", "torch_step.py"]
+TORCH = ["torch_adam.py", "torch_step.py"]
+JAX = "xor_jax.py"
 
 
 def main():
     arguments = parse()
     python = environment()
-    peers = lambda: {script: run([python, PEERS / script, arguments.threads]) for script in SCRIPTS}
-    before = peers()
+    before = peers(python, arguments.threads)
     ours = run([arguments.program, "bench", "--json", "--threads", arguments.threads])
-    after = peers()
+    after = peers(python, arguments.threads)
 
     rows, times = [], {}
-    for script in SCRIPTS:
-        for name, value in before[script].items():
-            if isinstance(value, float):
-                again = after[script][name]
-                times[name] = (value + again) / 2
-                rows.append((f"PyTorch {name}", times[name], again / value - 1))
+    for name, value in before.items():
+        times[name] = (value + after[name]) / 2
+        rows.append((name, times[name], after[name] / value - 1))
     frozen = our_case(ours, "Adam, frozen")
-    rows.append(("polarity Adam, frozen", frozen, None))
     step = next(s["ms"] for s in ours["steps"] if s["case"] == "frozen Adam, float32")
-    rows.append(("polarity training step", step, None))
+    nets = ours["ensembles"][-1]["net_steps_per_second"]
+    rows.append(("polarity Adam, frozen, ms", frozen, None))
+    rows.append(("polarity training step, ms", step, None))
+    rows.append(("polarity XOR net-steps/s", nets, None))
 
-    projected = min(v for k, v in times.items() if k.startswith("adam_fused_"))
+    torch = lambda name: times[f"PyTorch {name}, ms"]
+    held = ["adam_fused_clamp", "adam_fused_constant", "adam_fused_where"]
     ratios = {
-        "adam_vs_torch_fused": frozen / times["adam_fused"],
-        "adam_vs_torch_fused_best": frozen / projected,
-        "adam_vs_torch_fused_where": frozen / times["adam_fused_where"],
-        "step_vs_torch": times["step"] / step,
+        "adam_vs_torch_fused": frozen / torch("adam_fused"),
+        "adam_vs_torch_fused_best": frozen / min(torch(name) for name in held),
+        "adam_vs_torch_fused_where": frozen / torch("adam_fused_where"),
+        "step_vs_torch": torch("step") / step,
+        "xor_vs_jax": nets / times["JAX XOR net-steps/s"],
     }
     show(rows, ratios)
     write(rows, ratios)
+
+
+def peers(python, threads):
+    """What each peer measures, by name."""
+    measured = {}
+    for script in TORCH:
+        for name, value in run([python, PEERS / script, threads]).items():
+            if isinstance(value, float):
+                measured[f"PyTorch {name}, ms"] = value
+    measured["JAX XOR net-steps/s"] = run([python, PEERS / JAX])["net_steps_per_second"]
+    return measured
 
 
 def parse():
@@ -90,12 +102,12 @@ def our_case(bench, name):
 
 
 def show(rows, ratios):
-    for name, milliseconds, drift in rows:
+    for name, value, drift in rows:
         drift = "" if drift is None else f"{100 * drift:+8.1f} % drift"
-        print(f"  {name:<32}{milliseconds:10.2f} ms{drift}")
+        print(f"  {name:<36}{value:12.2f}{drift}")
     print()
     for name, value in ratios.items():
-        print(f"  {name:<32}{value:10.3f}")
+        print(f"  {name:<36}{value:12.3f}")
 
 
 def write(rows, ratios):
@@ -103,11 +115,11 @@ def write(rows, ratios):
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / "peers.csv", "w", newline="") as file:
         table = csv.writer(file)
-        table.writerow(["case", "ms", "drift", "ratio"])
-        for name, milliseconds, drift in rows:
-            table.writerow([name, f"{milliseconds:.3f}", "" if drift is None else f"{drift:.4f}", ""])
+        table.writerow(["measure", "value", "drift"])
+        for name, value, drift in rows:
+            table.writerow([name, f"{value:.3f}", "" if drift is None else f"{drift:.4f}"])
         for name, value in ratios.items():
-            table.writerow([name, "", "", f"{value:.4f}"])
+            table.writerow([name, f"{value:.4f}", ""])
 
 
 if __name__ == "__main__":

@@ -2,12 +2,13 @@
 //!
 //! Speed depends on the machine and on what else it does, so every figure here is a ratio of medians
 //! of cases that ran in turn, round after round, in the same process: one step of each optimizer over
-//! weights that lie still, then a whole training step of AlexNet. [`Bench`] is all of them and the
-//! ratios one would quote.
+//! weights that lie still, a whole training step of AlexNet, and the small networks of the XOR study.
+//! [`Bench`] is all of them and the ratios one would quote.
 //!
 //! Only the command line uses this room; the kernels alone are timed by `cargo bench`, other
 //! frameworks by `make bench-peers`.
 
+mod ensemble;
 mod memory;
 mod optimizers;
 mod spread;
@@ -18,6 +19,7 @@ use std::num::NonZeroUsize;
 use serde_json::{Value, json};
 use tch::TchError;
 
+pub use ensemble::Ensemble;
 pub use optimizers::{Case, Subject};
 pub use spread::Spread;
 pub use training::Step;
@@ -35,6 +37,8 @@ pub struct Bench {
     pub cases: Vec<Case>,
     /// Training steps.
     pub steps: Vec<Step>,
+    /// Small networks side by side, the widest last.
+    pub ensembles: Vec<Ensemble>,
 }
 
 /// Why a benchmark could not be run.
@@ -81,7 +85,9 @@ impl Bench {
         }
         say("training steps of AlexNet, 224 px, batch 32");
         let steps = training::measure(threads)?;
-        Ok(Bench { threads, cases, steps })
+        say("the networks of the XOR study, side by side and alone");
+        let ensembles = ensemble::measure(threads)?;
+        Ok(Bench { threads, cases, steps, ensembles })
     }
 
     /// The ratios, of the largest network on all threads.
@@ -97,6 +103,7 @@ impl Bench {
             found.expect("every step is measured")
         };
         let (frozen, float32) = (median(optimizers::FROZEN_ADAM), step(training::FROZEN));
+        let widest = self.ensembles.last().expect("every width is measured");
         let ratio = |key, value, meaning| Ratio { key, value, meaning };
         vec![
             ratio(
@@ -144,6 +151,11 @@ impl Bench {
                 float32.total.median / step(training::FROZEN_BF16).total.median,
                 "images a second computed in bfloat16, in those computed in float32",
             ),
+            ratio(
+                "xor_ensemble_speedup",
+                widest.together / widest.alone,
+                "steps a second of the widest XOR networks side by side, in those of one alone",
+            ),
         ]
     }
 
@@ -157,6 +169,11 @@ impl Bench {
         csv(self.steps.iter().map(Step::to_json))
     }
 
+    /// `ensembles.csv`: one row a width.
+    pub fn ensembles_csv(&self) -> String {
+        csv(self.ensembles.iter().map(Ensemble::to_json))
+    }
+
     /// All of it as one JSON object: the ratios by key, then the cases.
     pub fn to_json(&self) -> Value {
         let mut object = serde_json::Map::new();
@@ -166,6 +183,8 @@ impl Bench {
         object.insert("threads".into(), json!(self.threads));
         object.insert("cases".into(), self.cases.iter().map(Case::to_json).collect());
         object.insert("steps".into(), self.steps.iter().map(Step::to_json).collect());
+        let ensembles = self.ensembles.iter().map(Ensemble::to_json);
+        object.insert("ensembles".into(), ensembles.collect());
         Value::Object(object)
     }
 }
@@ -227,7 +246,8 @@ mod tests {
             step(training::FROZEN_BF16, 0.1, 0.5),
             step(training::LIBTORCH, 1.0, 3.0),
         ];
-        let json = Bench { threads: NonZeroUsize::MIN, cases, steps }.to_json();
+        let ensembles = vec![Ensemble { width: 64, together: 500.0, alone: 2.0 }];
+        let json = Bench { threads: NonZeroUsize::MIN, cases, steps, ensembles }.to_json();
         let expected = [
             ("adam_vs_libtorch", 0.125),
             ("adam_vs_libtorch_where", 0.05),
@@ -238,6 +258,7 @@ mod tests {
             ("optimizer_share", 0.05),
             ("frozen_vs_libtorch_step", 1.5),
             ("bf16_speedup", 4.0),
+            ("xor_ensemble_speedup", 250.0),
         ];
         for (key, value) in expected {
             approx::assert_relative_eq!(json[key].as_f64().unwrap(), value, epsilon = 1e-9);

@@ -7,7 +7,7 @@ use anyhow::anyhow;
 use clap::Args;
 
 use super::{Failure, print};
-use crate::bench::{Bench, Case, Ratio, Step};
+use crate::bench::{Bench, Case, Ensemble, Ratio, Step};
 use crate::experiment::write_results;
 
 /// Measure the optimizers and a training step beside libtorch's own
@@ -40,6 +40,7 @@ impl BenchCommand {
             .map_err(Failure::work)?;
         write(&self.out, "optimizers.csv", bench.optimizers_csv())?;
         write(&self.out, "training.csv", bench.training_csv())?;
+        write(&self.out, "ensembles.csv", bench.ensembles_csv())?;
         if self.json {
             let text = serde_json::to_string_pretty(&bench.to_json()).map_err(Failure::work)?;
             return print(&format!("{text}\n"));
@@ -66,6 +67,8 @@ fn tables(bench: &Bench) -> String {
     }
     text += "\nTraining AlexNet, 224 px, batch 32: ms a step\n\n";
     bench.steps.iter().for_each(|step| text += &training_line(step));
+    text += "\nXOR networks, 5 inputs, batch 32: net-steps a second\n\n";
+    bench.ensembles.iter().for_each(|ensemble| text += &ensemble_line(ensemble));
     text += "\nRatios, of the largest network on all threads\n\n";
     for Ratio { key, value, meaning } in bench.ratios() {
         text += &format!("  {key:<24}{value:9.3}  {meaning}\n");
@@ -97,5 +100,15 @@ fn training_line(step: &Step) -> String {
         ms(step.backward.median),
         ms(step.optimizer.median),
         step.images_per_second()
+    )
+}
+
+fn ensemble_line(ensemble: &Ensemble) -> String {
+    format!(
+        "  {:<3} hidden units{:12.0} side by side ({:.1} GFLOP/s){:10.0} alone\n",
+        ensemble.width,
+        ensemble.together,
+        1e-9 * ensemble.flops(),
+        ensemble.alone
     )
 }
