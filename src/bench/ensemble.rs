@@ -6,7 +6,7 @@ use std::time::Instant;
 use serde_json::{Value, json};
 
 use super::Error;
-use super::spread::{Contender, Spread, in_turn};
+use super::spread::{Contender, Spread, in_turn, rounded};
 use crate::train::ensemble::Rehearsal;
 
 /// Nets trained side by side: sixteen full vectors of the widest kind.
@@ -39,9 +39,9 @@ impl Ensemble {
         json!({
             "width": self.width,
             "nets": NETS,
-            "net_steps_per_second": self.together,
-            "alone_steps_per_second": self.alone,
-            "gflops": 1e-9 * self.flops(),
+            "net_steps_per_second": rounded(self.together),
+            "alone_steps_per_second": rounded(self.alone),
+            "gflops": rounded(1e-9 * self.flops()),
         })
     }
 }

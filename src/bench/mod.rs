@@ -178,7 +178,7 @@ impl Bench {
     pub fn to_json(&self) -> Value {
         let mut object = serde_json::Map::new();
         for Ratio { key, value, .. } in self.ratios() {
-            object.insert(key.into(), json!(value));
+            object.insert(key.into(), json!(spread::rounded(value)));
         }
         object.insert("threads".into(), json!(self.threads));
         object.insert("cases".into(), self.cases.iter().map(Case::to_json).collect());

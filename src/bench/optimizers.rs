@@ -12,7 +12,7 @@ use tch::{Device, Kind, TchError, Tensor};
 
 use super::Error;
 use super::memory::Triad;
-use super::spread::{Contender, Spread, in_turn};
+use super::spread::{Contender, Spread, in_turn, rounded};
 use crate::models::{AlexNet, AlexNetMini, Model};
 use crate::optim::fused::{Fused, Hold, ProjectTensor, ResetKey};
 use crate::optim::{Adam, Frozen, Optimizer, Rule, Sgd};
@@ -110,12 +110,12 @@ impl Case {
             "weights": self.weights,
             "threads": self.threads,
             "rounds": self.rounds,
-            "ms": 1e3 * self.seconds.median,
-            "low_ms": 1e3 * self.seconds.low,
-            "high_ms": 1e3 * self.seconds.high,
+            "ms": rounded(1e3 * self.seconds.median),
+            "low_ms": rounded(1e3 * self.seconds.low),
+            "high_ms": rounded(1e3 * self.seconds.high),
             "bytes_a_weight": self.bytes,
-            "gb_per_second": self.bandwidth().map(|bandwidth| 1e-9 * bandwidth),
-            "resets": self.resets,
+            "gb_per_second": self.bandwidth().map(|bandwidth| rounded(1e-9 * bandwidth)),
+            "resets": rounded(self.resets),
         })
     }
 }

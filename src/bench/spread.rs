@@ -38,6 +38,11 @@ impl Spread {
     }
 }
 
+/// `value` to four significant digits, more than a time has.
+pub(super) fn rounded(value: f64) -> f64 {
+    format!("{value:.3e}").parse().expect("a float reads what it wrote")
+}
+
 /// Times the steps of all contenders in turn, `rounds` times after one round that is not counted, so
 /// that whatever else the machine does meets all of them alike.
 pub(super) fn in_turn(
@@ -69,6 +74,13 @@ mod tests {
     fn a_spread_has_the_median_between_its_quartiles() {
         let spread = Spread::of(vec![5.0, 1.0, 4.0, 2.0, 3.0]);
         assert_eq!(spread, Spread { low: 2.0, median: 3.0, high: 4.0 });
+    }
+
+    #[test]
+    fn numbers_are_written_with_four_digits() {
+        assert_eq!(rounded(1234.56), 1235.0);
+        assert_eq!(rounded(0.000123456), 0.0001235);
+        assert_eq!(rounded(0.0), 0.0);
     }
 
     #[test]

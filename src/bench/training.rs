@@ -9,7 +9,7 @@ use tch::nn::{self, ModuleT, OptimizerConfig};
 use tch::{Device, Kind, Tensor};
 
 use super::Error;
-use super::spread::Spread;
+use super::spread::{Spread, rounded};
 use crate::data::Images;
 use crate::models::{AlexNet, Network, Precision};
 use crate::optim::{Adam, FrozenAdam};
@@ -67,13 +67,13 @@ impl Step {
             "batch": BATCH,
             "image_size": IMAGE,
             "rounds": self.rounds,
-            "forward_ms": 1e3 * self.forward.median,
-            "backward_ms": 1e3 * self.backward.median,
-            "optimizer_ms": 1e3 * self.optimizer.median,
-            "ms": 1e3 * self.total.median,
-            "low_ms": 1e3 * self.total.low,
-            "high_ms": 1e3 * self.total.high,
-            "images_per_second": self.images_per_second(),
+            "forward_ms": rounded(1e3 * self.forward.median),
+            "backward_ms": rounded(1e3 * self.backward.median),
+            "optimizer_ms": rounded(1e3 * self.optimizer.median),
+            "ms": rounded(1e3 * self.total.median),
+            "low_ms": rounded(1e3 * self.total.low),
+            "high_ms": rounded(1e3 * self.total.high),
+            "images_per_second": rounded(self.images_per_second()),
         })
     }
 }
