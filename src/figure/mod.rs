@@ -16,7 +16,7 @@
 //! - **controls**, **layers**, **dose-response**: what the signs of other arrangements, of single
 //!   layers, or with a part of them flipped do.
 //! - **telemetry**: how often weights cross zero and are put back, by layer and step.
-//! - **fig1**, **fig4a**, **fig4bc**, **fig4d**: those of the paper's XOR study; see [`xor`].
+//! - **fig1**, **fig4a**, **fig4bc**, **fig4d**: those of the paper's XOR study.
 //!
 //! An arm has the same colour and marker in every figure; frozen arms have solid lines and full
 //! markers, fluid ones dashed lines and hollow markers. Every picture says in its caption how many
