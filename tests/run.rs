@@ -4,8 +4,6 @@
 mod common;
 
 use std::fs::File;
-use std::io::{BufRead, BufReader};
-use std::process::{Command, Stdio};
 
 use common::{Laboratory, names};
 use polarity::experiment::table::{Status, Trial, read_curves, read_trials};
@@ -79,18 +77,7 @@ fn a_stopped_run_keeps_what_is_finished_and_goes_on_to_the_same_bytes() {
     // Long enough that the signal comes before the end.
     let long = ["--threads", "1", "train.steps=60"];
     whole.run(&long);
-    let mut child = stopped
-        .polarity(&[&["run", "tiny.yaml"][..], &long].concat())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-    let first_end = lines.by_ref().map(Result::unwrap).find(|line| line.contains("test error"));
-    assert!(first_end.is_some(), "a cell ends before the run does");
-    let interrupt = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
-    assert!(interrupt.success());
-    let rest: Vec<String> = lines.map(Result::unwrap).collect();
-    assert_eq!(child.wait().unwrap().code(), Some(130), "{rest:?}");
+    stopped.run_and_interrupt(&long);
     assert!(!stopped.read("results/tiny/cells/main.jsonl").is_empty());
     stopped.run(&long);
     assert_eq!(whole.tables(), stopped.tables());

@@ -2,9 +2,6 @@
 
 mod common;
 
-use std::io::{BufRead, BufReader};
-use std::process::{Command, Stdio};
-
 use common::Laboratory;
 use polarity::experiment::table::{Trial, read_trials};
 
@@ -76,18 +73,7 @@ fn a_stopped_study_goes_on_to_the_same_bytes() {
     let [whole, stopped] = [(); 2].map(|()| laboratory());
     let long = ["--threads", "1", "train.epochs=400", "data.train_sizes=[20, 60, 1000]"];
     whole.run(&long);
-    let mut child = stopped
-        .polarity(&[&["run", "tiny.yaml"][..], &long].concat())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-    let ends = lines.by_ref().map(Result::unwrap).find(|line| line.contains("test error"));
-    assert!(ends.is_some(), "a cell ends before the run does");
-    let interrupt = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
-    assert!(interrupt.success());
-    let rest: Vec<String> = lines.map(Result::unwrap).collect();
-    assert_eq!(child.wait().unwrap().code(), Some(130), "{rest:?}");
+    stopped.run_and_interrupt(&long);
     stopped.run(&long);
     assert_eq!(whole.tables(), stopped.tables());
 }

@@ -1,8 +1,9 @@
 //! A data set small enough to train on in a moment, and the program to do it with.
 #![allow(dead_code, unreachable_pub)]
 
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// A folder with a tiny data set and an experiment over it.
 pub struct Laboratory {
@@ -91,6 +92,19 @@ impl Laboratory {
         let said = String::from_utf8(output.stderr).unwrap();
         assert!(output.status.success(), "{said}");
         said
+    }
+
+    /// Starts the experiment, presses Ctrl-C after the first cell has ended, and waits for the end.
+    pub fn run_and_interrupt(&self, more: &[&str]) {
+        let mut command = self.polarity(&[&["run", "tiny.yaml"], more].concat());
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let first_end = lines.by_ref().map(Result::unwrap).find(|line| line.contains("test error"));
+        assert!(first_end.is_some(), "a cell ends before the run does");
+        let pid = child.id().to_string();
+        assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+        let rest: Vec<String> = lines.map(Result::unwrap).collect();
+        assert_eq!(child.wait().unwrap().code(), Some(130), "{rest:?}");
     }
 
     /// The tables that must be the same bytes however they came about.
