@@ -240,8 +240,8 @@ fn a_source_that_no_arm_takes_from_is_not_trained() {
 }
 
 #[test]
-fn a_source_trained_here_works_for_every_network() {
-    for Entry { name, example, .. } in REGISTRY {
+fn a_source_trained_here_works_for_every_network_for_images() {
+    for Entry { name, example, .. } in REGISTRY.iter().filter(|entry| entry.name != "mlp") {
         let model: Model = serde_yaml::from_str(example).unwrap();
         let side = (28..).find(|&side| model.check(side).is_ok()).unwrap();
         let lab = Laboratory::new();
