@@ -42,12 +42,13 @@ transfer: data   ## The transfer experiments: runs, tables and figures; SCALE=pa
 	  $(POLARITY) $$command experiments/transfer-own-quality.yaml name=transfer-own-quality-$$epochs \
 	    source.train.epochs=$$epochs || exit $$?; done; done
 
-figures: build   ## Every figure and report again, from the tables in results/
-	@for name in $(DEMO) $(TRANSFER_cpu); do for command in report plot; do \
-	  $(POLARITY) $$command experiments/$$name.yaml || exit $$?; done; done
-	@for epochs in $(QUALITY); do for command in report plot; do \
-	  $(POLARITY) $$command experiments/transfer-own-quality.yaml name=transfer-own-quality-$$epochs \
-	    source.train.epochs=$$epochs || exit $$?; done; done
+figures: build   ## Every figure and report again, from the tables that are in results/
+	@for name in $(DEMO) $(XOR) $(TRANSFER_cpu); do test ! -e results/$$name/trials.csv || \
+	  for command in report plot; do $(POLARITY) $$command experiments/$$name.yaml || exit $$?; done; done
+	@for epochs in $(QUALITY); do name=transfer-own-quality-$$epochs; \
+	  test ! -e results/$$name/trials.csv || for command in report plot; do \
+	    $(POLARITY) $$command experiments/transfer-own-quality.yaml name=$$name \
+	      source.train.epochs=$$epochs || exit $$?; done; done
 
 bench: build     ## Optimizers, training and XOR nets beside libtorch's own (minutes, an idle machine)
 	$(POLARITY) bench
