@@ -112,6 +112,8 @@ pub fn fit<R: Rule>(
 ) -> Result<Fit, Error> {
     let Task { net, variables, train, validation, schedule, seed } = *task;
     let mut run = Run { task, optimizer, seconds: Seconds::default() };
+    let weights: BTreeSet<String> =
+        constrained(variables).into_iter().map(|(name, _)| name).collect();
     let mut curve: Vec<CurvePoint> = Vec::new();
     let mut best = Best::default();
     let mut losses = Losses::default();
@@ -123,15 +125,15 @@ pub fn fit<R: Rule>(
             let start = Instant::now();
             let train_loss = losses.take_mean()?;
             let Evaluation { loss, error } = evaluate(net, validation)?;
-            let counts = run.optimizer.counts()?;
+            let (total, tensors) = counts(run.optimizer, &weights)?;
             curve.push(CurvePoint {
                 step,
                 train_loss: train_loss.filter(|loss| loss.is_finite()),
                 validation_loss: Some(loss).filter(|loss| loss.is_finite()),
                 validation_error: error,
-                resets: counts.resets,
-                sign_flips: counts.sign_flips,
-                tensors: counts_of_weights(run.optimizer, variables)?,
+                resets: total.resets,
+                sign_flips: total.sign_flips,
+                tensors,
             });
             diverged = !loss.is_finite() || train_loss.is_some_and(|loss| !loss.is_finite());
             if schedule.keep_best && !diverged {
@@ -158,21 +160,20 @@ pub fn fit<R: Rule>(
     Ok(Fit { curve, best_step, steps: step, diverged, violations, seconds })
 }
 
-/// What the steps so far did to each weight tensor; biases are left out.
-fn counts_of_weights<R: Rule>(
+/// What the steps so far did to all tensors, and to each of `weights`; the counts are read once.
+fn counts<R: Rule>(
     optimizer: &Frozen<R>,
-    variables: &nn::VarStore,
-) -> Result<Vec<TensorCounts>, optim::Error> {
-    let weights: Vec<String> = constrained(variables).into_iter().map(|(name, _)| name).collect();
-    let counts = optimizer.counts_by_tensor()?.into_iter();
-    Ok(counts
-        .filter(|(name, _)| weights.iter().any(|weight| weight == name))
-        .map(|(name, Counts { resets, sign_flips })| TensorCounts {
-            name: name.into(),
-            resets,
-            sign_flips,
-        })
-        .collect())
+    weights: &BTreeSet<String>,
+) -> Result<(Counts, Vec<TensorCounts>), optim::Error> {
+    let (mut total, mut tensors) = (Counts::default(), Vec::new());
+    for (name, counts) in optimizer.counts_by_tensor()? {
+        total += counts;
+        if weights.contains(name) {
+            let Counts { resets, sign_flips } = counts;
+            tensors.push(TensorCounts { name: name.into(), resets, sign_flips });
+        }
+    }
+    Ok((total, tensors))
 }
 
 /// Loss and error of `net` on `set`, without dropout and without gradients.
