@@ -111,7 +111,7 @@ fn images(count: usize) -> Result<ImageSet, Error> {
     let (mean, deviation) = (vec![0.5; 3], vec![0.25; 3]);
     let input = Input { channels: 3, size: IMAGE, mean, deviation };
     let all: Vec<usize> = (0..count).collect();
-    Ok(ImageSet::prepare(&source, &all, &input, Device::Cpu)?)
+    Ok(ImageSet::new(&source, &all, &input, Device::Cpu)?)
 }
 
 fn network(precision: Precision) -> Result<(nn::VarStore, Network), Error> {

@@ -17,14 +17,9 @@ use crate::models::Network;
 use crate::optim::{self, Frozen, Optimizer};
 use crate::random::Stream;
 use crate::sign::{Template, TemplateError};
-use crate::train::{
-    self, CurvePoint, Evaluation, Fit, ImageSet, Progress, Schedule, Seconds, Task,
-};
+use crate::train::{self, CurvePoint, Fit, ImageSet, Progress, Schedule, Seconds, Task};
 use crate::transfer;
 use crate::weights::Checkpoint;
-
-/// Test images prepared and evaluated at once, so that a large test set need not fit in memory.
-const TEST_BATCH: usize = 1000;
 
 /// The most images that a rehearsal evaluates.
 const REHEARSED: usize = 100;
@@ -110,6 +105,7 @@ pub(super) fn cell(
     };
     let task = ready.task(&schedule, spec.seed);
     let fitted = train::fit(&task, &mut optimizer, progress)?;
+    drop(optimizer);
     let outcome = judge(&task, &fitted, &ready.start, material)?;
     let Ready { mut variables, .. } = ready;
     variables.freeze();
@@ -216,8 +212,8 @@ fn split(
     let order = subset::order(&material.train.labels, data.subset, &mut stream);
     let rest = order.len() - data.validation;
     let training = &order[..data.train_size.unwrap_or(rest)];
-    let prepare = |places| ImageSet::prepare(&material.train, places, &material.input, device);
-    Ok((prepare(training)?, prepare(&order[rest..])?))
+    let set = |places| ImageSet::new(&material.train, places, &material.input, device);
+    Ok((set(training)?, set(&order[rest..])?))
 }
 
 /// The row of `trials.csv`: how the network does with the weights it was left with.
@@ -253,15 +249,9 @@ fn judge(
 
 /// The error on the test images, looked at here for the first and only time.
 fn test_error(net: &Network, material: &Material, device: Device) -> Result<f64, TchError> {
-    let test = &material.test;
-    let all: Vec<usize> = (0..test.len()).collect();
-    let mut wrong = 0.0;
-    for part in all.chunks(TEST_BATCH) {
-        let set = ImageSet::prepare(test, part, &material.input, device)?;
-        let Evaluation { error, .. } = train::evaluate(net, &set)?;
-        wrong += (error * part.len() as f64).round();
-    }
-    Ok(wrong / test.len() as f64)
+    let all: Vec<usize> = (0..material.test.len()).collect();
+    let test = ImageSet::new(&material.test, &all, &material.input, device)?;
+    Ok(train::evaluate(net, &test)?.error)
 }
 
 #[cfg(test)]
