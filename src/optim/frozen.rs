@@ -183,14 +183,24 @@ impl<R: Rule> Frozen<R> {
         self.parameters.iter_mut().for_each(|parameter| parameter.hold = None);
     }
 
-    /// Zeroes the gradients, computes those of `loss`, and takes a step.
+    /// Computes the gradients of `loss` and takes a step.
+    ///
+    /// The gradients are gone afterwards, and `grad` of the variables is neither read nor written, which
+    /// spares a pass over the memory that zeroes them and one that adds to them. Where gradients are to be
+    /// added up, clipped or looked at, call `backward` of the loss and [`step`](Self::step).
     ///
     /// # Errors
     /// What libtorch says.
     pub fn backward_step(&mut self, loss: &Tensor) -> Result<(), Error> {
-        self.zero_grad()?;
-        loss.f_backward()?;
-        self.step()
+        let gradients = self.gradients(loss)?;
+        self.apply(gradients)
+    }
+
+    /// The gradient of `loss` for each variable; undefined for those that it does not depend on.
+    pub(crate) fn gradients(&self, loss: &Tensor) -> Result<Vec<Tensor>, Error> {
+        let weights: Vec<&Tensor> =
+            self.parameters.iter().map(|parameter| &parameter.weight).collect();
+        Ok(Tensor::f_run_backward(&[loss], &weights, false, false)?)
     }
 
     /// Zeroes all gradients.
@@ -213,10 +223,16 @@ impl<R: Rule> Frozen<R> {
     /// # Errors
     /// What libtorch says.
     pub fn step(&mut self) -> Result<(), Error> {
+        let gradients = self.parameters.iter().map(|parameter| parameter.weight.f_grad());
+        let gradients = gradients.collect::<Result<_, _>>()?;
+        self.apply(gradients)
+    }
+
+    /// One step of the rule from `gradients`, one for each variable, then the projection.
+    pub(crate) fn apply(&mut self, gradients: Vec<Tensor>) -> Result<(), Error> {
         tch::no_grad(|| {
             let mut on_cpu = Vec::new();
-            for parameter in &mut self.parameters {
-                let gradient = parameter.weight.f_grad()?;
+            for (parameter, gradient) in self.parameters.iter_mut().zip(gradients) {
                 if !gradient.defined() || parameter.weight.numel() == 0 {
                     continue;
                 }
@@ -268,12 +284,12 @@ impl<R: Rule> Frozen<R> {
     /// What libtorch says.
     pub fn violations(&self) -> Result<u64, Error> {
         let mut violations = 0;
-        for parameter in &self.parameters {
-            if let Some(signs) = &parameter.hold {
-                let mask = tensor_ops::mask_like(&signs.mask, &parameter.weight)?;
-                let found = parameter.weight.f_mul(&mask)?.f_lt(0.0)?.f_sum(Kind::Int64)?;
-                violations += found.f_int64_value(&[])? as u64;
-            }
+        for Parameter { weight, hold, .. } in &self.parameters {
+            violations += match hold {
+                None => 0,
+                Some(Signs { mask, .. }) if is_plain(weight) => mask.violators(values(weight)),
+                Some(Signs { mask, .. }) => tensor_ops::violators(mask, weight)?,
+            } as u64;
         }
         Ok(violations)
     }

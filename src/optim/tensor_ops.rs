@@ -14,6 +14,12 @@ pub(super) fn mask_like(mask: &SignMask, weight: &Tensor) -> Result<Tensor, TchE
     signs.f_reshape(weight.size())?.f_to_device(weight.device())
 }
 
+/// How many violators `weight` has.
+pub(super) fn violators(mask: &SignMask, weight: &Tensor) -> Result<usize, TchError> {
+    let violators = weight.f_mul(&mask_like(mask, weight)?)?.f_lt(0.0)?;
+    Ok(violators.f_sum(Kind::Int64)?.f_int64_value(&[])? as usize)
+}
+
 /// Replaces every violator of `weight`; gives back how many there were, as a tensor on its device.
 pub(super) fn project(
     weight: &mut Tensor,

@@ -136,8 +136,9 @@ pub fn fit<R: Rule>(
                 tensors,
             });
             diverged = !loss.is_finite() || train_loss.is_some_and(|loss| !loss.is_finite());
-            if schedule.keep_best && !diverged {
-                best.offer(loss, step, variables)?;
+            if schedule.keep_best && !diverged && best.is_beaten_by(loss) {
+                let is_last = step == schedule.steps;
+                best.replace(loss, step, (!is_last).then_some(variables))?;
             }
             run.seconds.evaluation += start.elapsed().as_secs_f64();
         }
@@ -241,10 +242,9 @@ impl<R: Rule> Run<'_, R> {
         let logits = net.forward(&images, Mode::Train(&mut dropout))?;
         let loss = cross_entropy(&logits, &labels, Reduction::Mean)?;
         let forward = lap();
-        self.optimizer.zero_grad()?;
-        loss.f_backward()?;
+        let gradients = self.optimizer.gradients(&loss)?;
         let backward = lap();
-        self.optimizer.step()?;
+        self.optimizer.apply(gradients)?;
         let optimizer = lap();
         let add = |total: &mut f64, part: Duration| *total += part.as_secs_f64();
         add(&mut self.seconds.data, data);
@@ -285,22 +285,30 @@ impl Losses {
 struct Best {
     loss: Option<f64>,
     step: u64,
+    /// Copies of the weights; none of those that the network has.
     weights: Vec<(String, Tensor)>,
 }
 
 impl Best {
-    fn offer(&mut self, loss: f64, step: u64, variables: &nn::VarStore) -> Result<(), TchError> {
-        if self.loss.is_some_and(|least| least <= loss) {
-            return Ok(());
-        }
-        (self.loss, self.step) = (Some(loss), step);
-        let copies = variables.variables().into_iter().map(|(name, weight)| {
+    /// Keeps the weights of `variables`; those that the network will end with where none are given.
+    fn replace(
+        &mut self,
+        loss: f64,
+        step: u64,
+        variables: Option<&nn::VarStore>,
+    ) -> Result<(), TchError> {
+        self.weights.clear();
+        for (name, weight) in variables.map(nn::VarStore::variables).into_iter().flatten() {
             let mut copy = weight.f_detach()?.f_empty_like()?;
             copy.f_copy_(&weight)?;
-            Ok((name, copy))
-        });
-        self.weights = copies.collect::<Result<_, TchError>>()?;
+            self.weights.push((name, copy));
+        }
+        (self.loss, self.step) = (Some(loss), step);
         Ok(())
+    }
+
+    fn is_beaten_by(&self, loss: f64) -> bool {
+        self.loss.is_none_or(|least| loss < least)
     }
 
     /// Puts the weights back and says which step they are of.
