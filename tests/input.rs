@@ -39,6 +39,7 @@ fn values_out_of_range_are_named_with_the_range() {
     refused("hidden: 16", "hidden: 0", &["model.hidden", "at least 1"]);
     refused("validation: 20", "validation: 20\n  image_size: 32", &["data.image_size", "28"]);
     refused("steps: 6", "steps: 6, evaluate_at: [7]", &["train.evaluate_at", "at most 6", "`7`"]);
+    refused("steps: 6", "steps: 6, evaluate_at: often", &["train.evaluate_at", "`every-epoch`"]);
     refused("{steps: [0]}", "{steps: [5]}", &["report.steps", "`5`"]);
     refused("{steps: [0]}", "{thresholds: [80]}", &["report.thresholds", "below 1", "`80`"]);
     refused("{steps: [0]}", "{thresholds: [0]}", &["report.thresholds", "above 0", "`0`"]);
@@ -103,6 +104,23 @@ fn an_arm_that_takes_what_its_source_lacks_is_named() {
         let (code, said) = lab.fails(&["run", "odd.yaml"]);
         assert!(code == 2 && said.contains(word), "`{word}` is not in: {said}");
     }
+}
+
+#[test]
+fn a_source_that_is_not_there_by_its_name_is_answered_with_those_that_are() {
+    let with = |source: &str, arm: &str| {
+        format!("sources:\n  {source}: {{template: alexnet-imagenet}}\narms:\n  odd: {arm}")
+    };
+    let none = with("net", "{signs: source, hold: all}");
+    refused("arms:", &none, &["arms.odd.source", "expected one of the `sources` `net`"]);
+    let other = with("net", "{signs: source, source: ten, hold: all}");
+    refused("arms:", &other, &["arms.odd.source", "`net`, got `ten`"]);
+    let idle = with("net", "{signs: init, source: net, hold: all}");
+    refused("arms:", &idle, &["arms.odd.source", "nothing is taken"]);
+    let same = with("source", "{signs: source, hold: all}");
+    refused("arms:", &same, &["sources.source", "choose another"]);
+    let two = "sources:\n  net: {template: a, weights: b}\narms:";
+    refused("arms:", two, &["sources.net", "exactly one of `template`"]);
 }
 
 #[test]

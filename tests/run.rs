@@ -176,6 +176,54 @@ fn a_trained_source_is_a_cell_of_its_own_and_its_signs_are_taken() {
 }
 
 #[test]
+fn every_arm_takes_from_the_source_that_it_names() {
+    let lab = Laboratory::new();
+    let source = |epochs, seed| {
+        format!("{{train: {{data: {{images: 60}}, epochs: {epochs}, batch: 10, seed: {seed}}}}}")
+    };
+    let (first, second) = (source(2, 0), source(2, 1));
+    lab.edit(
+        "arms:\n",
+        &format!(
+            "sources:\n  first: {first}\n  second: {second}\n  idle: {second}\narms:\n  \
+             one: {{signs: source, source: first, hold: all}}\n  \
+             two: {{signs: source, source: second, hold: all}}\n"
+        ),
+    );
+    lab.run(&["seeds=[0]"]);
+    let names: Vec<String> = trials(&lab).into_iter().map(|trial| trial.key.arm).collect();
+    let count = |name: &str| names.iter().filter(|known| *known == name).count();
+    assert_eq!(["source-first", "source-second", "source-idle"].map(count), [1, 1, 0]);
+    let ids = |arm: &str| -> Vec<String> {
+        let of_arm = trials(&lab).into_iter().filter(|trial| trial.key.arm == arm);
+        of_arm.map(|trial| trial.key.id).collect()
+    };
+    let (one, two) = (ids("one"), ids("two"));
+    assert!(one.iter().all(|id| !two.contains(id)), "the sources differ");
+
+    // The same source alone makes the same cells, under its name or as the only one.
+    lab.run(&[
+        "seeds=[0]",
+        "sources={}",
+        &format!("source={first}"),
+        "arms={one: {signs: source, hold: all}}",
+        "baseline=one",
+    ]);
+    assert_eq!(ids("one"), one);
+}
+
+#[test]
+fn an_epoch_is_evaluated_at_its_end_where_the_file_asks_for_it() {
+    let lab = Laboratory::new();
+    lab.edit("steps: 6}", "epochs: 3, evaluate_at: every-epoch}");
+    lab.run(&["seeds=[0]", "data.train_sizes=[16]"]);
+    let [_, curves] = lab.tables();
+    let steps: Vec<&str> =
+        curves.lines().skip(1).take(4).map(|line| line.split(',').nth(4).unwrap()).collect();
+    assert_eq!(steps, ["0", "2", "4", "6"], "{curves}");
+}
+
+#[test]
 fn a_cell_is_computed_again_when_asked_and_an_unknown_one_is_refused() {
     let lab = Laboratory::new();
     lab.run(&[]);

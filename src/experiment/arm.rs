@@ -31,6 +31,9 @@ pub struct Arm {
     /// own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub biases: Option<Biases>,
+    /// The source it takes from, one of the experiment's `sources`; by default its `source`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
     /// The layers that take something from the source, by prefix; by default all that it has.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub only: Vec<String>,
@@ -210,6 +213,7 @@ impl Default for Arm {
             signs: Signs::Init,
             magnitudes: Magnitudes::Init,
             biases: None,
+            source: None,
             only: Vec::new(),
             zeros: Zeros::Free,
             hold: Hold::None,
@@ -248,14 +252,17 @@ impl Arm {
             Signs::Opposite => 1.0,
             _ => return None,
         };
-        let hold = self.hold.clone();
-        let plain = Arm { signs: self.signs, hold, ..Arm::default() };
+        let (hold, source) = (self.hold.clone(), self.source.clone());
+        let plain = Arm { signs: self.signs, hold, source, ..Arm::default() };
         (*self == plain && matches!(self.hold, Hold::All | Hold::None)).then_some(dose)
     }
 
     /// What the arm does, in a sentence.
     pub fn explain(&self) -> String {
         let mut text = format!("starts with {} on {}", self.signs.explain(), self.magnitudes());
+        if let Some(source) = &self.source {
+            text += &format!(", where the source is `{source}`");
+        }
         if !self.only.is_empty() {
             text += &format!(", in {} only", self.only.join(", "));
         }

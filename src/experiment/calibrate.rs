@@ -13,7 +13,8 @@ use std::collections::BTreeMap;
 use super::arm::Hold;
 use super::compute::{self, Error};
 use super::material::Material;
-use super::plan::{Cell, Plan, PlannedSource};
+use super::plan::{Cell, Plan};
+use super::sources::SourceState;
 
 /// Steps that are timed, after some that are not.
 const STEPS: u64 = 4;
@@ -90,8 +91,10 @@ fn evaluated(plan: &Plan, cell: &Cell) -> usize {
 
 /// The images of the cell.
 fn material<'a>(plan: &'a Plan, cell: &Cell) -> &'a Material {
-    match &plan.source {
-        PlannedSource::Train(source, material) if source.id == cell.id => material,
-        _ => plan.material.as_ref().expect("only plans with images are timed"),
-    }
+    let of_source = plan.sources.values().find_map(|source| match &source.state {
+        SourceState::Train(source, material) if source.id == cell.id => Some(&**material),
+        _ => None,
+    });
+    let own = plan.material.as_ref();
+    of_source.or(own).expect("only plans with images are timed")
 }

@@ -168,7 +168,7 @@ impl ArmSpec {
 
 /// When the validation data are evaluated.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected steps, `[0, 10, 100]`, or `every-epoch`")]
 #[allow(missing_docs)]
 pub enum Evaluations {
     /// After these steps; 0 is before training.
@@ -181,7 +181,7 @@ pub enum Evaluations {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum EvaluationsWord {
-    /// After each epoch, and not before training.
+    /// After each epoch.
     EveryEpoch,
 }
 

@@ -8,10 +8,10 @@ use std::collections::BTreeSet;
 use tch::{Device, nn};
 
 use super::config::{
-    Arm, Data, Experiment, Figure, Hold, Magnitudes, Moments, Normalise, PrecisionChoice, Select,
-    Signs, Source, SourceTraining, Zeros,
+    self, Arm, Data, Experiment, Figure, Hold, Magnitudes, Moments, Normalise, PrecisionChoice,
+    Select, Signs, Source, SourceTraining, Zeros,
 };
-use super::plan::SOURCE_ARM;
+use super::sources;
 use crate::data::xor;
 use crate::figure;
 use crate::models::Model;
@@ -25,7 +25,9 @@ pub(super) fn problems(experiment: &Experiment) -> Vec<String> {
     let mut problems = Problems::default();
     check_values(experiment, &mut problems);
     check_arms(experiment, &mut problems);
-    check_source(experiment, &mut problems);
+    for (name, source) in experiment.all_sources() {
+        check_source(experiment, name, source, &mut problems);
+    }
     check_figures(experiment, &mut problems);
     check_points(experiment, &mut problems);
     problems.0
@@ -168,7 +170,7 @@ fn check_data(data: &Data, channels: usize, problems: &mut Problems) {
 }
 
 fn check_arms(experiment: &Experiment, problems: &mut Problems) {
-    let Experiment { arms, baseline, source, .. } = experiment;
+    let Experiment { arms, baseline, .. } = experiment;
     problems.check(!arms.is_empty(), || "arms: expected at least one arm, got none".into());
     if let Some(baseline) = baseline {
         problems.check(arms.contains_key(baseline), || {
@@ -178,25 +180,39 @@ fn check_arms(experiment: &Experiment, problems: &mut Problems) {
     }
     for (name, arm) in arms {
         let key = format!("arms.{name}");
-        problems.check(name != SOURCE_ARM, || {
+        let mut sources = experiment.all_sources();
+        problems.check(sources.all(|(source, _)| *name != sources::arm_name(source)), || {
             format!("{key}: this name is kept for a source that is trained here")
         });
-        check_start(experiment, &key, arm, source.as_ref(), problems);
+        check_start(experiment, &key, arm, problems);
         check_hold(experiment, &key, arm, problems);
     }
 }
 
 /// Whether an arm can start as it says.
-fn check_start(
-    experiment: &Experiment,
-    key: &str,
-    arm: &Arm,
-    source: Option<&Source>,
-    problems: &mut Problems,
-) {
-    problems.check(!arm.signs.need_source() || source.is_some(), || {
-        format!("{key}.signs: come from a source, but the experiment has no `source`")
-    });
+fn check_start(experiment: &Experiment, key: &str, arm: &Arm, problems: &mut Problems) {
+    let source = experiment.source_of(arm).map(|(_, source)| source);
+    let named = || {
+        let names: Vec<_> = experiment.sources.keys().map(String::as_str).collect();
+        names.join("`, `")
+    };
+    if let Some(name) = &arm.source {
+        problems.check(arm.needs_source(), || {
+            format!("{key}.source: nothing is taken from it; take it out")
+        });
+        problems.check(source.is_some() && *name != config::SOURCE, || {
+            format!("{key}.source: expected one of the `sources` `{}`, got `{name}`", named())
+        });
+    } else {
+        problems.check(!arm.needs_source() || source.is_some(), || {
+            match experiment.sources.is_empty() {
+                true => {
+                    format!("{key}.signs: come from a source, but the experiment has no `source`")
+                }
+                false => format!("{key}.source: expected one of the `sources` `{}`", named()),
+            }
+        });
+    }
     if let Signs::Flipped(fraction) = arm.signs {
         problems.check((0.0..=1.0).contains(&fraction), || {
             format!("{key}.signs.flipped: expected a share in [0, 1], got `{fraction}`")
@@ -240,25 +256,27 @@ fn check_hold(experiment: &Experiment, key: &str, arm: &Arm, problems: &mut Prob
     problems.take(check_layers(experiment, &key, layers));
 }
 
-fn check_source(experiment: &Experiment, problems: &mut Problems) {
-    let Some(Source { template, weights, layout, train, except }) = &experiment.source else {
-        return;
-    };
+fn check_source(experiment: &Experiment, name: &str, source: &Source, problems: &mut Problems) {
+    let Source { template, weights, layout, train, except } = source;
+    let key = config::source_key(name);
+    problems.check(key != config::SOURCE || experiment.source.is_some(), || {
+        format!("sources.{name}: this name is that of `source`; choose another")
+    });
     let given = [template.is_some(), weights.is_some(), train.is_some()];
     problems.check(given.into_iter().filter(|given| *given).count() == 1, || {
-        "source: expected exactly one of `template`, `weights` and `train`".into()
+        format!("{key}: expected exactly one of `template`, `weights` and `train`")
     });
     problems.check(*layout == Layout::default() || weights.is_some(), || {
-        format!("source.layout: `{layout}` says how a file of `source.weights` is laid out")
+        format!("{key}.layout: `{layout}` says how a file of `{key}.weights` is laid out")
     });
-    problems.take(check_layers(experiment, "source.except", except));
+    problems.take(check_layers(experiment, &format!("{key}.except"), except));
     if let Some(SourceTraining { data, batch, optimizer, threads, .. }) = train {
-        problems.at_least_one("source.train.data.images", data.images as u64);
-        problems.at_least_one("source.train.threads", *threads as u64);
-        problems.at_least_one("source.train.batch", batch.unwrap_or(1) as u64);
+        problems.at_least_one(&format!("{key}.train.data.images"), data.images as u64);
+        problems.at_least_one(&format!("{key}.train.threads"), *threads as u64);
+        problems.at_least_one(&format!("{key}.train.batch"), batch.unwrap_or(1) as u64);
         if let Some(optimizer) = optimizer {
             let checked = optimizer.check();
-            problems.take(checked.map_err(|what| format!("source.train.optimizer.{what}")));
+            problems.take(checked.map_err(|what| format!("{key}.train.optimizer.{what}")));
         }
     }
 }

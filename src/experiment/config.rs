@@ -13,6 +13,7 @@ use serde_json::Value;
 use tch::Device;
 
 pub use super::arm::{Arm, Biases, Hold, Magnitudes, Signs, Until, Zeros};
+pub use super::cell::Evaluations;
 pub use crate::data::subset::Subset;
 use crate::data::xor;
 use crate::models::{Model, Precision};
@@ -39,6 +40,9 @@ pub struct Experiment {
     /// Where signs (and magnitudes) come from.
     #[serde(default)]
     pub source: Option<Source>,
+    /// More of them by name, for arms that say `source: NAME`.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub sources: IndexMap<String, Source>,
     /// The conditions, in the order of tables and figures.
     pub arms: IndexMap<String, Arm>,
     /// The arm that differences are taken to.
@@ -130,6 +134,14 @@ pub enum Reference {
     Published,
 }
 
+/// The name of the source that arms take from unless they name another.
+pub(super) const SOURCE: &str = "source";
+
+/// The key of the source `name` in a file.
+pub(super) fn source_key(name: &str) -> String {
+    if name == SOURCE { name.into() } else { format!("sources.{name}") }
+}
+
 fn results_folder() -> PathBuf {
     "results".into()
 }
@@ -184,7 +196,7 @@ fn image_size() -> usize {
 }
 
 fn validation() -> usize {
-    2000
+    500
 }
 
 /// A data set of one's own in MNIST's file format, plain or gzipped.
@@ -324,7 +336,8 @@ pub struct SourceTraining {
     /// Threads of libtorch; part of what is computed, since sums depend on it.
     #[serde(default = "one")]
     pub threads: usize,
-    /// The seed of its images, initial weights and batch order.
+    /// The seed of its initial weights and batch order; that of the first source that learns from the
+    /// experiment's own data also chooses the images that are for sources.
     #[serde(default)]
     pub seed: u64,
 }
@@ -340,7 +353,7 @@ pub struct SourceData {
     #[serde(default)]
     pub classes: Option<Vec<u8>>,
     /// Images of the training set that are the source's, whatever their class. The experiment's own
-    /// subsets and validation images come from the others.
+    /// subsets and validation images come from those that are no source's.
     pub images: usize,
 }
 
@@ -361,10 +374,11 @@ pub struct Train {
     /// What replaces a weight that left its side.
     #[serde(default)]
     pub reset: Reset,
-    /// Steps at which the validation images are evaluated, besides the first and the last; by
-    /// default the powers of two. Data `xor-5d` are evaluated after every epoch.
+    /// Steps at which the validation images are evaluated, besides the first and the last, or
+    /// `every-epoch`; by default late powers of two, as many as cost a tenth of the training. Data
+    /// `xor-5d` are evaluated after every epoch.
     #[serde(default)]
-    pub evaluate_at: Option<Vec<u64>>,
+    pub evaluate_at: Option<Evaluations>,
     /// Which weights are tested.
     #[serde(default)]
     pub select: Select,
@@ -518,6 +532,18 @@ impl Experiment {
     /// Whether it is a study of XOR-5D: its data are points and its networks an `mlp`.
     pub fn is_xor(&self) -> bool {
         self.data.name == xor::NAME
+    }
+
+    /// All sources by name: that of `source`, called `source`, and those of `sources`.
+    pub fn all_sources(&self) -> impl Iterator<Item = (&str, &Source)> {
+        let named = self.sources.iter().map(|(name, source)| (name.as_str(), source));
+        self.source.iter().map(|source| (SOURCE, source)).chain(named)
+    }
+
+    /// The source that `arm` takes from, if it takes anything.
+    pub fn source_of(&self, arm: &Arm) -> Option<(&str, &Source)> {
+        let wanted = arm.source.as_deref().unwrap_or(SOURCE);
+        self.all_sources().find(|(name, _)| *name == wanted)
     }
 
     /// Reads `file` and applies `overrides`, each `key.path=value` with a YAML value.

@@ -19,6 +19,8 @@ mod material;
 mod plan;
 mod report;
 mod run;
+mod schedule;
+mod sources;
 mod start;
 mod store;
 pub mod table;
@@ -34,9 +36,10 @@ pub use config::{Error as ConfigError, Experiment, Figure, Reference};
 pub use curve_index::CurveIndex;
 pub use epochs::Epochs;
 pub use material::Material;
-pub use plan::{Cell, Error as PlanError, Plan, PlannedSource};
+pub use plan::{Cell, Error as PlanError, Plan};
 pub use report::{Caveat, Comparison, Estimate, Measure, Report, Row};
 pub use run::{Error as RunError, Event, Options as RunOptions, Summary, run};
+pub use sources::{PlannedSource, SourceState};
 pub use store::{
     Damage, Error as StoreError, Record, Records, Store, Timing, write as write_results,
 };

@@ -1,32 +1,26 @@
 //! An experiment that has been checked: everything it will compute, before anything is trained.
 //!
-//! Making a plan reads the data and the source, and creates nothing. All mistakes of a file are
+//! Making a plan reads the data and the sources, and creates nothing. All mistakes of a file are
 //! found together, each named by its key. Only a plan can be run.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use indexmap::IndexMap;
 use serde_json::json;
-use tch::{Device, nn};
+use tch::Device;
 
 use super::cell::{
     ArmSpec, DataSpec, Evaluations, ImageSpec, RESULTS_VERSION, Share, SourceSpec, Spec, TrainSpec,
 };
 use super::check;
-use super::compute::Knowledge;
-use super::config::{self, Arm, Experiment, Hold, SourceTraining, Until};
+use super::config::{self, Arm, Experiment, Hold, Until};
 use super::material::{self, Material};
-use super::start;
+use super::schedule;
+use super::sources::PlannedSource;
 use super::store::{Record, Records};
 use super::table::Key;
 use super::xor;
 use crate::data::{self, DataSet};
-use crate::sign::Template;
-use crate::transfer;
-use crate::weights::sources::{self, Opened};
-
-/// The arm under which a source trained here stands in the tables.
-pub(super) const SOURCE_ARM: &str = "source";
 
 /// A checked experiment.
 #[derive(Debug)]
@@ -37,8 +31,8 @@ pub struct Plan {
     pub device: Device,
     /// The training runs, in the order of the tables.
     pub cells: Vec<Cell>,
-    /// Where signs come from.
-    pub source: PlannedSource,
+    /// Where signs come from, by name; none that no arm needs and that would have to be trained.
+    pub sources: IndexMap<String, PlannedSource>,
     /// The images of the fresh networks; none for data that are drawn.
     pub material: Option<Material>,
 }
@@ -52,17 +46,6 @@ pub struct Cell {
     pub key: Key,
     /// What it computes.
     pub spec: Spec,
-}
-
-/// Where a plan's signs come from.
-#[derive(Debug)]
-pub enum PlannedSource {
-    /// No arm needs a source.
-    None,
-    /// It is here already.
-    Ready(Box<Knowledge>),
-    /// A cell that must run first, and its images.
-    Train(Box<Cell>, Box<Material>),
 }
 
 /// The mistakes of an experiment file.
@@ -95,27 +78,27 @@ impl Plan {
                 return Err(refuse(problems));
             }
             let cells = xor::cells(&experiment, device_name(device));
-            let (source, material) = (PlannedSource::None, None);
-            return Ok(Plan { experiment, device, cells, source, material });
+            let (sources, material) = (IndexMap::new(), None);
+            return Ok(Plan { experiment, device, cells, sources, material });
         }
         let set = load(&experiment.data, cache).map_err(|problem| problems.push(problem));
         let Some(set) = set.ok().filter(|_| problems.is_empty()) else {
             return Err(refuse(problems));
         };
         let draft = Draft { experiment: &experiment, set: &set, device, cache };
-        let layout = draft.source().and_then(|source| {
+        let layout = draft.sources().and_then(|sources| {
             let share = draft.share();
             let input = material::input(&set, &experiment.data, experiment.model.channels());
             let classes = experiment.data.classes.as_deref();
             let material = Material::new(&set, share, classes, experiment.data.test, input)
                 .in_order(experiment.data.channels);
             draft.check_sizes(&material)?;
-            let cells = draft.cells(share, &source)?;
-            Ok((source, material, cells))
+            let cells = draft.cells(share, &sources)?;
+            Ok((sources, material, cells))
         });
         match layout {
-            Ok((source, material, cells)) => {
-                Ok(Plan { experiment, device, cells, source, material: Some(material) })
+            Ok((sources, material, cells)) => {
+                Ok(Plan { experiment, device, cells, sources, material: Some(material) })
             }
             Err(problem) => Err(refuse(vec![problem])),
         }
@@ -140,19 +123,21 @@ impl Plan {
         std::iter::once("train_size".into()).chain(width).collect()
     }
 
-    /// All cells, a source that is trained first among them.
+    /// All cells, the sources that are trained first among them.
     pub fn all_cells(&self) -> impl Iterator<Item = &Cell> {
-        let source = match &self.source {
-            PlannedSource::Train(cell, _) => Some(&**cell),
-            _ => None,
-        };
-        source.into_iter().chain(&self.cells)
+        self.sources.values().filter_map(PlannedSource::cell).chain(&self.cells)
     }
 
     /// The plan's cells that came to an end, in the order of the tables.
     pub fn ended<'a>(&self, records: &'a Records) -> Vec<(Key, &'a Record)> {
         let find = |cell: &Cell| Some((cell.key.clone(), records.cells.get(&cell.id)?));
         self.all_cells().filter_map(find).collect()
+    }
+
+    /// What tells each source from every other, by its name.
+    fn digests(&self) -> IndexMap<&str, &str> {
+        let named = self.sources.iter();
+        named.map(|(name, source)| (name.as_str(), source.spec.digest.as_str())).collect()
     }
 
     /// What was run and with what, as JSON.
@@ -164,9 +149,7 @@ impl Plan {
             "libtorch": crate::LIBTORCH,
             "device": device_name(self.device),
             "data_digest": self.cells.first().and_then(|cell| cell.spec.data.digest()),
-            "source_digest": self.cells.iter().find_map(|cell| {
-                Some(&cell.spec.arm.as_ref()?.source.as_ref()?.digest)
-            }),
+            "source_digests": self.digests(),
             "classes": self.material.as_ref().map_or(2, |material| material.train.classes),
             "cells": self.all_cells().count(),
             "equality": "the same bytes on CPUs with the same vector instructions and on the same \
@@ -202,11 +185,11 @@ impl Experiment {
 }
 
 /// `cpu` or `cuda`.
-fn device_name(device: Device) -> &'static str {
+pub(super) fn device_name(device: Device) -> &'static str {
     if device.is_cuda() { "cuda" } else { "cpu" }
 }
 
-fn load(data: &config::Data, cache: &Path) -> Result<DataSet, String> {
+pub(super) fn load(data: &config::Data, cache: &Path) -> Result<DataSet, String> {
     let name = data.name.clone();
     let spec = match (&data.files, &data.cifar10, &data.folder) {
         (Some(files), ..) => data::Spec::Idx {
@@ -232,30 +215,14 @@ fn load(data: &config::Data, cache: &Path) -> Result<DataSet, String> {
 }
 
 /// What the parts of a plan are made from.
-struct Draft<'a> {
-    experiment: &'a Experiment,
-    set: &'a DataSet,
-    device: Device,
-    cache: &'a Path,
+pub(super) struct Draft<'a> {
+    pub(super) experiment: &'a Experiment,
+    pub(super) set: &'a DataSet,
+    pub(super) device: Device,
+    pub(super) cache: &'a Path,
 }
 
 impl Draft<'_> {
-    /// The part of the training set for the fresh networks.
-    fn share(&self) -> Share {
-        let trained = self.experiment.source.as_ref().and_then(|source| source.train.as_ref());
-        match trained {
-            Some(SourceTraining { data, seed, .. }) if self.is_own(data.name.as_deref()) => {
-                Share::Rest { images: data.images, seed: *seed }
-            }
-            _ => Share::Whole,
-        }
-    }
-
-    /// Whether `name` is the data set of the experiment itself.
-    fn is_own(&self, name: Option<&str>) -> bool {
-        name.is_none_or(|name| name == self.experiment.data.name)
-    }
-
     fn check_sizes(&self, material: &Material) -> Result<(), String> {
         let data = &self.experiment.data;
         check::classes("data.classes", data.classes.as_deref(), self.set.train.classes)?;
@@ -280,118 +247,20 @@ impl Draft<'_> {
         Ok(())
     }
 
-    fn source(&self) -> Result<PlannedSource, String> {
-        let Some(source) = &self.experiment.source else { return Ok(PlannedSource::None) };
-        let knowledge = match (&source.template, &source.weights, &source.train) {
-            (Some(template), ..) => Knowledge {
-                template: Template::open(template)
-                    .map_err(|error| format!("source.template: {error}"))?,
-                weights: None,
-            },
-            (_, Some(weights), _) => {
-                let Opened { weights, provenance } =
-                    sources::open(weights, source.layout, self.cache)
-                        .map_err(|error| format!("source.weights: {error}"))?;
-                Knowledge::of_weights(weights, &provenance)
-                    .map_err(|error| format!("source.weights: {error}"))?
-            }
-            (.., Some(train)) if self.experiment.arms.values().any(Arm::needs_source) => {
-                return self.trained_source(train);
-            }
-            (.., Some(_)) => return Ok(PlannedSource::None),
-            _ => unreachable!("check_source wants one of the three"),
-        };
-        let variables = nn::VarStore::new(Device::Cpu);
-        let classes = self.experiment.data.classes.as_deref();
-        let classes = classes.map_or(self.set.train.classes, <[u8]>::len);
-        self.experiment.model.assemble(&variables.root(), classes);
-        let options = transfer::Options { except: source.except.clone(), ..Default::default() };
-        let fits = |template: &Template| transfer::signs(template, &variables, &options);
-        fits(&knowledge.template).map_err(|error| format!("source: {error}"))?;
-        for (name, arm) in self.experiment.arms.iter().filter(|(_, arm)| !arm.only.is_empty()) {
-            fits(&start::in_layers(&knowledge.template, &arm.only))
-                .map_err(|error| format!("arms.{name}.only: {error}"))?;
-        }
-        Ok(PlannedSource::Ready(Box::new(knowledge)))
-    }
-
-    fn trained_source(&self, train: &SourceTraining) -> Result<PlannedSource, String> {
-        let Experiment { data, model, train: own, .. } = self.experiment;
-        let other;
-        let set = if self.is_own(train.data.name.as_deref()) {
-            self.set
-        } else {
-            let name = train.data.name.clone().unwrap_or_else(|| data.name.clone());
-            let wanted =
-                config::Data { name, files: None, cifar10: None, folder: None, ..data.clone() };
-            other = load(&wanted, self.cache).map_err(|what| format!("source.train.{what}"))?;
-            &other
-        };
-        let there = set.train.len();
-        if train.data.images > there {
-            let got = train.data.images;
-            return Err(format!(
-                "source.train.data.images: expected at most the {there} training images, got {got}"
-            ));
-        }
-        let classes = train.data.classes.as_deref();
-        check::classes("source.train.data.classes", classes, set.train.classes)?;
-        let share = Share::Source { images: train.data.images, seed: train.seed };
-        let input = material::input(set, data, model.channels());
-        let material = Material::new(set, share, classes, None, input).in_order(data.channels);
-        let Some(size) = material.train.len().checked_sub(data.validation).filter(|size| *size > 0)
-        else {
-            return Err(format!(
-                "source.train.data.images: leave {} images of these classes, of which {} are for \
-                 validation",
-                material.train.len(),
-                data.validation
-            ));
-        };
-        let batch = train.batch.unwrap_or(own.batch);
-        let steps = train.epochs * size.div_ceil(batch) as u64;
-        let spec = Spec {
-            version: RESULTS_VERSION,
-            device: device_name(self.device).into(),
-            data: DataSpec::Images(ImageSpec {
-                digest: set.digest.clone(),
-                share,
-                classes: train.data.classes.clone(),
-                image_size: data.image_size,
-                normalise: data.normalise.clone(),
-                channels: data.channels,
-                subset: data.subset,
-                train_size: None,
-                validation: data.validation,
-                test: None,
-            }),
-            model: model.clone(),
-            arm: None,
-            train: TrainSpec {
-                optimizer: train.optimizer.clone().unwrap_or_else(|| own.optimizer.clone()),
-                batch,
-                steps,
-                evaluate_at: Evaluations::Steps(every_epoch(train.epochs, steps)),
-                select: config::Select::Last,
-                threads: train.threads,
-                precision: own.precision.on(self.device),
-            },
-            seed: train.seed,
-        };
-        let settings = vec![("train_size".into(), size as f64)];
-        let cell = Cell::new(SOURCE_ARM, settings, spec);
-        Ok(PlannedSource::Train(Box::new(cell), Box::new(material)))
-    }
-
-    fn cells(&self, share: Share, source: &PlannedSource) -> Result<Vec<Cell>, String> {
+    fn cells(
+        &self,
+        share: Share,
+        sources: &IndexMap<String, PlannedSource>,
+    ) -> Result<Vec<Cell>, String> {
         let Experiment { data, arms, seeds, .. } = self.experiment;
-        let source = self.source_spec(source);
         let mut cells = Vec::new();
         for &size in &data.train_sizes {
             let train = self.train(size)?;
             for (name, arm) in arms {
                 let release_at = arm.until.map(|until| self.release(name, until, size, &train));
                 let release_at = release_at.transpose()?;
+                let source = self.experiment.source_of(arm).and_then(|(name, _)| sources.get(name));
+                let source = source.map(|source| &source.spec);
                 for &seed in &seeds.0 {
                     let spec = Spec {
                         version: RESULTS_VERSION,
@@ -409,7 +278,7 @@ impl Draft<'_> {
                             test: data.test,
                         }),
                         model: self.experiment.model.clone(),
-                        arm: Some(self.arm(arm, source.as_ref(), release_at)),
+                        arm: Some(self.arm(arm, source, release_at)),
                         train: train.clone(),
                         seed,
                     };
@@ -418,17 +287,6 @@ impl Draft<'_> {
             }
         }
         Ok(cells)
-    }
-
-    /// The identity of the source, which every arm that takes something from it shares.
-    fn source_spec(&self, source: &PlannedSource) -> Option<SourceSpec> {
-        let digest = match source {
-            PlannedSource::Train(cell, _) => cell.id.clone(),
-            PlannedSource::Ready(knowledge) => knowledge.digest(),
-            PlannedSource::None => return None,
-        };
-        let except = self.experiment.source.as_ref()?.except.clone();
-        Some(SourceSpec { digest, except })
     }
 
     fn arm(&self, arm: &Arm, source: Option<&SourceSpec>, release_at: Option<u64>) -> ArmSpec {
@@ -477,41 +335,17 @@ impl Draft<'_> {
 
     fn train(&self, size: usize) -> Result<TrainSpec, String> {
         let train = &self.experiment.train;
-        let steps = match (train.epochs, train.steps) {
-            (Some(epochs), _) => epochs * size.div_ceil(train.batch) as u64,
-            (_, steps) => steps.unwrap_or(0),
-        };
-        let mut evaluate_at: BTreeSet<u64> = match &train.evaluate_at {
-            Some(given) => given.iter().copied().collect(),
-            None => (0..64).map(|power| 1 << power).filter(|step| *step < steps).collect(),
-        };
-        if let Some(late) = evaluate_at.iter().find(|step| **step > steps) {
-            return Err(format!(
-                "train.evaluate_at: expected steps of at most {steps} (with {size} images), got `{late}`"
-            ));
-        }
-        evaluate_at.extend([0, steps]);
-        let tabulated = &self.experiment.report.steps;
-        if let Some(step) = tabulated.iter().find(|step| !evaluate_at.contains(step)) {
-            return Err(format!(
-                "report.steps: expected steps that are evaluated ({evaluate_at:?}), got `{step}`"
-            ));
-        }
+        let evaluate_at = schedule::evaluations(self.experiment, size)?;
         Ok(TrainSpec {
             optimizer: train.optimizer.clone(),
             batch: train.batch,
-            steps,
+            steps: schedule::steps(train, size),
             evaluate_at: Evaluations::Steps(evaluate_at.into_iter().collect()),
             select: train.select,
             threads: train.threads,
             precision: train.precision.on(self.device),
         })
     }
-}
-
-/// The steps at which an epoch ends, and 0.
-fn every_epoch(epochs: u64, steps: u64) -> Vec<u64> {
-    (0..=epochs).map(|epoch| epoch * (steps / epochs.max(1))).collect()
 }
 
 impl Cell {

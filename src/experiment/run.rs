@@ -7,7 +7,7 @@
 //! Two cells of the demo's AlexNet take 4.1 s side by side, and 4.4 s one after the other on two threads
 //! (two cores; `demo.yaml` with one arm, two seeds, 16 steps, `train.threads` 1 and 2).
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -20,7 +20,8 @@ use tch::{TchError, nn};
 use super::cell::Spec;
 use super::compute::{self, Computed, Knowledge};
 use super::material::Material;
-use super::plan::{Cell, Plan, PlannedSource};
+use super::plan::{Cell, Plan};
+use super::sources::SourceState;
 use super::store::{self, Damage, Record, Store, Timing};
 use super::table::{Outcome, Status};
 use super::xor::{self, Lessons};
@@ -141,14 +142,15 @@ pub fn run(
     let finished_before = part.len() - todo.len();
     let summary = Summary { finished_before, ..Summary::default() };
     let mut session = Session { plan, store, stop, report, summary };
-    let trained = session.source(&todo)?;
+    let trained = session.trained_sources(&todo)?;
     if !session.summary.interrupted && session.summary.failed.is_empty() {
-        let source = match &plan.source {
-            PlannedSource::Ready(knowledge) => Some(&**knowledge),
-            _ => trained.as_ref(),
-        };
+        let ready = plan.sources.values().filter_map(|source| match &source.state {
+            SourceState::Ready(knowledge) => Some((source.spec.digest.as_str(), &**knowledge)),
+            SourceState::Train(..) => None,
+        });
+        let trained = trained.iter().map(|(digest, knowledge)| (*digest, knowledge));
         let ground = match &plan.material {
-            Some(material) => Ground::Images(material, source),
+            Some(material) => Ground::Images(material, ready.chain(trained).collect()),
             None => Ground::Points(Lessons::new(todo.iter().copied())),
         };
         let shared = Shared { plan, ground, stop };
@@ -187,19 +189,38 @@ struct Shared<'a> {
 
 /// What cells learn from.
 enum Ground<'a> {
-    /// Images, and the source that some arms take from.
-    Images(&'a Material, Option<&'a Knowledge>),
+    /// Images, and the sources that some arms take from, by digest.
+    Images(&'a Material, HashMap<&'a str, &'a Knowledge>),
     /// The points of XOR-5D.
     Points(Lessons),
 }
 
-impl Session<'_, '_> {
-    /// The source that the plan trains first, if a cell of `todo` needs it or it is not finished:
-    /// from its file if that is whole, else trained now.
-    fn source(&mut self, todo: &[&Cell]) -> Result<Option<Knowledge>, Error> {
-        let PlannedSource::Train(cell, material) = &self.plan.source else { return Ok(None) };
+impl<'a> Session<'a, '_> {
+    /// The sources that the plan trains first, by digest, until one fails or the run is stopped.
+    fn trained_sources(&mut self, todo: &[&Cell]) -> Result<Vec<(&'a str, Knowledge)>, Error> {
+        let mut trained = Vec::new();
+        for source in self.plan.sources.values() {
+            let SourceState::Train(cell, material) = &source.state else { continue };
+            if let Some(knowledge) = self.trained_source(cell, material, todo)? {
+                trained.push((source.spec.digest.as_str(), knowledge));
+            }
+            if self.summary.interrupted || !self.summary.failed.is_empty() {
+                break;
+            }
+        }
+        Ok(trained)
+    }
+
+    /// What `cell` learns from `material`, if a cell of `todo` needs it or it is not finished: from its
+    /// file if that is whole, else trained now.
+    fn trained_source(
+        &mut self,
+        cell: &Cell,
+        material: &Material,
+        todo: &[&Cell],
+    ) -> Result<Option<Knowledge>, Error> {
         let is_finished = self.store.records().finished(&cell.id).is_some();
-        if is_finished && !todo.iter().any(|cell| takes_from_source(&cell.spec)) {
+        if is_finished && !todo.iter().any(|other| source_of(&other.spec) == Some(&cell.id)) {
             return Ok(None);
         }
         let path = self.store.work_file(&format!("source-{}.safetensors", cell.id))?;
@@ -225,7 +246,7 @@ impl Session<'_, '_> {
         cell: &Cell,
         material: &Material,
     ) -> Result<Option<Result<Checkpoint, TchError>>, Error> {
-        let ground = Ground::Images(material, None);
+        let ground = Ground::Images(material, HashMap::new());
         let shared = Shared { plan: self.plan, ground, stop: self.stop };
         let mut weights = None;
         let keep = &mut |computed: &Computed| {
@@ -316,8 +337,9 @@ impl Shared<'_> {
         {
             let start = Instant::now();
             let computed = match &self.ground {
-                Ground::Images(material, source) => {
+                Ground::Images(material, sources) => {
                     let cell = cells[0];
+                    let source = source_of(&cell.spec).map(|digest| sources[digest.as_str()]);
                     let progress = &mut |progress| {
                         // The receiver is gone only when the run ends, and then the answer is the same.
                         let heard = sender.send(Message::Step(cell, progress)).is_ok();
@@ -327,7 +349,7 @@ impl Shared<'_> {
                         }
                     };
                     let device = self.plan.device;
-                    vec![compute::cell(&cell.spec, material, *source, device, progress)]
+                    vec![compute::cell(&cell.spec, material, source, device, progress)]
                 }
                 Ground::Points(lessons) => self.together(lessons, &cells),
             };
@@ -354,8 +376,9 @@ impl Shared<'_> {
     }
 }
 
-fn takes_from_source(spec: &Spec) -> bool {
-    spec.arm.as_ref().is_some_and(|arm| arm.source.is_some())
+/// The digest of the source that a cell takes from.
+fn source_of(spec: &Spec) -> Option<&String> {
+    Some(&spec.arm.as_ref()?.source.as_ref()?.digest)
 }
 
 fn checkpoint(variables: &nn::VarStore) -> Result<Checkpoint, TchError> {

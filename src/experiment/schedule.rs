@@ -1,0 +1,83 @@
+//! How long a cell trains, and after which steps it looks at the validation images.
+//!
+//! By default looking costs about a tenth of a run: an image that is evaluated costs a third of one that
+//! is learned from (a forward pass against a forward and a backward pass), so the cells of an experiment
+//! look so often that they evaluate at most three images for ten that they learn from. Few images are
+//! learned from soonest, so the steps that are left are the late powers of two.
+
+use std::collections::BTreeSet;
+
+use super::cell::{Evaluations, EvaluationsWord};
+use super::config::{Experiment, Train};
+
+/// Images evaluated for each that is learned from, by default.
+const EVALUATED: f64 = 0.3;
+
+/// Steps of training on `size` images.
+pub(super) fn steps(train: &Train, size: usize) -> u64 {
+    match (train.epochs, train.steps) {
+        (Some(epochs), _) => epochs * size.div_ceil(train.batch) as u64,
+        (_, steps) => steps.unwrap_or(0),
+    }
+}
+
+/// The steps after which the validation images are evaluated when `experiment` trains on `size`
+/// images, the first and the last among them.
+///
+/// # Errors
+/// When the file asks for steps that do not come, or tabulates some that are not evaluated.
+pub(super) fn evaluations(experiment: &Experiment, size: usize) -> Result<BTreeSet<u64>, String> {
+    let Experiment { train, data, report, .. } = experiment;
+    let steps = steps(train, size);
+    let mut evaluate_at: BTreeSet<u64> = match &train.evaluate_at {
+        Some(Evaluations::Steps(given)) => given.iter().copied().collect(),
+        Some(Evaluations::Word(EvaluationsWord::EveryEpoch)) => {
+            (0..=steps).step_by(size.div_ceil(train.batch)).collect()
+        }
+        None => affordable(steps, train.batch.min(size), data.validation),
+    };
+    if let Some(late) = evaluate_at.iter().find(|step| **step > steps) {
+        return Err(format!(
+            "train.evaluate_at: expected steps of at most {steps} (with {size} images), got `{late}`"
+        ));
+    }
+    evaluate_at.extend([0, steps]);
+    if let Some(step) = report.steps.iter().find(|step| !evaluate_at.contains(step)) {
+        return Err(format!(
+            "report.steps: expected steps that are evaluated ({evaluate_at:?}), got `{step}`; \
+             `train.evaluate_at` chooses them"
+        ));
+    }
+    Ok(evaluate_at)
+}
+
+/// The last powers of two below `steps`, as many as are worth their cost beside the first and last step.
+fn affordable(steps: u64, batch: usize, validation: usize) -> BTreeSet<u64> {
+    let learned_from = steps as f64 * batch as f64;
+    let looks = (EVALUATED * learned_from / validation as f64) as usize;
+    let powers = (0..64).map(|power| 1 << power).take_while(|step| *step < steps);
+    powers.collect::<Vec<u64>>().into_iter().rev().take(looks.saturating_sub(2)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn by_default_evaluation_costs_a_tenth_of_training() {
+        for (steps, batch, validation) in [(100, 25, 100), (600, 1000, 2500), (1000, 32, 500)] {
+            let looks = affordable(steps, batch, validation).len() + 2;
+            let evaluated = (looks * validation) as f64;
+            assert!(evaluated <= 0.3 * (steps as usize * batch) as f64, "{steps} {looks}");
+        }
+    }
+
+    #[test]
+    fn steps_that_can_be_afforded_are_the_late_powers_of_two() {
+        let few = BTreeSet::from([8, 16, 32, 64]);
+        assert_eq!(affordable(100, 20, 100), few);
+        assert_eq!(affordable(100, 20, 10).len(), 7);
+        assert!(affordable(100, 20, 1000).is_empty());
+        assert!(affordable(1, 1000, 1).is_empty());
+    }
+}
