@@ -57,11 +57,14 @@ impl Axis {
         Axis { scale: Scale::Log, low: low / ratio, high: high * ratio, ticks: sizes.to_vec() }
     }
 
-    /// An axis of steps from 0 to `last`, with ticks at 0, 1, 2, 5, 10, 20, ….
+    /// An axis of steps from 0 to `last`, with ticks at 0, 1, 2, 5, 10, 20, …, or at 0, 1, 10, 100, …
+    /// where the former would be too many.
     pub(super) fn steps(last: f64) -> Axis {
+        const MANY: f64 = 1000.0;
         let last = last.max(1.0);
+        let factors: &[f64] = if last > MANY { &[1.0] } else { &[1.0, 2.0, 5.0] };
         let decades = (0..).map(|power| 10.0_f64.powi(power));
-        let round = decades.flat_map(|ten| [ten, 2.0 * ten, 5.0 * ten]);
+        let round = decades.flat_map(|ten| factors.iter().map(move |factor| factor * ten));
         let ticks = std::iter::once(0.0).chain(round.take_while(|tick| *tick <= last)).collect();
         Axis { scale: Scale::LogOnePlus, low: 0.0, high: last, ticks }
     }
@@ -144,6 +147,7 @@ mod tests {
             [-0.2, -0.1, 0.0, 0.1, 0.2, 0.3_f64].map(|tick| (tick * 10.0_f64).round() * 0.1)
         );
         assert_eq!(Axis::steps(60.0).ticks, [0.0, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0]);
+        assert_eq!(Axis::steps(2000.0).ticks, [0.0, 1.0, 10.0, 100.0, 1000.0]);
     }
 
     #[test]

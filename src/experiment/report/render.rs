@@ -163,7 +163,10 @@ impl Comparison {
     /// The difference, its adjusted p and its effect size.
     fn text(&self) -> [String; 3] {
         let scale = if self.measure.is_error() { 100.0 } else { 1.0 };
-        let p = format!("{:.3}", self.p_holm);
+        let p = match self.p_holm {
+            small if small < 0.0005 => "<0.001".into(),
+            p => format!("{p:.3}"),
+        };
         if self.test == "log-rank" {
             let difference = match self.difference.estimate.is_finite() {
                 true => format!("{:+}", self.difference.estimate),
@@ -171,7 +174,7 @@ impl Comparison {
             };
             return [difference, p, "–".into()];
         }
-        [signed(&self.difference, scale), p, format!("{:+.2}", self.effect)]
+        [signed(&self.difference, scale), p, with_sign(self.effect, 2)]
     }
 }
 
@@ -258,9 +261,21 @@ fn counted(Interval { estimate, low, high }: &Interval) -> String {
 
 /// A difference with its sign, in units of `1 / scale`.
 fn signed(Interval { estimate, low, high }: &Interval, scale: f64) -> String {
+    let [estimate, low, high] = [estimate, low, high].map(|value| scale * value);
     match low.is_finite() {
-        true => format!("{:+.1} [{:+.1}, {:+.1}]", scale * estimate, scale * low, scale * high),
-        false => format!("{:+.1}", scale * estimate),
+        true => {
+            let [estimate, low, high] = [estimate, low, high].map(|value| with_sign(value, 1));
+            format!("{estimate} [{low}, {high}]")
+        }
+        false => with_sign(estimate, 1),
+    }
+}
+
+/// With a sign, unless it shows as zero.
+fn with_sign(value: f64, decimals: usize) -> String {
+    match format!("{:.decimals$}", value.abs()) {
+        zero if zero.bytes().all(|c| b"0.".contains(&c)) => zero,
+        _ => format!("{value:+.decimals$}"),
     }
 }
 
