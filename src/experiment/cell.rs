@@ -16,7 +16,7 @@ use crate::optim::Optimizer;
 use crate::sign::Reset;
 
 /// Changes whenever the same specification would give other numbers.
-pub const RESULTS_VERSION: u32 = 2;
+pub const RESULTS_VERSION: u32 = 3;
 
 /// Everything one training run depends on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -12,7 +12,7 @@ use super::config::Select;
 use super::material::Material;
 use super::start::{self, assign, held};
 use super::table::{Outcome, Status};
-use crate::data::subset;
+use crate::data::subset::{self, Split};
 use crate::models::Network;
 use crate::optim::{self, Frozen, Optimizer};
 use crate::random::Stream;
@@ -201,7 +201,7 @@ impl Ready {
     }
 }
 
-/// Training and validation images: the beginning and the end of one order.
+/// Training and validation images.
 fn split(
     data: &ImageSpec,
     seed: u64,
@@ -209,11 +209,11 @@ fn split(
     device: Device,
 ) -> Result<(ImageSet, ImageSet), TchError> {
     let mut stream = Stream::new(seed, "subset");
-    let order = subset::order(&material.train.labels, data.subset, &mut stream);
-    let rest = order.len() - data.validation;
-    let training = &order[..data.train_size.unwrap_or(rest)];
+    let Split { training, validation } =
+        subset::split(&material.train.labels, data.validation, data.subset, &mut stream);
+    let training = &training[..data.train_size.unwrap_or(training.len())];
     let set = |places| ImageSet::new(&material.train, places, &material.input, device);
-    Ok((set(training)?, set(&order[rest..])?))
+    Ok((set(training)?, set(&validation)?))
 }
 
 /// The row of `trials.csv`: how the network does with the weights it was left with.
