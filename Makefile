@@ -3,13 +3,12 @@
 
 POLARITY := target/release/polarity
 DEMO     := demo knowledge classes
-QUALITY  := 0 1 4 16
 XOR      := xor5d xor5d-reset xor5d-epsilon
 
 # SCALE=paper runs the published grid, for a GPU, in place of what two cores carry. Its source is given as
 # ARGS="source.weights=FILE".
 SCALE    := cpu
-TRANSFER_cpu   := transfer-fashion transfer-own transfer-own-mnist
+TRANSFER_cpu   := transfer-fashion transfer-own transfer-own-quality transfer-own-mnist
 TRANSFER_paper := paper/transfer-fashion
 TRANSFER := $(TRANSFER_$(SCALE))
 ARGS     :=
@@ -36,19 +35,13 @@ demo: data       ## The main job on real data: three experiments, their tables a
 
 transfer: data   ## The transfer experiments: runs, tables and figures; SCALE=paper for the published grid
 	$(POLARITY) data fetch mnist
+	$(POLARITY) data fetch alexnet-imagenet
 	@for name in $(TRANSFER); do for command in run report plot; do \
 	  $(POLARITY) $$command experiments/$$name.yaml $(ARGS) || exit $$?; done; done
-	@test $(SCALE) != cpu || for epochs in $(QUALITY); do for command in run report plot; do \
-	  $(POLARITY) $$command experiments/transfer-own-quality.yaml name=transfer-own-quality-$$epochs \
-	    source.train.epochs=$$epochs || exit $$?; done; done
 
 figures: build   ## Every figure and report again, from the tables that are in results/
 	@for name in $(DEMO) $(XOR) $(TRANSFER_cpu); do test ! -e results/$$name/trials.csv || \
 	  for command in report plot; do $(POLARITY) $$command experiments/$$name.yaml || exit $$?; done; done
-	@for epochs in $(QUALITY); do name=transfer-own-quality-$$epochs; \
-	  test ! -e results/$$name/trials.csv || for command in report plot; do \
-	    $(POLARITY) $$command experiments/transfer-own-quality.yaml name=$$name \
-	      source.train.epochs=$$epochs || exit $$?; done; done
 
 bench: build     ## Optimizers, training and XOR nets beside libtorch's own (minutes, an idle machine)
 	$(POLARITY) bench
