@@ -40,7 +40,9 @@ fn values_out_of_range_are_named_with_the_range() {
     refused("validation: 20", "validation: 20\n  image_size: 32", &["data.image_size", "28"]);
     refused("steps: 6", "steps: 6, evaluate_at: [7]", &["train.evaluate_at", "at most 6", "`7`"]);
     refused("steps: 6", "steps: 6, evaluate_at: often", &["train.evaluate_at", "`every-epoch`"]);
-    refused("{steps: [0]}", "{steps: [5]}", &["report.steps", "`5`"]);
+    refused("{steps: [0]}", "{steps: [7]}", &["report.steps", "at most 6", "`7`"]);
+    let first = "steps: 6, evaluate_at: [1]}\nreport: {steps: [5]}";
+    refused("steps: 6}\nreport: {steps: [0]}", first, &["report.steps", "{0, 1, 6}", "`5`"]);
     refused("{steps: [0]}", "{thresholds: [80]}", &["report.thresholds", "below 1", "`80`"]);
     refused("{steps: [0]}", "{thresholds: [0]}", &["report.thresholds", "above 0", "`0`"]);
     refused("learning-curves]", "pie]", &["figures", "`error-vs-samples`", "`pie`"]);

@@ -375,8 +375,8 @@ pub struct Train {
     #[serde(default)]
     pub reset: Reset,
     /// Steps at which the validation images are evaluated, besides the first and the last, or
-    /// `every-epoch`; by default late powers of two, as many as cost a tenth of the training. Data
-    /// `xor-5d` are evaluated after every epoch.
+    /// `every-epoch`; by default late powers of two, as many as cost a tenth of the training, and those
+    /// that the report tabulates. Data `xor-5d` are evaluated after every epoch.
     #[serde(default)]
     pub evaluate_at: Option<Evaluations>,
     /// Which weights are tested.

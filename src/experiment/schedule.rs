@@ -25,30 +25,33 @@ pub(super) fn steps(train: &Train, size: usize) -> u64 {
 /// images, the first and the last among them.
 ///
 /// # Errors
-/// When the file asks for steps that do not come, or tabulates some that are not evaluated.
+/// When the file asks for steps that do not come, or tabulates some that it does not evaluate.
 pub(super) fn evaluations(experiment: &Experiment, size: usize) -> Result<BTreeSet<u64>, String> {
     let Experiment { train, data, report, .. } = experiment;
     let steps = steps(train, size);
+    let come = |key: &str, asked: &BTreeSet<u64>| match asked.last() {
+        Some(late) if *late > steps => Err(format!(
+            "{key}: expected steps of at most {steps} (with {size} images), got `{late}`"
+        )),
+        _ => Ok(()),
+    };
+    let tabulated: BTreeSet<u64> = report.steps.iter().copied().collect();
+    come("report.steps", &tabulated)?;
     let mut evaluate_at: BTreeSet<u64> = match &train.evaluate_at {
         Some(Evaluations::Steps(given)) => given.iter().copied().collect(),
         Some(Evaluations::Word(EvaluationsWord::EveryEpoch)) => {
             (0..=steps).step_by(size.div_ceil(train.batch)).collect()
         }
-        None => affordable(steps, train.batch.min(size), data.validation),
+        None => &affordable(steps, train.batch.min(size), data.validation) | &tabulated,
     };
-    if let Some(late) = evaluate_at.iter().find(|step| **step > steps) {
-        return Err(format!(
-            "train.evaluate_at: expected steps of at most {steps} (with {size} images), got `{late}`"
-        ));
-    }
+    come("train.evaluate_at", &evaluate_at)?;
     evaluate_at.extend([0, steps]);
-    if let Some(step) = report.steps.iter().find(|step| !evaluate_at.contains(step)) {
-        return Err(format!(
-            "report.steps: expected steps that are evaluated ({evaluate_at:?}), got `{step}`; \
-             `train.evaluate_at` chooses them"
-        ));
+    match tabulated.difference(&evaluate_at).next() {
+        Some(step) => Err(format!(
+            "report.steps: expected steps that `train.evaluate_at` names ({evaluate_at:?}), got `{step}`"
+        )),
+        None => Ok(evaluate_at),
     }
-    Ok(evaluate_at)
 }
 
 /// The last powers of two below `steps`, as many as are worth their cost beside the first and last step.
