@@ -29,14 +29,14 @@ pub(super) fn steps(train: &Train, size: usize) -> u64 {
 pub(super) fn evaluations(experiment: &Experiment, size: usize) -> Result<BTreeSet<u64>, String> {
     let Experiment { train, data, report, .. } = experiment;
     let steps = steps(train, size);
-    let come = |key: &str, asked: &BTreeSet<u64>| match asked.last() {
+    let check_late = |key: &str, asked: &BTreeSet<u64>| match asked.last() {
         Some(late) if *late > steps => Err(format!(
             "{key}: expected steps of at most {steps} (with {size} images), got `{late}`"
         )),
         _ => Ok(()),
     };
     let tabulated: BTreeSet<u64> = report.steps.iter().copied().collect();
-    come("report.steps", &tabulated)?;
+    check_late("report.steps", &tabulated)?;
     let mut evaluate_at: BTreeSet<u64> = match &train.evaluate_at {
         Some(Evaluations::Steps(given)) => given.iter().copied().collect(),
         Some(Evaluations::Word(EvaluationsWord::EveryEpoch)) => {
@@ -44,7 +44,7 @@ pub(super) fn evaluations(experiment: &Experiment, size: usize) -> Result<BTreeS
         }
         None => &affordable(steps, train.batch.min(size), data.validation) | &tabulated,
     };
-    come("train.evaluate_at", &evaluate_at)?;
+    check_late("train.evaluate_at", &evaluate_at)?;
     evaluate_at.extend([0, steps]);
     match tabulated.difference(&evaluate_at).next() {
         Some(step) => Err(format!(
