@@ -121,6 +121,8 @@ fn a_source_that_is_not_there_by_its_name_is_answered_with_those_that_are() {
     refused("arms:", &idle, &["arms.odd.source", "nothing is taken"]);
     let same = with("source", "{signs: source, hold: all}");
     refused("arms:", &same, &["sources.source", "choose another"]);
+    let both = format!("source: {{template: alexnet-imagenet}}\n{same}");
+    refused("arms:", &both, &["sources.source", "choose another"]);
     let two = "sources:\n  net: {template: a, weights: b}\narms:";
     refused("arms:", two, &["sources.net", "exactly one of `template`"]);
 }

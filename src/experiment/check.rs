@@ -25,6 +25,10 @@ pub(super) fn problems(experiment: &Experiment) -> Vec<String> {
     let mut problems = Problems::default();
     check_values(experiment, &mut problems);
     check_arms(experiment, &mut problems);
+    problems.check(!experiment.sources.contains_key(config::SOURCE), || {
+        let name = config::SOURCE;
+        format!("sources.{name}: this name is that of `{name}`; choose another")
+    });
     for (name, source) in experiment.all_sources() {
         check_source(experiment, name, source, &mut problems);
     }
@@ -259,9 +263,6 @@ fn check_hold(experiment: &Experiment, key: &str, arm: &Arm, problems: &mut Prob
 fn check_source(experiment: &Experiment, name: &str, source: &Source, problems: &mut Problems) {
     let Source { template, weights, layout, train, except } = source;
     let key = config::source_key(name);
-    problems.check(key != config::SOURCE || experiment.source.is_some(), || {
-        format!("sources.{name}: this name is that of `source`; choose another")
-    });
     let given = [template.is_some(), weights.is_some(), train.is_some()];
     problems.check(given.into_iter().filter(|given| *given).count() == 1, || {
         format!("{key}: expected exactly one of `template`, `weights` and `train`")

@@ -105,6 +105,7 @@ pub(super) fn cell(
     };
     let task = ready.task(&schedule, spec.seed);
     let fitted = train::fit(&task, &mut optimizer, progress)?;
+    // The test has the room of its moments.
     drop(optimizer);
     let outcome = judge(&task, &fitted, &ready.start, material)?;
     let Ready { mut variables, .. } = ready;

@@ -40,7 +40,7 @@ pub(super) fn evaluations(experiment: &Experiment, size: usize) -> Result<BTreeS
     let mut evaluate_at: BTreeSet<u64> = match &train.evaluate_at {
         Some(Evaluations::Steps(given)) => given.iter().copied().collect(),
         Some(Evaluations::Word(EvaluationsWord::EveryEpoch)) => {
-            (0..=steps).step_by(size.div_ceil(train.batch)).collect()
+            every_epoch(steps, size, train.batch).collect()
         }
         None => &affordable(steps, train.batch.min(size), data.validation) | &tabulated,
     };
@@ -54,12 +54,17 @@ pub(super) fn evaluations(experiment: &Experiment, size: usize) -> Result<BTreeS
     }
 }
 
+/// The steps at which an epoch over `size` images ends, and 0.
+pub(super) fn every_epoch(steps: u64, size: usize, batch: usize) -> impl Iterator<Item = u64> {
+    (0..=steps).step_by(size.div_ceil(batch))
+}
+
 /// The last powers of two below `steps`, as many as are worth their cost beside the first and last step.
 fn affordable(steps: u64, batch: usize, validation: usize) -> BTreeSet<u64> {
     let learned_from = steps as f64 * batch as f64;
     let looks = (EVALUATED * learned_from / validation as f64) as usize;
-    let powers = (0..64).map(|power| 1 << power).take_while(|step| *step < steps);
-    powers.collect::<Vec<u64>>().into_iter().rev().take(looks.saturating_sub(2)).collect()
+    let late_powers = (0..64).rev().map(|power| 1 << power).skip_while(|step| *step >= steps);
+    late_powers.take(looks.saturating_sub(2)).collect()
 }
 
 #[cfg(test)]

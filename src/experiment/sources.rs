@@ -16,6 +16,7 @@ use super::compute::Knowledge;
 use super::config::{self, Experiment, Source, SourceTraining};
 use super::material::{self, Material};
 use super::plan::{Cell, Draft, device_name, load};
+use super::schedule;
 use super::start;
 use crate::sign::Template;
 use crate::transfer;
@@ -115,7 +116,7 @@ impl Draft<'_> {
                 Knowledge::of_weights(weights, &provenance)
                     .map_err(|error| format!("{key}.weights: {error}"))?
             }
-            _ => unreachable!("checked: a source is a template, weights or trained"),
+            _ => return Err(format!("{key}: expected one of `template`, `weights` and `train`")),
         };
         self.check_fit(name, source, &knowledge)?;
         let spec = SourceSpec { digest: knowledge.digest(), except: source.except.clone() };
@@ -206,7 +207,9 @@ impl Draft<'_> {
                 optimizer: train.optimizer.clone().unwrap_or_else(|| own.optimizer.clone()),
                 batch,
                 steps,
-                evaluate_at: Evaluations::Steps(every_epoch(train.epochs, steps)),
+                evaluate_at: Evaluations::Steps(
+                    schedule::every_epoch(steps, size, batch).collect(),
+                ),
                 select: config::Select::Last,
                 threads: train.threads,
                 precision: own.precision.on(self.device),
@@ -218,9 +221,4 @@ impl Draft<'_> {
         let spec = SourceSpec { digest: cell.id.clone(), except: source.except.clone() };
         Ok(PlannedSource { spec, state: SourceState::Train(Box::new(cell), Box::new(material)) })
     }
-}
-
-/// The steps at which an epoch ends, and 0.
-fn every_epoch(epochs: u64, steps: u64) -> Vec<u64> {
-    (0..=epochs).map(|epoch| epoch * (steps / epochs.max(1))).collect()
 }
