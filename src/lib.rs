@@ -45,13 +45,15 @@
 //! | [`fetch`], [`catalog`] | published files, brought into the cache and pinned by digest |
 //! | [`train`] | one training run |
 //! | [`experiment`] | YAML → plan → cells → tables |
+//! | [`results`] | finished tables, what they are about, and their report |
 //! | [`stats`] | medians, intervals, tests |
 //! | [`figure`] | tables → PNG |
 //! | [`mod@bench`] | how fast all this is beside libtorch |
 //! | [`random`] | one seed, streams by purpose |
 //! | [`cli`] | the program's words and exit codes |
 //!
-//! Arrows point one way: `sign` ← `optim`, `transfer` ← `train` ← `experiment` ← `cli`.
+//! Arrows point one way: `sign` ← `optim`, `transfer` ← `train` ← `experiment` ← `cli`, and `results` ←
+//! `figure`, `experiment`.
 
 pub mod bench;
 pub mod catalog;
@@ -66,6 +68,7 @@ pub mod models;
 mod nearest;
 pub mod optim;
 pub mod random;
+pub mod results;
 pub mod sign;
 pub mod stats;
 pub mod train;

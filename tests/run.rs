@@ -6,8 +6,8 @@ mod common;
 use std::fs::File;
 
 use common::{Laboratory, names};
-use polarity::experiment::table::{Status, Trial, read_curves, read_trials};
 use polarity::models::{Entry, Model, REGISTRY};
+use polarity::results::table::{Status, Trial, read_curves, read_trials};
 
 fn trials(lab: &Laboratory) -> Vec<Trial> {
     read_trials(&lab.path("results/tiny/trials.csv")).unwrap()

@@ -3,7 +3,7 @@
 mod common;
 
 use common::Laboratory;
-use polarity::experiment::table::{Trial, read_trials};
+use polarity::results::table::{Trial, read_trials};
 
 const STUDY: &str = "\
 name: tiny

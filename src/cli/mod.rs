@@ -13,9 +13,10 @@ mod plot;
 mod progress;
 mod report;
 mod run;
+mod shown;
 mod template;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
@@ -94,16 +95,16 @@ struct ExperimentArgs {
 }
 
 impl ExperimentArgs {
-    fn load(&self) -> Result<Experiment, Failure> {
-        Experiment::load(&self.file, &self.overrides).map_err(Failure::input)
-    }
-
     fn plan(&self, device: device::DeviceArg) -> Result<Plan, Failure> {
-        let experiment = self.load()?;
+        let experiment = load(&self.file, &self.overrides)?;
         let device = device.resolve()?;
         let cache = fetch::cache_dir().map_err(Failure::input)?;
         Plan::new(experiment, &self.file, device, &cache).map_err(Failure::input)
     }
+}
+
+fn load(file: &Path, overrides: &[String]) -> Result<Experiment, Failure> {
+    Experiment::load(file, overrides).map_err(Failure::input)
 }
 
 /// Writes to stdout; a reader that has left is no failure.

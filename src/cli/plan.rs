@@ -7,7 +7,8 @@ use indicatif::HumanDuration;
 
 use super::device::DeviceArg;
 use super::{ExperimentArgs, Failure, print};
-use crate::experiment::{Cell, Plan, Records, Shape, Status, calibrate};
+use crate::experiment::{Cell, Plan, Records, Shape, calibrate};
+use crate::results::Status;
 use crate::stats::quantile::median;
 
 /// Say what an experiment would run; trains nothing

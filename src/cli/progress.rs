@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
-use crate::experiment::{Cell, Event, Record, Status};
+use crate::experiment::{Cell, Event, Record};
+use crate::results::Status;
 use crate::train;
 
 /// Plain lines come no more often than this.

@@ -2,18 +2,21 @@
 
 use clap::Args;
 
-use super::{ExperimentArgs, Failure, print};
-use crate::experiment::{Report, Tables, Times, write_results};
+use super::shown::{Shown, ShownArgs};
+use super::{Failure, print};
+use crate::experiment::write_results;
+use crate::results::{Report, Times};
 
-/// Print the results of an experiment with intervals and tests
+/// Print results with intervals and tests
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   polarity report experiments/demo.yaml           also written to results/demo/report.md
+  polarity report results/demo                    of a results folder, without its file
   polarity report experiments/demo.yaml --json    one JSON object
   polarity report experiments/demo.yaml --times   where the time of the cells went")]
 pub(super) struct ReportCommand {
     #[command(flatten)]
-    experiment: ExperimentArgs,
+    shown: ShownArgs,
     /// Print one JSON object in place of the table
     #[arg(long)]
     json: bool,
@@ -24,16 +27,14 @@ pub(super) struct ReportCommand {
 
 impl ReportCommand {
     pub(super) fn run(self) -> Result<(), Failure> {
-        let experiment = self.experiment.load()?;
-        let tables = Tables::read(&experiment).map_err(Failure::input)?;
+        let Shown { folder, tables, .. } = self.shown.read()?;
         if self.times {
-            let times = Times::read(&experiment).map_err(Failure::input)?;
-            return print(&times.to_markdown(&experiment, &tables.trials));
+            let times = Times::read(&folder).map_err(Failure::input)?;
+            return print(&times.to_markdown(&tables.about, &tables.trials));
         }
-        let report = Report::new(&experiment, &tables.trials, &tables.curves, tables.chance);
+        let report = Report::new(&tables.about, &tables.trials, &tables.curves);
         let markdown = report.to_markdown();
-        write_results(&experiment.results_folder(), "report.md", &markdown)
-            .map_err(Failure::work)?;
+        write_results(&folder, "report.md", &markdown).map_err(Failure::work)?;
         if self.json {
             let text = serde_json::to_string_pretty(&report.to_json()).map_err(Failure::work)?;
             return print(&format!("{text}\n"));

@@ -10,11 +10,11 @@
 
 use std::collections::BTreeMap;
 
-use super::arm::Hold;
 use super::compute::{self, Error};
 use super::material::Material;
 use super::plan::{Cell, Plan};
 use super::sources::SourceState;
+use crate::results::Hold;
 
 /// Steps that are timed, after some that are not.
 const STEPS: u64 = 4;

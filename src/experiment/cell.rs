@@ -8,11 +8,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::arm::{Biases, Hold, Magnitudes, Signs, Zeros, is_default};
 use super::config::{ChannelOrder, Normalise, Select, Subset};
 use crate::digest::sha256;
 use crate::models::{Model, Precision};
 use crate::optim::Optimizer;
+use crate::results::{Biases, Hold, Magnitudes, Signs, Zeros};
 use crate::sign::Reset;
 
 /// Changes whenever the same specification would give other numbers.
@@ -109,7 +109,7 @@ pub struct ArmSpec {
     pub biases: Option<Biases>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub only: Vec<String>,
-    #[serde(default, skip_serializing_if = "is_default")]
+    #[serde(default, skip_serializing_if = "Zeros::is_free")]
     pub zeros: Zeros,
     pub hold: Hold,
     /// The last step after which signs are held; none where they are held throughout.

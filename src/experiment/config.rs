@@ -12,12 +12,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tch::Device;
 
-pub use super::arm::{Arm, Biases, Hold, Magnitudes, Signs, Until, Zeros};
 pub use super::cell::Evaluations;
 pub use crate::data::subset::Subset;
 use crate::data::xor;
 use crate::models::{Model, Precision};
 use crate::optim::Optimizer;
+pub use crate::results::{Arm, Biases, Hold, Magnitudes, Signs, Until, Zeros};
+pub use crate::results::{Faithful, Figure, Reference, Tabulated};
 use crate::sign::Reset;
 use crate::weights::Layout;
 
@@ -67,71 +68,6 @@ pub struct Experiment {
     /// The folder for `<name>/*.png`.
     #[serde(default = "plots_folder")]
     pub plots: PathBuf,
-}
-
-/// What a report tabulates beside the test error.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Tabulated {
-    /// Steps whose validation errors have a column each; 0 is before training.
-    pub steps: Vec<u64>,
-    /// Validation accuracies in (0, 1): how many cells reach each, and how soon.
-    pub thresholds: Vec<f64>,
-    /// Values of swept settings that the printed tables show, by name; by default all. The JSON form
-    /// always has all.
-    #[serde(skip_serializing_if = "IndexMap::is_empty")]
-    pub at: IndexMap<String, Vec<f64>>,
-}
-
-/// A figure: its kind alone, or its kind and the arms it shows, `{kind: weights, arms: [a, b]}`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "FigureText", into = "FigureText")]
-pub struct Figure {
-    /// The kind, which names the file too.
-    pub kind: String,
-    /// The arms it shows, in this order; by default all.
-    pub arms: Option<Vec<String>>,
-}
-
-#[derive(Clone, Serialize, Deserialize)]
-#[serde(untagged, expecting = "expected a kind of figure, or `{kind: …, arms: […]}`")]
-enum FigureText {
-    Kind(String),
-    OfArms(FigureOfArms),
-}
-
-#[derive(Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct FigureOfArms {
-    kind: String,
-    arms: Vec<String>,
-}
-
-impl From<FigureText> for Figure {
-    fn from(text: FigureText) -> Self {
-        match text {
-            FigureText::Kind(kind) => Figure { kind, arms: None },
-            FigureText::OfArms(FigureOfArms { kind, arms }) => Figure { kind, arms: Some(arms) },
-        }
-    }
-}
-
-impl From<Figure> for FigureText {
-    fn from(figure: Figure) -> Self {
-        match figure {
-            Figure { kind, arms: None } => FigureText::Kind(kind),
-            Figure { kind, arms: Some(arms) } => FigureText::OfArms(FigureOfArms { kind, arms }),
-        }
-    }
-}
-
-/// What figures show beside the results of an experiment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Reference {
-    /// The medians that the paper's authors published, as thin lines, where an arm has the name of one
-    /// of theirs: `frozen-` or `fluid-` and `imagenet`, `random` or `weights`. For Fashion-MNIST only.
-    Published,
 }
 
 /// The name of the source that arms take from unless they name another.
@@ -391,23 +327,6 @@ pub struct Train {
     /// In which points a study of data `xor-5d` does as the authors did; by default in none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub faithful: Vec<Faithful>,
-}
-
-/// What the authors' XOR study did, and ours does otherwise unless asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Faithful {
-    /// One draw of the data and one batch order for all seeds, so that runs differ in their start alone;
-    /// else each seed has its own.
-    OneDraw,
-    /// At the start, weights on the wrong side are put back by the run's reset rule; else they are
-    /// flipped, which keeps their magnitudes.
-    ResetAtStart,
-    /// The first epoch has the number 0 in reports and figures; else 1.
-    EpochsFromZero,
-    /// Epochs to a threshold are those of the runs that reach it; else the others are counted as
-    /// censored.
-    SurvivorsOnly,
 }
 
 fn one() -> usize {

@@ -18,9 +18,9 @@ use super::material::{self, Material};
 use super::schedule;
 use super::sources::PlannedSource;
 use super::store::{Record, Records};
-use super::table::Key;
 use super::xor;
 use crate::data::{self, DataSet};
+use crate::results::table::Key;
 
 /// A checked experiment.
 #[derive(Debug)]

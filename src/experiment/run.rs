@@ -22,10 +22,11 @@ use super::compute::{self, Computed, Knowledge};
 use super::material::Material;
 use super::plan::{Cell, Plan};
 use super::sources::SourceState;
-use super::store::{self, Damage, Record, Store, Timing};
-use super::table::{Outcome, Status};
+use super::store::{self, Damage, Record, Store};
 use super::xor::{self, Lessons};
 use crate::files;
+use crate::results::Timing;
+use crate::results::table::{Outcome, Status};
 use crate::train::{self, Progress, Seconds};
 use crate::weights::{self, Checkpoint};
 

@@ -6,10 +6,10 @@
 
 use tch::nn;
 
-use super::arm::{Biases, Hold, Magnitudes, Signs, Zeros};
 use super::cell::{ArmSpec, Spec};
 use super::compute::{Error, Knowledge};
 use crate::random::Stream;
+use crate::results::{Biases, Hold, Magnitudes, Signs, Zeros};
 use crate::sign::{Shuffle, Template, is_below};
 use crate::transfer::{self, Options};
 use crate::weights::{Array, Checkpoint};

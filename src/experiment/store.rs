@@ -19,9 +19,10 @@ use serde::{Deserialize, Serialize};
 
 use super::cell::Spec;
 use super::plan::Plan;
-use super::table::{self, CurveRow, Key, Outcome, Status, Trial};
 use crate::digest::sha256;
 use crate::files;
+use crate::results::table::{self, CurveRow, Key, Outcome, Status, Trial};
+use crate::results::{TIMINGS, Timing};
 use crate::train::{CurvePoint, Seconds};
 
 /// A cell that came to its end.
@@ -48,24 +49,6 @@ impl Record {
     pub fn is_finished(&self) -> bool {
         self.outcome.status != Status::Failed
     }
-}
-
-/// The time of a cell, in seconds.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[allow(missing_docs)]
-pub struct Timing {
-    pub total: f64,
-    /// Where it went, of cells that are computed one at a time.
-    #[serde(default, skip_serializing_if = "is_unknown")]
-    pub split: Seconds,
-}
-
-/// The file of the cells' times.
-pub(super) const TIMINGS: &str = "timings.csv";
-
-fn is_unknown(split: &Seconds) -> bool {
-    *split == Seconds::default()
 }
 
 /// Why results could not be read or written.

@@ -13,7 +13,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tch::Device;
 
-use super::arm::{Hold, Signs};
 use super::cell::{
     ArmSpec, DataSpec, Evaluations, EvaluationsWord, RESULTS_VERSION, Spec, TrainSpec, XorSpec,
 };
@@ -21,13 +20,14 @@ use super::compute::{Computed, Error};
 use super::config::{Experiment, Faithful};
 use super::plan::Cell;
 use super::start;
-use super::table::{Milestones, Outcome, Status};
 use crate::data::xor::{NAME, Point, Purpose, informed_sign, points};
 use crate::models::mlp::{self, HIDDEN_WEIGHT, OUTPUT_WEIGHT, Weights};
 use crate::models::{Mlp, Model, Precision};
 use crate::optim::Optimizer;
 use crate::optim::fused::ResetKey;
 use crate::random::Stream;
+use crate::results::table::{Milestones, Outcome, Status};
+use crate::results::{Hold, Signs};
 use crate::sign::{Reset, is_below};
 use crate::train::ensemble::{self, Course, Member, Orders, Trained};
 use crate::train::{self, Seconds};

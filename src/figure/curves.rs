@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::runs::{TRAIN_SIZE, sizes};
 use super::{Error, Results};
-use crate::experiment::table::CurveRow;
+use crate::results::table::CurveRow;
 use crate::stats::quantile::{Quartiles, quartiles};
 
 /// How the validation error of one arm goes, over its seeds.
@@ -82,7 +82,7 @@ fn over_seeds<'a>(rows: impl Iterator<Item = &'a CurveRow>) -> Curve {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::experiment::table::{CurvePoint, Key};
+    use crate::results::table::{CurvePoint, Key};
 
     fn row(seed: u64, step: u64, validation_error: f64) -> CurveRow {
         let key = Key { id: String::new(), arm: "arm".into(), settings: vec![], seed };

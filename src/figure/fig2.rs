@@ -12,7 +12,7 @@ use super::series::{Series, Unit};
 use super::style::{Look, TICK, looks};
 use super::text;
 use super::{Error, Results, save};
-use crate::experiment::Measure;
+use crate::results::Measure;
 use crate::stats::proportion::wilson;
 use crate::stats::quantile::quartiles;
 use crate::stats::{CONFIDENCE, Interval};
@@ -23,10 +23,10 @@ const HEIGHT: f64 = 480.0;
 pub(super) fn draw(results: &Results, path: &Path) -> Result<(), Error> {
     let runs = Runs::new(results)?;
     let threshold = results.threshold()?;
-    let looks = looks(results.arms);
+    let looks = looks(&results.arms);
     let caption = caption(results, &runs);
     let frame =
-        Frame { title: results.title, names: results.arms, looks: &looks, caption: &caption };
+        Frame { title: results.title, names: &results.arms, looks: &looks, caption: &caption };
     let mut page = Page::new(&frame, [1, 3], HEIGHT);
 
     let errors = Series {

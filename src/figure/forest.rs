@@ -14,7 +14,7 @@ use super::panel::{Area, Panel};
 use super::style::{AXIS, LABEL, Look, MARGIN, MUTED, STAR, TICK, WIDTH, looks};
 use super::text;
 use super::{Error, Results, save};
-use crate::experiment::Measure;
+use crate::results::Measure;
 use crate::stats::hypothesis::{holm, signed_rank};
 use crate::stats::{CONFIDENCE, Interval};
 
@@ -95,7 +95,7 @@ fn draw(
     what: &str,
     path: &Path,
 ) -> Result<(), Error> {
-    let looks = looks(results.arms);
+    let looks = looks(&results.arms);
     let p: Vec<f64> =
         columns.iter().flat_map(|c| c.differences.iter().flatten().map(|(_, p)| *p)).collect();
     let mut adjusted = holm(&p).unwrap_or_default().into_iter();
@@ -110,7 +110,7 @@ fn draw(
         legend::entry(&mut canvas, arm, *look, (MARGIN, middle(row)));
     }
 
-    let left = MARGIN + legend::width(results.arms) + GAP;
+    let left = MARGIN + legend::width(&results.arms) + GAP;
     let known = columns.iter().flat_map(|column| column.differences.iter().flatten());
     let few = if columns.len() > 2 { 3 } else { 6 };
     let x = Axis::linear(near_ends(known.map(|(interval, _)| *interval)), few);

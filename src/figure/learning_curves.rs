@@ -31,13 +31,13 @@ const MARKERS: f64 = 120.0;
 /// Draws the figure.
 pub(super) fn draw(results: &Results, path: &Path) -> Result<(), Error> {
     let sizes = by_size(results)?;
-    let looks = looks(results.arms);
+    let looks = looks(&results.arms);
     let caption = caption(&sizes);
     let inner = WIDTH as f64 - 2.0 * MARGIN;
     let top = if sizes.len() > 1 { ABOVE[1] } else { ABOVE[0] };
     let bottom = top + PANELS;
     let height = bottom + BELOW + text::caption_height(&caption, inner) + MARGIN;
-    let right = WIDTH as f64 - MARGIN - legend::width(results.arms) - 32.0;
+    let right = WIDTH as f64 - MARGIN - legend::width(&results.arms) - 32.0;
     let area = Area { left: MARGIN + NUMBERS, top, right, bottom };
 
     let mut canvas = Canvas::new(WIDTH, height as usize);
@@ -45,7 +45,7 @@ pub(super) fn draw(results: &Results, path: &Path) -> Result<(), Error> {
     if sizes.len() > 1 {
         canvas.text("validation error, %", (MARGIN, 94.0), Align::Left, AXIS);
     }
-    legend::draw(&mut canvas, results.arms, &looks, (right + 32.0, top - 6.0));
+    legend::draw(&mut canvas, &results.arms, &looks, (right + 32.0, top - 6.0));
     text::caption(&mut canvas, &caption, (MARGIN, bottom + BELOW), inner);
 
     let (x, y) = axes(results, &sizes);

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::runs::{TRAIN_SIZE, sizes};
 use super::{Error, Results};
-use crate::experiment::table::{Status, Trial};
-use crate::experiment::{CurveIndex, Measure};
+use crate::results::table::{Status, Trial};
+use crate::results::{CurveIndex, Measure};
 use crate::stats::{Bootstrap, Interval};
 
 /// Values by seed.
@@ -17,7 +17,7 @@ pub(super) struct Runs<'a> {
     pub(super) sizes: Vec<Option<f64>>,
     trials: Vec<&'a Trial>,
     curves: CurveIndex<'a>,
-    arms: &'a [String],
+    arms: Vec<String>,
 }
 
 impl<'a> Runs<'a> {
@@ -35,7 +35,12 @@ impl<'a> Runs<'a> {
         if sizes.is_empty() {
             return Err(Error::Empty { experiment: results.name.to_owned(), what: "test error" });
         }
-        Ok(Runs { sizes, trials, curves: CurveIndex::new(results.curves), arms: results.arms })
+        Ok(Runs {
+            sizes,
+            trials,
+            curves: CurveIndex::new(results.curves),
+            arms: results.arms.clone(),
+        })
     }
 
     /// The values of `measure` by training size and arm; a time that never came is infinite.

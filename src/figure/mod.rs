@@ -52,18 +52,18 @@ mod xor;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::experiment::Epochs;
-use crate::experiment::table::{CurveRow, Trial};
+use crate::results::table::{CurveRow, Trial};
+use crate::results::{Arm, Epochs, Reference, Tables};
 
 /// The tables of one experiment, and what a figure says about them.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Results<'a> {
     /// The experiment's name, for error messages.
     pub name: &'a str,
     /// The figure's title, such as `Fashion-MNIST, AlexNet, 96 px`.
     pub title: &'a str,
     /// The arms to show, in this order. Rows of other arms are left out.
-    pub arms: &'a [String],
+    pub arms: Vec<String>,
     /// The arm that differences are taken to.
     pub baseline: Option<&'a str>,
     /// The error of guessing, in [0, 1].
@@ -74,7 +74,7 @@ pub struct Results<'a> {
     pub steps: &'a [u64],
     /// The fraction of the source's signs that an arm has flipped, for each arm that is such; as long
     /// as `arms`.
-    pub doses: &'a [Option<f64>],
+    pub doses: Vec<Option<f64>>,
     /// Whether to show the paper's medians for Fashion-MNIST as thin lines.
     pub published: bool,
     /// How numbers of epochs are counted; none where the trials have none.
@@ -272,7 +272,29 @@ pub fn draw(kind: &str, results: &Results, folder: &Path) -> Result<PathBuf, Err
     Ok(path)
 }
 
-impl Results<'_> {
+impl<'a> Results<'a> {
+    /// What `tables` say of `arms`, by default of all.
+    pub fn new(tables: &'a Tables, arms: Option<&[String]>) -> Self {
+        let Tables { about, trials, curves } = tables;
+        let arms = arms.map_or_else(|| about.arms.keys().cloned().collect(), <[String]>::to_vec);
+        let dose = |arm: &String| about.arms.get(arm).and_then(Arm::dose);
+        let baseline = about.baseline.as_deref();
+        Results {
+            name: &about.name,
+            title: &about.title,
+            baseline: baseline.filter(|baseline| arms.iter().any(|arm| arm == baseline)),
+            chance: about.chance,
+            epochs: Epochs::new(about, trials),
+            thresholds: &about.tabulated.thresholds,
+            steps: &about.tabulated.steps,
+            doses: arms.iter().map(dose).collect(),
+            arms,
+            published: about.reference == Some(Reference::Published),
+            trials,
+            curves,
+        }
+    }
+
     /// The baseline's place among the arms.
     fn baseline(&self) -> Result<Option<usize>, Error> {
         let Some(baseline) = self.baseline else {

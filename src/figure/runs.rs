@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::experiment::table::{Key, Status, Trial};
 use crate::figure::{Error, Results};
+use crate::results::table::{Key, Status, Trial};
 use crate::stats::{Bootstrap, Interval};
 
 /// The swept setting that figures know how to show.

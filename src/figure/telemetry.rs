@@ -14,8 +14,8 @@ use super::runs::{TRAIN_SIZE, sizes};
 use super::style::{AXIS, Look};
 use super::text;
 use super::{Error, Results, save};
-use crate::experiment::CurveIndex;
-use crate::experiment::table::{CurvePoint, CurveRow, TensorCounts};
+use crate::results::CurveIndex;
+use crate::results::table::{CurvePoint, CurveRow, TensorCounts};
 use crate::stats::quantile::median;
 
 const HEIGHT: f64 = 330.0;
@@ -149,7 +149,7 @@ fn caption(results: &Results, rows: &[&CurveRow], size: Option<f64>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::experiment::table::Key;
+    use crate::results::table::Key;
 
     fn row(seed: u64, step: u64, sign_flips: u64) -> CurveRow {
         let key = Key { id: seed.to_string(), arm: "arm".into(), settings: vec![], seed };

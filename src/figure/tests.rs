@@ -1,7 +1,7 @@
 //! What every kind of figure promises.
 
 use super::*;
-use crate::experiment::table::{CurvePoint, Key, Outcome, Status, TensorCounts};
+use crate::results::table::{CurvePoint, Key, Outcome, Status, TensorCounts};
 
 /// Tables of some arms, sizes and seeds, each arm a little worse than the one before.
 struct Tables {
@@ -38,12 +38,12 @@ impl Tables {
         Results {
             name: "study",
             title: "A study",
-            arms: &self.arms,
+            arms: self.arms.clone(),
             baseline: Some(&self.arms[0]),
             chance: 0.9,
             thresholds: &[0.6, 0.7],
             steps: &[1, 5],
-            doses: &DOSES[..self.arms.len()],
+            doses: DOSES[..self.arms.len()].to_vec(),
             published: true,
             epochs: None,
             trials: &self.trials,
@@ -261,7 +261,7 @@ fn a_figure_without_what_it_needs_is_refused_by_what_it_lacks() {
             bytes(kind.name, &no_baseline);
         }
     }
-    let no_dose = Results { doses: &[None; 2], ..tables.results() };
+    let no_dose = Results { doses: vec![None; 2], ..tables.results() };
     assert!(refused("dose-response", &no_dose).contains("fraction of the source's signs"));
 }
 

@@ -17,7 +17,7 @@ const HEIGHT: f64 = 300.0;
 pub(super) fn draw(results: &Results, path: &Path) -> Result<(), Error> {
     results.threshold()?;
     let runs = Runs::new(results)?;
-    let looks = looks(results.arms);
+    let looks = looks(&results.arms);
     let caption = format!(
         "{} runs an arm and size. Share: bars are {} % Wilson intervals. Steps: median, bars from the \
          lower to the upper quartile; a run that never gets there is above all others. Accuracy is \
@@ -28,7 +28,7 @@ pub(super) fn draw(results: &Results, path: &Path) -> Result<(), Error> {
         runs.about_diverged(),
     );
     let frame =
-        Frame { title: results.title, names: results.arms, looks: &looks, caption: &caption };
+        Frame { title: results.title, names: &results.arms, looks: &looks, caption: &caption };
     let rows = results.thresholds.len();
     let mut page = Page::new(&frame, [rows, 2], HEIGHT);
     for (row, &threshold) in results.thresholds.iter().enumerate() {

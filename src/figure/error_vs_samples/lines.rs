@@ -32,7 +32,7 @@ pub(super) fn draw(
     looks: &[Look],
 ) -> Canvas {
     let left = MARGIN + NUMBERS;
-    let right = WIDTH as f64 - MARGIN - legend::width(results.arms) - 32.0;
+    let right = WIDTH as f64 - MARGIN - legend::width(&results.arms) - 32.0;
     let upper = Area { left, top: ABOVE, right, bottom: ABOVE + ERRORS };
     let top = upper.bottom + BETWEEN;
     let lower = Area { top, bottom: top + DIFFERENCES, ..upper };
@@ -45,7 +45,7 @@ pub(super) fn draw(
     let height = bottom + BELOW + text::caption_height(&caption, inner) + MARGIN;
     let mut canvas = Canvas::new(WIDTH, height as usize);
     text::title(&mut canvas, results.title);
-    legend::draw(&mut canvas, results.arms, looks, (right + 32.0, ABOVE - 6.0));
+    legend::draw(&mut canvas, &results.arms, looks, (right + 32.0, ABOVE - 6.0));
     text::caption(&mut canvas, &caption, (MARGIN, bottom + BELOW), inner);
 
     errors.frame(&mut canvas, baseline.is_none(), true);
@@ -78,7 +78,7 @@ fn caption(
         if sizes.len() > FEW_SIZES { "Bands" } else { "Bars" },
         if shows_guessing { "Dotted: guessing. " } else { "" },
         text::about_runs(sizes, baseline),
-        text::about_diverged(sizes, results.arms),
+        text::about_diverged(sizes, &results.arms),
     )
 }
 

@@ -46,7 +46,7 @@ pub(super) fn draw(
         let below = (MARGIN + legend::NAME, middle(row) + 18.0);
         canvas.text(&summary(&at.arms[row]), below, Align::Left, TICK);
     }
-    let left = MARGIN + legend::width(results.arms) + GAP;
+    let left = MARGIN + legend::width(&results.arms) + GAP;
     let right = canvas.width() - MARGIN;
     let area = Area { left, top: ABOVE, right, bottom };
     match baseline {
@@ -80,7 +80,7 @@ fn caption(results: &Results, at: &AtSize, baseline: Option<usize>) -> String {
          upper quartile. {}{}",
         text::range(at.arms.iter().map(|runs| runs.errors.len())),
         text::about_runs(std::slice::from_ref(at), baseline),
-        text::about_diverged(std::slice::from_ref(at), results.arms),
+        text::about_diverged(std::slice::from_ref(at), &results.arms),
     )
 }
 

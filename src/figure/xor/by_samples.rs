@@ -72,9 +72,9 @@ struct Grid<'a> {
 
 impl Grid<'_> {
     fn draw(&self, results: &Results, panel_height: f64) -> Canvas {
-        let looks = looks(results.arms);
+        let looks = looks(&results.arms);
         let inner = WIDTH as f64 - 2.0 * MARGIN;
-        let lines = legend_lines(results.arms, inner);
+        let lines = legend_lines(&results.arms, inner);
         let top = LEGEND + lines.len() as f64 * LINE + ABOVE;
         let rows = self.widths.len() as f64;
         let bottom = top + rows * panel_height + (rows - 1.0) * DOWN;

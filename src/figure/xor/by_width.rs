@@ -23,7 +23,7 @@ const THEORY: f64 = 0.36;
 /// Draws the figure.
 pub(in crate::figure) fn fig4a(results: &Results, path: &Path) -> Result<(), Error> {
     let study = Study::new(results)?;
-    let looks = looks(results.arms);
+    let looks = looks(&results.arms);
     let size = study.sizes().last().copied().unwrap_or(0);
     let widths: Vec<f64> = study.widths().iter().map(|width| *width as f64).collect();
     let inner = WIDTH as f64 - 2.0 * MARGIN;
@@ -42,11 +42,11 @@ pub(in crate::figure) fn fig4a(results: &Results, path: &Path) -> Result<(), Err
     text::caption(&mut canvas, &caption, (MARGIN, bottom + BELOW), inner);
 
     let left = MARGIN + NUMBERS;
-    let right = WIDTH as f64 - MARGIN - legend::width(results.arms) - 32.0;
+    let right = WIDTH as f64 - MARGIN - legend::width(&results.arms) - 32.0;
     let split = left + THEORY * (right - left);
     let theory = Area { left, top: ABOVE, right: split, bottom };
     let shares = Area { left: split + ACROSS, right, ..theory };
-    legend::draw(&mut canvas, results.arms, &looks, (right + 32.0, ABOVE - 6.0));
+    legend::draw(&mut canvas, &results.arms, &looks, (right + 32.0, ABOVE - 6.0));
     let below = ABOVE + 40.0 * results.arms.len() as f64 + 24.0;
     for (line, (stroke, name)) in theories().into_iter().enumerate() {
         let y = below + 40.0 * line as f64;

@@ -23,8 +23,8 @@ use std::collections::BTreeMap;
 
 use super::runs::TRAIN_SIZE;
 use super::{Error, Results};
-use crate::experiment::Epochs;
-use crate::experiment::table::Trial;
+use crate::results::Epochs;
+use crate::results::table::Trial;
 use crate::stats::proportion::wilson;
 use crate::stats::quantile::{Quartiles, quartiles};
 use crate::stats::{Bootstrap, Interval};

@@ -1,8 +1,8 @@
 //! What the figures of the XOR study promise.
 
-use crate::experiment::Epochs;
-use crate::experiment::table::{Key, Milestones, Outcome, Status, Trial};
 use crate::figure::{Results, draw};
+use crate::results::Epochs;
+use crate::results::table::{Key, Milestones, Outcome, Status, Trial};
 
 const KINDS: [&str; 4] = ["fig1", "fig4a", "fig4bc", "fig4d"];
 const ARMS: [&str; 4] = ["frozen-informed", "frozen-uninformed", "fluid", "fluid-informed"];
@@ -57,13 +57,13 @@ fn png(
     let results = Results {
         name: "study",
         title: "A study of XOR",
-        arms,
+        arms: arms.to_vec(),
         baseline: Some("fluid"),
         chance: 0.5,
         epochs,
         thresholds: &[],
         steps: &[],
-        doses: &[],
+        doses: vec![],
         published: false,
         trials,
         curves: &[],

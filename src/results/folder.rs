@@ -1,8 +1,10 @@
 //! The published tables of an experiment, read back.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use super::config::Experiment;
+use serde_json::Value;
+
+use super::about::About;
 use super::table::{self, CurveRow, Trial};
 
 /// What `results/<name>/` says.
@@ -12,8 +14,8 @@ pub struct Tables {
     pub trials: Vec<Trial>,
     /// `curves.csv`.
     pub curves: Vec<CurveRow>,
-    /// The error of guessing, 1 − 1 / classes, in [0, 1].
-    pub chance: f64,
+    /// What they are about.
+    pub about: About,
 }
 
 /// Why the tables could not be read.
@@ -39,27 +41,37 @@ pub enum Error {
 }
 
 impl Tables {
-    /// Reads the tables of `experiment`.
+    /// Reads the tables in `folder`; what they are about is as its manifest says.
     ///
     /// # Errors
     /// When the experiment has not run, or a file is damaged.
-    pub fn read(experiment: &Experiment) -> Result<Self, Error> {
-        let folder = experiment.results_folder();
+    pub fn read(folder: &Path) -> Result<Self, Error> {
+        Self::with(folder, About::of_manifest)
+    }
+
+    /// Reads the tables in `folder`; what they are about is as `experiment` says, the file as it is now.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn read_as(folder: &Path, experiment: Value) -> Result<Self, Error> {
+        Self::with(folder, |manifest| About::of_experiment(manifest, experiment))
+    }
+
+    fn with(
+        folder: &Path,
+        about: impl FnOnce(&str) -> Result<About, String>,
+    ) -> Result<Self, Error> {
         let trials = folder.join("trials.csv");
         if !trials.exists() {
-            return Err(Error::Missing { folder });
+            return Err(Error::Missing { folder: folder.to_owned() });
         }
         let path = folder.join("manifest.json");
         let malformed = |what: String| Error::Manifest { path: path.clone(), what };
         let text = std::fs::read_to_string(&path).map_err(|error| malformed(error.to_string()))?;
-        let manifest: serde_json::Value =
-            serde_json::from_str(&text).map_err(|error| malformed(error.to_string()))?;
-        let classes = manifest["classes"].as_f64().filter(|classes| *classes >= 2.0);
-        let classes = classes.ok_or_else(|| malformed("no number of `classes`".into()))?;
         Ok(Tables {
+            about: about(&text).map_err(malformed)?,
             trials: table::read_trials(&trials)?,
             curves: table::read_curves(&folder.join("curves.csv"))?,
-            chance: 1.0 - 1.0 / classes,
         })
     }
 }

@@ -15,7 +15,7 @@ use std::collections::HashMap;
 
 use indexmap::IndexMap;
 
-use super::config::Experiment;
+use super::about::About;
 use super::curve_index::CurveIndex;
 use super::epochs::Epochs;
 use super::table::{CurveRow, Status, Trial};
@@ -106,73 +106,65 @@ pub(super) struct Group<'a> {
 
 /// What rows and comparisons are made from.
 struct Draft<'a> {
-    experiment: &'a Experiment,
+    about: &'a About,
     curves: CurveIndex<'a>,
     measures: Vec<Measure>,
-    /// The error of guessing.
-    chance: f64,
     bootstrap: Bootstrap,
 }
 
 impl Report {
-    /// The report of `experiment` from its tables; `chance` is the error of guessing, in [0, 1].
-    pub fn new(
-        experiment: &Experiment,
-        trials: &[Trial],
-        curves: &[CurveRow],
-        chance: f64,
-    ) -> Self {
-        let groups = groups(experiment, trials);
+    /// The report of the tables that `about` describes.
+    pub fn new(about: &About, trials: &[Trial], curves: &[CurveRow]) -> Self {
+        let groups = groups(about, trials);
         let mut bootstrap = Bootstrap::default();
         if groups.len() > MANY_GROUPS {
             bootstrap.resamples = FEWER_RESAMPLES;
         }
         let draft = Draft {
-            experiment,
+            about,
             curves: CurveIndex::new(curves),
-            measures: measures(experiment, trials),
-            chance,
+            measures: measures(about, trials),
             bootstrap,
         };
         let rows = in_parallel(&groups, |group| draft.row(group));
         let comparisons = draft.comparisons(&groups);
         let collapsed = rows.iter().map(|row| row.collapsed).sum();
         Report {
-            name: experiment.name.clone(),
-            caveats: caveats(experiment, trials, &comparisons, collapsed),
+            name: about.name.clone(),
+            caveats: caveats(about, trials, &comparisons, collapsed),
             rows,
             comparisons,
-            shown: experiment.report.at.clone(),
+            shown: about.tabulated.at.clone(),
         }
     }
 }
 
-/// What `experiment` tabulates, in the order of the columns.
-fn measures(experiment: &Experiment, trials: &[Trial]) -> Vec<Measure> {
-    let steps = experiment.report.steps.iter().map(|step| Measure::ValidationErrorAt(*step));
-    let thresholds = experiment.report.thresholds.iter().flat_map(|&accuracy| {
+/// What is tabulated, in the order of the columns.
+fn measures(about: &About, trials: &[Trial]) -> Vec<Measure> {
+    let steps = about.tabulated.steps.iter().map(|step| Measure::ValidationErrorAt(*step));
+    let thresholds = about.tabulated.thresholds.iter().flat_map(|&accuracy| {
         [
             Measure::Reached(accuracy),
             Measure::StepsTo(accuracy),
-            Measure::EpochsTo { accuracy, batch: experiment.train.batch },
+            Measure::EpochsTo { accuracy, batch: about.batch },
         ]
     });
-    let milestones = Epochs::new(experiment, trials)
-        .map(|epochs| [Measure::Learned, Measure::EpochsTo90(epochs)]);
+    let milestones =
+        Epochs::new(about, trials).map(|epochs| [Measure::Learned, Measure::EpochsTo90(epochs)]);
     let milestones = milestones.into_iter().flatten();
     steps.chain([Measure::TestError]).chain(thresholds).chain(milestones).collect()
 }
 
-/// The trials of `experiment`'s arms, by setting and arm, in the order of the tables.
-pub(super) fn groups<'a>(experiment: &'a Experiment, trials: &'a [Trial]) -> Vec<Group<'a>> {
+/// The trials of the arms, by setting and arm, in the order of the tables.
+pub(super) fn groups<'a>(about: &'a About, trials: &'a [Trial]) -> Vec<Group<'a>> {
     let mut settings: IndexMap<Vec<u64>, HashMap<&str, Vec<&Trial>>> = IndexMap::new();
-    for trial in trials.iter().filter(|trial| experiment.arms.contains_key(&trial.key.arm)) {
+    for trial in trials.iter().filter(|trial| about.arms.contains_key(&trial.key.arm)) {
         let arms = settings.entry(bits(&trial.key.settings)).or_default();
         arms.entry(&trial.key.arm).or_default().push(trial);
     }
     let mut groups = Vec::new();
     for mut by_arm in settings.into_values() {
-        for arm in experiment.arms.keys() {
+        for arm in about.arms.keys() {
             if let Some(trials) = by_arm.remove(arm.as_str()) {
                 groups.push(Group { arm, settings: &trials[0].key.settings, trials });
             }
@@ -232,11 +224,11 @@ impl Draft<'_> {
 
     fn is_collapsed(&self, trial: &Trial) -> bool {
         let points = self.curves.points(&trial.key.id);
-        is_collapsed(trial, points, self.experiment.data.validation, self.chance)
+        is_collapsed(trial, points, self.about.validation, self.about.chance)
     }
 
     fn comparisons(&self, groups: &[Group]) -> Vec<Comparison> {
-        let Some(baseline) = &self.experiment.baseline else { return Vec::new() };
+        let Some(baseline) = &self.about.baseline else { return Vec::new() };
         let baselines: HashMap<Vec<u64>, &Group> = groups
             .iter()
             .filter(|group| group.arm == baseline)
@@ -314,26 +306,24 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::experiment::config::Faithful;
-    use crate::experiment::table::{CurvePoint, Key, Milestones, Outcome};
-    use std::path::Path;
+    use crate::results::about::Faithful;
+    use crate::results::table::{CurvePoint, Key, Milestones, Outcome};
 
-    fn experiment(seeds: usize) -> Experiment {
-        let text = format!(
-            "
-name: tiny
-data: {{name: fashion-mnist, train_sizes: [10], test: 500}}
-model: {{name: alexnet-mini}}
-arms:
-  better: {{signs: init, hold: all}}
-  plain: {{signs: init, hold: none}}
-baseline: plain
-train: {{optimizer: {{adam: {{lr: 0.001}}}}, batch: 5, epochs: 2}}
-seeds: 0..{seeds}
-report: {{steps: [0]}}
-"
-        );
-        Experiment::parse(&text, Path::new("tiny.yaml"), &[]).unwrap()
+    fn about(seeds: usize) -> About {
+        let experiment = json!({
+            "name": "tiny",
+            "data": {"name": "fashion-mnist", "image_size": 28, "train_sizes": [10],
+                     "validation": 500, "test": 500},
+            "model": {"name": "alexnet-mini"},
+            "arms": {"better": {"signs": "init", "hold": "all"},
+                     "plain": {"signs": "init", "hold": "none"}},
+            "baseline": "plain",
+            "train": {"batch": 5, "epochs": 2},
+            "seeds": (0..seeds).collect::<Vec<_>>(),
+            "figures": [],
+            "report": {"steps": [0]},
+        });
+        About::of_experiment(r#"{"classes": 10, "data_digest": "of images"}"#, experiment).unwrap()
     }
 
     fn trial(arm: &str, seed: u64, error: Option<f64>) -> Trial {
@@ -381,7 +371,7 @@ report: {{steps: [0]}}
 
     #[test]
     fn a_report_has_medians_by_arm_and_paired_differences_to_the_baseline() {
-        let report = Report::new(&experiment(7), &trials(7), &[], 0.9);
+        let report = Report::new(&about(7), &trials(7), &[]);
         let json = report.to_json();
         assert_eq!(json["rows"][0]["arm"], "better");
         assert_eq!(json["rows"][0]["train_size"], 10);
@@ -399,7 +389,7 @@ report: {{steps: [0]}}
     fn errors_before_training_are_a_measure_of_their_own() {
         let trials = trials(2);
         let curve = CurveRow { key: trials[0].key.clone(), point: point(0, 0.9) };
-        let report = Report::new(&experiment(2), &trials, &[curve], 0.9);
+        let report = Report::new(&about(2), &trials, &[curve]);
         assert_eq!(report.rows[0].measures[0].0.name(), "validation_error_at_0");
         assert_eq!(report.rows[0].measures[0].1.interval().estimate, 0.9);
     }
@@ -408,7 +398,7 @@ report: {{steps: [0]}}
     fn diverged_cells_are_counted_and_pooled_with_nothing() {
         let mut trials = trials(7);
         trials.push(trial("better", 7, None));
-        let report = Report::new(&experiment(8), &trials, &[], 0.9);
+        let report = Report::new(&about(8), &trials, &[]);
         assert_eq!((report.rows[0].cells, report.rows[0].diverged), (8, 1));
         assert_eq!(report.comparisons[0].pairs, 7);
         assert!(report.caveats.contains(&Caveat::Diverged(1)));
@@ -419,7 +409,7 @@ report: {{steps: [0]}}
     fn collapsed_cells_are_counted_and_the_median_over_learners_stands_beside_the_other() {
         let mut trials = trials(5);
         trials[0] = trial("better", 0, Some(0.9));
-        let report = Report::new(&experiment(5), &trials, &[], 0.9);
+        let report = Report::new(&about(5), &trials, &[]);
         let [better, plain] = [&report.rows[0], &report.rows[1]];
         assert_eq!([better.collapsed, plain.collapsed], [1, 0]);
         assert!((better.learners.unwrap().estimate - 0.425).abs() < 1e-12);
@@ -432,8 +422,8 @@ report: {{steps: [0]}}
 
     #[test]
     fn times_to_a_threshold_have_shares_medians_and_restricted_differences() {
-        let mut experiment = experiment(6);
-        experiment.report.thresholds = vec![0.8];
+        let mut about = about(6);
+        about.tabulated.thresholds = vec![0.8];
         let trials = trials(6);
         // Half of one arm gets there after 2 steps, half never; the other arm after its 4 steps.
         let curves: Vec<CurveRow> = trials
@@ -450,7 +440,7 @@ report: {{steps: [0]}}
                 [row(0), row(2), row(4)]
             })
             .collect();
-        let json = Report::new(&experiment, &trials, &curves, 0.9).to_json();
+        let json = Report::new(&about, &trials, &curves).to_json();
         assert_eq!(json["rows"][0]["reached_0.8"]["share"], 0.5);
         assert!(json["rows"][0]["steps_to_0.8"]["median"].is_null(), "half of them never came");
         assert_eq!(json["rows"][1]["steps_to_0.8"]["median"], 4.0);
@@ -476,9 +466,9 @@ report: {{steps: [0]}}
 
     #[test]
     fn cells_that_never_learned_are_censored_and_not_left_out() {
-        let mut experiment = experiment(10);
-        experiment.train.epochs = Some(100);
-        let json = Report::new(&experiment, &with_milestones(), &[], 0.9).to_json();
+        let mut about = about(10);
+        about.epochs = Some(100);
+        let json = Report::new(&about, &with_milestones(), &[]).to_json();
         assert_eq!(json["rows"][0]["learned"]["share"], 1.0);
         assert_eq!(json["rows"][1]["learned"]["share"], 0.3);
         assert_eq!(json["rows"][0]["epochs_to_90"]["median"], 6.0);
@@ -488,8 +478,8 @@ report: {{steps: [0]}}
         assert!(comparison["difference"].is_null(), "{comparison}");
         assert!(comparison["p"].as_f64().unwrap() < 0.01);
 
-        experiment.train.faithful = vec![Faithful::EpochsFromZero, Faithful::SurvivorsOnly];
-        let report = Report::new(&experiment, &with_milestones(), &[], 0.9);
+        about.faithful = vec![Faithful::EpochsFromZero, Faithful::SurvivorsOnly];
+        let report = Report::new(&about, &with_milestones(), &[]);
         let json = report.to_json();
         assert_eq!(json["rows"][0]["epochs_to_90"]["median"], 5.5);
         assert_eq!(json["rows"][1]["epochs_to_90"]["median"], 2.0);
@@ -498,16 +488,16 @@ report: {{steps: [0]}}
 
     #[test]
     fn printed_tables_show_the_settings_asked_for_and_the_json_all() {
-        let mut experiment = experiment(7);
-        experiment.report.at.insert("train_size".into(), vec![20.0]);
-        let report = Report::new(&experiment, &trials(7), &[], 0.9);
+        let mut about = about(7);
+        about.tabulated.at.insert("train_size".into(), vec![20.0]);
+        let report = Report::new(&about, &trials(7), &[]);
         assert_eq!(report.to_json()["rows"].as_array().unwrap().len(), 2);
         assert!(!report.to_markdown().contains("| better"), "{}", report.to_markdown());
     }
 
     #[test]
     fn doubts_are_said_in_words() {
-        let text = Report::new(&experiment(5), &trials(5), &[], 0.9).to_markdown();
+        let text = Report::new(&about(5), &trials(5), &[]).to_markdown();
         assert!(
             text.contains("5 pairs and 1 comparisons: no adjusted p value can be below 0.06"),
             "{text}"

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::experiment::table::{CurvePoint, Status, Trial};
-use crate::experiment::{CurveIndex, Epochs};
+use crate::results::table::{CurvePoint, Status, Trial};
+use crate::results::{CurveIndex, Epochs};
 use crate::stats::proportion::{chance_of_at_most, wilson};
 use crate::stats::quantile::median_by_order;
 use crate::stats::{Bootstrap, Interval};
@@ -176,7 +176,7 @@ pub(super) fn is_collapsed(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::experiment::table::{CurveRow, Key, Outcome};
+    use crate::results::table::{CurveRow, Key, Outcome};
 
     fn trial(status: Status) -> Trial {
         let settings = vec![("train_size".into(), 10.0)];

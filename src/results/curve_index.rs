@@ -42,7 +42,7 @@ impl<'a> CurveIndex<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::experiment::table::Key;
+    use crate::results::table::Key;
 
     fn row(id: &str, arm: &str, step: u64) -> CurveRow {
         let key = Key { id: id.into(), arm: arm.into(), settings: vec![], seed: 0 };

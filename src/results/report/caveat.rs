@@ -3,8 +3,8 @@
 use std::fmt;
 
 use super::Comparison;
-use crate::experiment::config::Experiment;
-use crate::experiment::table::{Status, Trial};
+use crate::results::About;
+use crate::results::table::{Status, Trial};
 
 /// The level below which a p value is usually called significant.
 const LEVEL: f64 = 0.05;
@@ -66,21 +66,15 @@ impl fmt::Display for Caveat {
     }
 }
 
-/// What there is to say against the results of `experiment`.
+/// What there is to say against the results of `about`.
 pub(super) fn caveats(
-    experiment: &Experiment,
+    about: &About,
     trials: &[Trial],
     comparisons: &[Comparison],
     collapsed: usize,
 ) -> Vec<Caveat> {
     let of_arms: Vec<&Trial> =
-        trials.iter().filter(|trial| experiment.arms.contains_key(&trial.key.arm)).collect();
-    let planned = experiment.arms.len()
-        * experiment.seeds.0.len()
-        * experiment.data.train_sizes.len()
-        * experiment.widths.len().max(1);
-    // Points for the test are drawn by seed, so their chance is in the intervals.
-    let test = experiment.data.test.filter(|_| !experiment.is_xor());
+        trials.iter().filter(|trial| about.arms.contains_key(&trial.key.arm)).collect();
     let pairs = comparisons.iter().map(|comparison| comparison.pairs).min();
     let some = |count: usize, caveat: fn(usize) -> Caveat| (count > 0).then(|| caveat(count));
     [
@@ -90,8 +84,8 @@ pub(super) fn caveats(
         some(count(&of_arms, Status::Diverged), Caveat::Diverged),
         some(collapsed, Caveat::Collapsed),
         some(count(&of_arms, Status::Failed), Caveat::Failed),
-        some(planned.saturating_sub(of_arms.len()), Caveat::Missing),
-        test.filter(|test| *test < FEWEST_TEST_IMAGES).map(Caveat::SmallTest),
+        some(about.planned.saturating_sub(of_arms.len()), Caveat::Missing),
+        about.test.filter(|test| *test < FEWEST_TEST_IMAGES).map(Caveat::SmallTest),
     ]
     .into_iter()
     .flatten()

@@ -1,6 +1,6 @@
 //! How many epochs cells needed to learn, those that never did included.
 
-use super::config::{Experiment, Faithful};
+use super::about::{About, Faithful};
 use super::table::Trial;
 use crate::stats::survival::{self, Time};
 use crate::stats::{Bootstrap, Interval};
@@ -18,14 +18,13 @@ pub struct Epochs {
 }
 
 impl Epochs {
-    /// How `experiment` asks for it; none where its trials say nothing of epochs.
-    pub fn new(experiment: &Experiment, trials: &[Trial]) -> Option<Self> {
+    /// How `about` asks for it; none where the trials say nothing of epochs.
+    pub fn new(about: &About, trials: &[Trial]) -> Option<Self> {
         let has_milestones = trials.iter().any(|trial| trial.outcome.milestones.is_some());
-        let is_faithful = |point| experiment.train.faithful.contains(&point);
         Some(Epochs {
-            most: experiment.train.epochs.filter(|_| has_milestones)?,
-            from_zero: is_faithful(Faithful::EpochsFromZero),
-            survivors_only: is_faithful(Faithful::SurvivorsOnly),
+            most: about.epochs.filter(|_| has_milestones)?,
+            from_zero: about.is_faithful(Faithful::EpochsFromZero),
+            survivors_only: about.is_faithful(Faithful::SurvivorsOnly),
         })
     }
 

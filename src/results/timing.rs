@@ -4,16 +4,33 @@
 //! and are in no report but this one.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-use super::config::Experiment;
+use super::about::About;
 use super::report::{groups, markdown_table};
-use super::store::{TIMINGS, Timing};
 use super::table::Trial;
 use crate::stats::quantile::median;
 use crate::train::Seconds;
+
+/// The file of the cells' times.
+pub const TIMINGS: &str = "timings.csv";
+
+/// The time of a cell, in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct Timing {
+    pub total: f64,
+    /// Where it went, of cells that are computed one at a time.
+    #[serde(default, skip_serializing_if = "is_unknown")]
+    pub split: Seconds,
+}
+
+fn is_unknown(split: &Seconds) -> bool {
+    *split == Seconds::default()
+}
 
 /// The times of the cells, by id.
 #[derive(Debug)]
@@ -53,12 +70,12 @@ struct Row {
 }
 
 impl Times {
-    /// Reads the times of `experiment`.
+    /// Reads the times in the results folder `folder`.
     ///
     /// # Errors
     /// When there are none, or the file is damaged.
-    pub fn read(experiment: &Experiment) -> Result<Self, Error> {
-        let path = experiment.results_folder().join(TIMINGS);
+    pub fn read(folder: &Path) -> Result<Self, Error> {
+        let path = folder.join(TIMINGS);
         if !path.exists() {
             return Err(Error::Missing { path });
         }
@@ -74,7 +91,7 @@ impl Times {
     }
 
     /// A Markdown table: median seconds of a cell and of its parts, one line an arm and setting.
-    pub fn to_markdown(&self, experiment: &Experiment, trials: &[Trial]) -> String {
+    pub fn to_markdown(&self, about: &About, trials: &[Trial]) -> String {
         const PARTS: [Part; 6] = [
             ("seconds", |timing| timing.total),
             ("data", |timing| timing.split.data),
@@ -84,7 +101,7 @@ impl Times {
             ("evaluation", |timing| timing.split.evaluation),
         ];
         let mut lines = Vec::new();
-        for group in groups(experiment, trials) {
+        for group in groups(about, trials) {
             let timings: Vec<&Timing> =
                 group.trials.iter().filter_map(|trial| self.0.get(&trial.key.id)).collect();
             if lines.is_empty() {

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{Caveat, Comparison, Estimate, Measure, Report, Row};
-use crate::experiment::Epochs;
+use crate::results::Epochs;
 use crate::stats::Interval;
 
 impl Report {
@@ -281,7 +281,7 @@ fn with_sign(value: f64, decimals: usize) -> String {
 
 /// Lines of cells as a Markdown table, padded so that it reads as plain text too; the first line is
 /// the header.
-pub(in crate::experiment) fn markdown_table(lines: &[Vec<String>]) -> String {
+pub(in crate::results) fn markdown_table(lines: &[Vec<String>]) -> String {
     let Some(header) = lines.first() else { return "No results yet.\n".into() };
     let widths: Vec<usize> = (0..header.len())
         .map(|column| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0))

@@ -12,7 +12,7 @@
 //! | `reset` | what replaces a weight that left its side | as in `train` |
 //!
 //! So every condition of the paper and every control is one line. The start itself is made in
-//! [`start`](super::start); which points cannot exist is said in [`check`](super::check).
+//! [`experiment`](crate::experiment), which also says which points cannot exist.
 
 use serde::{Deserialize, Serialize};
 
@@ -38,7 +38,7 @@ pub struct Arm {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub only: Vec<String>,
     /// What becomes of weights whose sign the source leaves open.
-    #[serde(default, skip_serializing_if = "is_default")]
+    #[serde(default, skip_serializing_if = "Zeros::is_free")]
     pub zeros: Zeros,
     /// Which of these signs training must keep.
     pub hold: Hold,
@@ -124,6 +124,13 @@ pub enum Zeros {
     Free,
     /// It is held to its own random sign, where its layer is held.
     Held,
+}
+
+impl Zeros {
+    /// Whether they are free.
+    pub(crate) fn is_free(&self) -> bool {
+        *self == Zeros::Free
+    }
 }
 
 /// Which signs training must keep.
@@ -322,10 +329,6 @@ impl Signs {
             Signs::Misinformed => "output signs that work against XOR and random others".to_owned(),
         }
     }
-}
-
-pub(super) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
-    *value == T::default()
 }
 
 #[cfg(test)]

@@ -1,0 +1,241 @@
+//! What the tables of an experiment are about: its arms, its settings, and what its report and figures
+//! show.
+//!
+//! All of it stands in `manifest.json`, so a results folder can be read without the file that made it.
+
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::arm::Arm;
+
+/// The description of an experiment's tables.
+#[derive(Clone, Debug)]
+pub struct About {
+    /// The experiment's name.
+    pub name: String,
+    /// What stands above the figures.
+    pub title: String,
+    /// The conditions, in the order of tables and figures.
+    pub arms: IndexMap<String, Arm>,
+    /// The arm that differences are taken to.
+    pub baseline: Option<String>,
+    /// What the report tabulates beside the test error.
+    pub tabulated: Tabulated,
+    /// The figures that are drawn.
+    pub figures: Vec<Figure>,
+    /// What figures show beside the results.
+    pub reference: Option<Reference>,
+    /// The error of guessing, 1 − 1 / classes, in [0, 1].
+    pub chance: f64,
+    /// Cells of the arms that the experiment has, finished or not.
+    pub planned: usize,
+    /// Images a step.
+    pub batch: usize,
+    /// Passes over the training data, where the file counts in epochs.
+    pub epochs: Option<u64>,
+    /// In which points a study of XOR does as the authors did.
+    pub faithful: Vec<Faithful>,
+    /// Validation images or points of a cell.
+    pub validation: usize,
+    /// Test images that all cells share; none where it is the whole test set, or drawn for each cell.
+    pub test: Option<usize>,
+}
+
+/// What a report tabulates beside the test error.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Tabulated {
+    /// Steps whose validation errors have a column each; 0 is before training.
+    pub steps: Vec<u64>,
+    /// Validation accuracies in (0, 1): how many cells reach each, and how soon.
+    pub thresholds: Vec<f64>,
+    /// Values of swept settings that the printed tables show, by name; by default all. The JSON form
+    /// always has all.
+    #[serde(skip_serializing_if = "IndexMap::is_empty")]
+    pub at: IndexMap<String, Vec<f64>>,
+}
+
+/// A figure: its kind alone, or its kind and the arms it shows, `{kind: weights, arms: [a, b]}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "FigureText", into = "FigureText")]
+pub struct Figure {
+    /// The kind, which names the file too.
+    pub kind: String,
+    /// The arms it shows, in this order; by default all.
+    pub arms: Option<Vec<String>>,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(untagged, expecting = "expected a kind of figure, or `{kind: …, arms: […]}`")]
+enum FigureText {
+    Kind(String),
+    OfArms(FigureOfArms),
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FigureOfArms {
+    kind: String,
+    arms: Vec<String>,
+}
+
+impl From<FigureText> for Figure {
+    fn from(text: FigureText) -> Self {
+        match text {
+            FigureText::Kind(kind) => Figure { kind, arms: None },
+            FigureText::OfArms(FigureOfArms { kind, arms }) => Figure { kind, arms: Some(arms) },
+        }
+    }
+}
+
+impl From<Figure> for FigureText {
+    fn from(figure: Figure) -> Self {
+        match figure {
+            Figure { kind, arms: None } => FigureText::Kind(kind),
+            Figure { kind, arms: Some(arms) } => FigureText::OfArms(FigureOfArms { kind, arms }),
+        }
+    }
+}
+
+/// What figures show beside the results of an experiment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reference {
+    /// The medians that the paper's authors published, as thin lines, where an arm has the name of one
+    /// of theirs: `frozen-` or `fluid-` and `imagenet`, `random` or `weights`. For Fashion-MNIST only.
+    Published,
+}
+
+/// What the authors' XOR study did, and ours does otherwise unless asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Faithful {
+    /// One draw of the data and one batch order for all seeds, so that runs differ in their start alone;
+    /// else each seed has its own.
+    OneDraw,
+    /// At the start, weights on the wrong side are put back by the run's reset rule; else they are
+    /// flipped, which keeps their magnitudes.
+    ResetAtStart,
+    /// The first epoch has the number 0 in reports and figures; else 1.
+    EpochsFromZero,
+    /// Epochs to a threshold are those of the runs that reach it; else the others are counted as
+    /// censored.
+    SurvivorsOnly,
+}
+
+/// What of a manifest describes the tables.
+#[derive(Deserialize)]
+struct Manifest {
+    classes: f64,
+    data_digest: Option<String>,
+    experiment: Experiment,
+}
+
+/// What of an experiment describes its tables.
+#[derive(Deserialize)]
+struct Experiment {
+    name: String,
+    title: Option<String>,
+    data: Data,
+    model: Model,
+    #[serde(default)]
+    widths: Vec<usize>,
+    arms: IndexMap<String, Arm>,
+    baseline: Option<String>,
+    train: Train,
+    seeds: Vec<u64>,
+    figures: Vec<Figure>,
+    reference: Option<Reference>,
+    report: Tabulated,
+}
+
+#[derive(Deserialize)]
+struct Data {
+    name: String,
+    image_size: usize,
+    train_sizes: Vec<usize>,
+    validation: usize,
+    test: Option<usize>,
+}
+
+#[derive(Deserialize)]
+struct Model {
+    name: String,
+}
+
+#[derive(Deserialize)]
+struct Train {
+    batch: usize,
+    epochs: Option<u64>,
+    #[serde(default)]
+    faithful: Vec<Faithful>,
+}
+
+impl About {
+    /// The description in `manifest`, the text of a `manifest.json`.
+    ///
+    /// # Errors
+    /// What is wrong with it, and under which key.
+    pub fn of_manifest(manifest: &str) -> Result<Self, String> {
+        let manifest: Value = serde_json::from_str(manifest).map_err(|error| error.to_string())?;
+        Self::read(manifest)
+    }
+
+    /// The same with another `experiment` in the manifest's place: its file as it is now.
+    ///
+    /// # Errors
+    /// As [`of_manifest`](Self::of_manifest).
+    pub fn of_experiment(manifest: &str, experiment: Value) -> Result<Self, String> {
+        let mut manifest: Value =
+            serde_json::from_str(manifest).map_err(|error| error.to_string())?;
+        let Some(entries) = manifest.as_object_mut() else {
+            return Err("expected an object".into());
+        };
+        entries.insert("experiment".into(), experiment);
+        Self::read(manifest)
+    }
+
+    fn read(manifest: Value) -> Result<Self, String> {
+        let manifest: Manifest = serde_path_to_error::deserialize(manifest)
+            .map_err(|error| format!("{}: {}", error.path(), error.inner()))?;
+        let Manifest { classes, data_digest, experiment } = manifest;
+        if classes < 2.0 {
+            return Err(format!("classes: expected at least 2, got `{classes}`"));
+        }
+        // Data without a digest are drawn, by seed: their chance is in the intervals.
+        let is_drawn = data_digest.is_none();
+        Ok(experiment.about(1.0 - 1.0 / classes, is_drawn))
+    }
+
+    /// Whether it does as the authors did in `point`.
+    pub fn is_faithful(&self, point: Faithful) -> bool {
+        self.faithful.contains(&point)
+    }
+}
+
+impl Experiment {
+    fn about(self, chance: f64, is_drawn: bool) -> About {
+        let Experiment { data, widths, arms, seeds, train, .. } = self;
+        let title = self.title.unwrap_or_else(|| match is_drawn {
+            true => data.name.clone(),
+            false => format!("{}, {} at {} px", data.name, self.model.name, data.image_size),
+        });
+        About {
+            name: self.name,
+            title,
+            planned: arms.len() * seeds.len() * data.train_sizes.len() * widths.len().max(1),
+            arms,
+            baseline: self.baseline,
+            tabulated: self.report,
+            figures: self.figures,
+            reference: self.reference,
+            chance,
+            batch: train.batch,
+            epochs: train.epochs,
+            faithful: train.faithful,
+            validation: data.validation,
+            test: data.test.filter(|_| !is_drawn),
+        }
+    }
+}

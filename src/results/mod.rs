@@ -1,0 +1,23 @@
+//! Finished results: the tables of an experiment, what they are about, and the report made from them.
+//!
+//! A results folder has `trials.csv`, `curves.csv` and `manifest.json`, and nothing else is needed to
+//! report or draw it: not the file that made it, nor the cells. How the tables come about is left to
+//! [`experiment`](crate::experiment); this room knows no YAML, no store and no libtorch.
+
+mod about;
+mod arm;
+mod curve_index;
+mod epochs;
+mod folder;
+pub mod report;
+pub mod table;
+mod timing;
+
+pub use about::{About, Faithful, Figure, Reference, Tabulated};
+pub use arm::{Arm, Biases, Hold, Magnitudes, Signs, Until, Zeros};
+pub use curve_index::CurveIndex;
+pub use epochs::Epochs;
+pub use folder::{Error as FolderError, Tables};
+pub use report::{Caveat, Comparison, Estimate, Measure, Report, Row};
+pub use table::Status;
+pub use timing::{Error as TimesError, TIMINGS, Times, Timing};
