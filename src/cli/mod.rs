@@ -22,7 +22,7 @@ use clap::{Args, Parser, Subcommand};
 
 pub use failure::Failure;
 
-use crate::experiment::{Experiment, Plan};
+use crate::experiment::{Checked, Experiment, Plan};
 use crate::fetch;
 
 /// Train networks whose weights keep their sign, and transfer only the signs.
@@ -97,9 +97,10 @@ struct ExperimentArgs {
 impl ExperimentArgs {
     fn plan(&self, device: device::DeviceArg) -> Result<Plan, Failure> {
         let experiment = load(&self.file, &self.overrides)?;
+        let checked = Checked::new(experiment, &self.file).map_err(Failure::input)?;
         let device = device.resolve()?;
         let cache = fetch::cache_dir().map_err(Failure::input)?;
-        Plan::new(experiment, &self.file, device, &cache).map_err(Failure::input)
+        Plan::new(checked, &self.file, device, &cache).map_err(Failure::input)
     }
 }
 

@@ -48,17 +48,14 @@ impl PlanCommand {
 
 fn summary(plan: &Plan, records: &Records) -> String {
     let total = plan.all_cells().count();
-    let left = plan.all_cells().filter(|cell| records.finished(&cell.id).is_none()).count();
-    let (name, done) = (&plan.experiment.name, total - left);
+    let left = plan.all_cells().filter(|cell| records.finished(cell).is_none()).count();
+    let (name, done) = (&plan.experiment().name, total - left);
     let mut text = format!("{name}: {total} cells, {done} done, {left} left\n");
-    for (arm, spec) in &plan.experiment.arms {
+    for (arm, spec) in &plan.experiment().arms {
         text += &format!("  {arm}: {}\n", spec.explain());
     }
-    let seconds: Vec<f64> = plan
-        .cells
-        .iter()
-        .filter_map(|cell| Some(records.finished(&cell.id)?.timing.total))
-        .collect();
+    let seconds: Vec<f64> =
+        plan.cells().iter().filter_map(|cell| Some(records.finished(cell)?.timing.total)).collect();
     match median(&seconds) {
         _ if left == 0 => {}
         Some(seconds) => {
@@ -70,7 +67,7 @@ fn summary(plan: &Plan, records: &Records) -> String {
         }
         None => text += "no cell has run yet, so the time is not known\n",
     }
-    for damage in &records.damaged {
+    for damage in records.damaged() {
         let path = damage.path.display();
         text += &format!("{path}:{}: damaged; its cell will run again\n", damage.line);
     }
@@ -79,7 +76,7 @@ fn summary(plan: &Plan, records: &Records) -> String {
 
 /// What is left, from a few steps of each shape of cell.
 fn calibration(plan: &Plan, records: &Records) -> Result<String, Failure> {
-    let left = |cell: &&Cell| records.finished(&cell.id).is_none();
+    let left = |cell: &&Cell| records.finished(cell).is_none();
     let cells: Vec<&Cell> = plan.all_cells().filter(left).collect();
     let shapes = calibrate(plan, &cells).map_err(Failure::work)?;
     let mut text = String::new();
@@ -101,7 +98,7 @@ fn calibration(plan: &Plan, records: &Records) -> Result<String, Failure> {
 }
 
 fn line(cell: &Cell, records: &Records) -> String {
-    let state = match records.cells.get(&cell.id) {
+    let state = match records.ended(cell) {
         None => "left".to_owned(),
         Some(record) => match (&record.reason, record.outcome.status) {
             (Some(reason), Status::Failed) => format!("failed: {reason}"),

@@ -46,6 +46,13 @@ impl Progress {
                 }
             }
             Event::Start { left, cells, workers } => self.begin(left, cells, workers),
+            Event::Waiting(cell) => {
+                self.say(&format!("{}: another run trains it; waiting", name(cell)));
+            }
+            Event::OtherWeights(cell) => self.say(&format!(
+                "{}: came to other weights here than those that finished cells took; they run again",
+                name(cell)
+            )),
             Event::Step { cell, progress } => self.step(cell, progress),
             Event::End { cell, record } => self.end(cell, record),
         }

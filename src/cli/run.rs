@@ -1,6 +1,5 @@
 //! `polarity run`: trains what is not finished.
 
-use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -11,7 +10,7 @@ use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 use super::device::DeviceArg;
 use super::progress::Progress;
 use super::{ExperimentArgs, Failure};
-use crate::experiment::{self, RunError, RunOptions};
+use crate::experiment::{self, Published, RunError, RunOptions, Shard};
 
 /// Train what an experiment has not finished yet, and rewrite its tables
 #[derive(Debug, Args)]
@@ -38,43 +37,37 @@ pub(super) struct Run {
     redo: Option<String>,
 }
 
-/// One part of an experiment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Shard {
-    index: usize,
-    parts: usize,
-}
-
-impl FromStr for Shard {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let numbers = text.split_once('/').and_then(|(index, parts)| {
-            Some(Shard { index: index.parse().ok()?, parts: parts.parse().ok()? })
-        });
-        match numbers {
-            Some(shard) if shard.index < shard.parts => Ok(shard),
-            _ => Err("expected I/N with I from 0 to N - 1, for example 0/4".into()),
-        }
-    }
-}
-
 impl Run {
     pub(super) fn run(self) -> Result<(), Failure> {
         let (stop, signal) = watch_signals().map_err(Failure::work)?;
-        let plan = self.experiment.plan(self.device)?;
+        let mut plan = self.experiment.plan(self.device)?;
         let options = RunOptions {
             threads: self.threads.map_or_else(cores, usize::from),
-            shard: (self.shard.index, self.shard.parts),
+            shard: self.shard,
             redo: self.redo,
         };
         let mut progress = Progress::new();
-        let summary = experiment::run(&plan, &options, &stop, &mut |event| progress.show(event));
+        let summary =
+            experiment::run(&mut plan, &options, &stop, &mut |event| progress.show(event));
         progress.finish();
         let summary = summary.map_err(|error| match error {
-            RunError::UnknownCell(_) => Failure::input(error),
+            RunError::UnknownCell(_) | RunError::OtherPart { .. } => Failure::input(error),
             other => Failure::work(other),
         })?;
+        let table = plan.results().join("trials.csv");
+        let table = table.display();
+        match summary.published {
+            Published::Written { replaced: 0 } => {}
+            Published::Written { replaced } => {
+                eprintln!(
+                    "{table}: {replaced} rows of cells that this experiment does not have were replaced"
+                );
+            }
+            Published::Kept { rows } => eprintln!(
+                "{table}: left as it is, since {rows} of its rows are cells that have not run here; it \
+                 is written anew when all have"
+            ),
+        }
         if summary.interrupted {
             eprintln!("stopped; what is finished is kept, and the same command goes on from here");
             return Err(Failure::Signal(signal.load(Ordering::Relaxed) as u8));
@@ -86,7 +79,7 @@ impl Run {
                 "{count} cells failed, cell {id} first: {reason}; `polarity run {file}` tries them again"
             )));
         }
-        eprintln!("results: {}", plan.results().join("trials.csv").display());
+        eprintln!("results: {table}");
         Ok(())
     }
 }
@@ -107,17 +100,4 @@ fn watch_signals() -> std::io::Result<(Arc<AtomicBool>, Arc<AtomicUsize>)> {
 
 fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_shard_is_one_of_its_parts() {
-        assert_eq!("1/4".parse(), Ok(Shard { index: 1, parts: 4 }));
-        for wrong in ["4/4", "0/0", "1", "a/b", "-1/2", "1/2/3"] {
-            assert!(wrong.parse::<Shard>().is_err(), "{wrong}");
-        }
-    }
 }

@@ -1,33 +1,32 @@
 //! Experiments: a YAML file becomes a checked plan, the plan becomes cells, the cells become tables.
 //!
-//! [`Experiment`] is the file as written, [`Plan`] the same after every check; only a plan can be
-//! [run](run()). A [`Cell`] is one training run, named by the digest of what it computes, so a run that was
-//! cut off goes on where it was, and parts of a grid computed in different places fit together.
-//! [`Records`] are the finished cells on disk; the tables are made from them, and read in
-//! [`results`](crate::results).
+//! [`Experiment`] is the file as written, [`Checked`] the same without mistakes, [`Plan`] the same with
+//! its data at hand; only a plan can be [run](run()). A [`Cell`] is one training run, named by the digest
+//! of what it computes, so a run that was cut off goes on where it was, and parts of a grid computed in
+//! different places fit together. [`Records`] are the finished cells on disk; [`publish`] makes the
+//! tables from them, which are read in [`results`](crate::results).
 //!
-//! Gradients are computed elsewhere, and nothing here prints.
+//! Gradients are computed elsewhere, and nothing here prints. Inside, arrows point one way: `problem` ←
+//! `file` ← `cell` ← `study`, `check` ← `plan` ← `publish` ← `run`; `store` leans on `cell` only. What a
+//! kind of study is stays behind [`study::Study`].
 
-mod calibrate;
-mod cell;
+pub mod cell;
 mod check;
-mod compute;
-pub mod config;
-mod material;
+mod estimate;
+pub mod file;
 mod plan;
+mod problem;
+mod publish;
 mod run;
-mod schedule;
-mod sources;
-mod start;
 mod store;
-mod xor;
+mod study;
 
-pub use calibrate::{CalibrationError, Shape, calibrate};
-pub use cell::{RESULTS_VERSION, Spec};
-pub use compute::Knowledge;
-pub use config::{Error as ConfigError, Experiment};
-pub use material::Material;
-pub use plan::{Cell, Error as PlanError, Plan};
-pub use run::{Error as RunError, Event, Options as RunOptions, Summary, run};
-pub use sources::{PlannedSource, SourceState};
+pub use cell::{Cell, RESULTS_VERSION, Spec};
+pub use check::Checked;
+pub use estimate::{CalibrationError, Shape, calibrate};
+pub use file::{Error as FileError, Experiment};
+pub use plan::Plan;
+pub use problem::{Mistakes, Problem};
+pub use publish::{Published, publish};
+pub use run::{Error as RunError, Event, Options as RunOptions, Shard, Summary, run};
 pub use store::{Damage, Error as StoreError, Record, Records, Store, write as write_results};

@@ -301,6 +301,14 @@ pub fn read_trials(path: &Path) -> Result<Vec<Trial>, Error> {
     .map(|rows| rows.into_iter().map(|(key, outcome)| Trial { key, outcome }).collect())
 }
 
+/// The ids of the cells of `trials.csv`, and nothing else of it.
+///
+/// # Errors
+/// When the file cannot be read, or is no table.
+pub fn read_ids(path: &Path) -> Result<Vec<String>, Error> {
+    read(path, &[], |_| Ok(())).map(|rows| rows.into_iter().map(|(key, ())| key.id).collect())
+}
+
 /// Reads `curves.csv`.
 ///
 /// # Errors

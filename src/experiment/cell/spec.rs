@@ -1,15 +1,13 @@
-//! One cell: the specification of one training run, and its identity.
+//! The specification of one training run, and the name that follows from it.
 //!
 //! A cell is named by what it computes: the digest of its specification, which holds every value that
 //! the result depends on and none that it does not. The same cell keeps its name whatever the file
 //! that asks for it, the machine that runs it or the order in which it runs.
-//!
-//! How it is computed is left to [`compute`](super::compute).
 
 use serde::{Deserialize, Serialize};
 
-use super::config::{ChannelOrder, Normalise, Select, Subset};
 use crate::digest::sha256;
+use crate::experiment::file::{ChannelOrder, Evaluations, Normalise, Select, Subset};
 use crate::models::{Model, Precision};
 use crate::optim::Optimizer;
 use crate::results::{Biases, Hold, Magnitudes, Signs, Zeros};
@@ -166,59 +164,22 @@ impl ArmSpec {
     }
 }
 
-/// When the validation data are evaluated.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged, expecting = "expected steps, `[0, 10, 100]`, or `every-epoch`")]
-#[allow(missing_docs)]
-pub enum Evaluations {
-    /// After these steps; 0 is before training.
-    Steps(Vec<u64>),
-    /// As the word says.
-    Word(EvaluationsWord),
-}
-
-/// See [`Evaluations`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum EvaluationsWord {
-    /// After each epoch.
-    EveryEpoch,
-}
-
-impl Spec {
-    /// The images of a cell that has some.
-    ///
-    /// # Panics
-    /// When it learns from points.
-    pub(super) fn images(&self) -> &ImageSpec {
-        match &self.data {
-            DataSpec::Images(images) => images,
-            DataSpec::Xor(_) => unreachable!("cells of points are computed together"),
-        }
-    }
-}
-
-impl Evaluations {
-    /// The steps that are named.
-    pub(super) fn steps(&self) -> &[u64] {
-        match self {
-            Evaluations::Steps(steps) => steps,
-            Evaluations::Word(EvaluationsWord::EveryEpoch) => &[],
-        }
-    }
-}
-
 impl DataSpec {
-    /// The digest of the data set; none of data that are drawn.
-    pub fn digest(&self) -> Option<&str> {
+    /// The images, where it learns from images.
+    pub fn images(&self) -> Option<&ImageSpec> {
         match self {
-            DataSpec::Images(images) => Some(&images.digest),
+            DataSpec::Images(images) => Some(images),
             DataSpec::Xor(_) => None,
         }
     }
 }
 
 impl Spec {
+    /// The digest of the source that it takes something from.
+    pub fn source(&self) -> Option<&str> {
+        Some(&self.arm.as_ref()?.source.as_ref()?.digest)
+    }
+
     /// The cell's name: the first 16 hex digits of the SHA-256 of the specification as JSON, keys in
     /// the order of these structs.
     pub fn id(&self) -> String {

@@ -1,48 +1,38 @@
 //! How a cell starts: the magnitudes, biases and signs of its arm, and what of them is held.
 //!
 //! All arms of a seed begin with the same fresh network. Magnitudes come first, then biases, then
-//! signs, and each step leaves alone what the others give: so the axes of an [`Arm`](super::Arm) do not
+//! signs, and each step leaves alone what the others give: so the axes of an [`Arm`](crate::results::Arm) do not
 //! depend on each other, and arms that take no magnitudes have the same ones bit for bit.
 
 use tch::nn;
 
-use super::cell::{ArmSpec, Spec};
-use super::compute::{Error, Knowledge};
+use super::knowledge::Knowledge;
+use crate::experiment::cell::ArmSpec;
+use crate::experiment::study::Failure;
 use crate::random::Stream;
 use crate::results::{Biases, Hold, Magnitudes, Signs, Zeros};
 use crate::sign::{Shuffle, Template, is_below};
 use crate::transfer::{self, Options};
 use crate::weights::{Array, Checkpoint};
 
-/// The seed of a cell's initial weights.
-pub(super) fn seed(spec: &Spec) -> u64 {
-    match spec.arm.as_ref().map(|arm| arm.magnitudes) {
-        Some(Magnitudes::Fresh) => Stream::new(spec.seed, "fresh").bits(),
-        _ => spec.seed,
-    }
-}
-
 /// Gives a fresh network the start of its arm; gives back its signs, as a template.
 ///
 /// # Errors
-/// When the source does not fit, or libtorch fails.
-///
-/// # Panics
-/// When the arm takes something that `source` lacks: a plan does not allow that.
-pub(super) fn assign(
+/// When the source is missing, lacks what the arm takes or does not fit, or libtorch fails.
+pub(crate) fn assign(
     arm: &ArmSpec,
     source: Option<&Knowledge>,
     variables: &nn::VarStore,
     seed: u64,
-) -> Result<Template, Error> {
+) -> Result<Template, Failure> {
     let except = arm.source.as_ref().map(|source| source.except.clone()).unwrap_or_default();
     let options = Options { except, ..Options::default() };
     let own = transfer::own_signs(variables)?;
-    if let Some(magnitudes) = magnitudes(arm, source, seed) {
+    if let Some(magnitudes) = magnitudes(arm, source, seed)? {
         transfer::magnitudes(&magnitudes, variables, &options)?;
     }
     if takes_biases(arm) {
-        transfer::biases(&weights(arm, source), variables, &options)?;
+        transfer::biases(&weights(arm, source)?, variables, &options)?;
     }
     let signs = match arm.signs {
         Signs::Init => transfer::own_signs(variables)?,
@@ -50,15 +40,13 @@ pub(super) fn assign(
             let random = transfer::own_signs(variables)?.random_like(Some(0.5), seed);
             transfer::signs(&random, variables, &Options::default())?.template
         }
-        Signs::Informed | Signs::Misinformed => {
-            unreachable!("checked: only points have such signs")
-        }
+        Signs::Informed | Signs::Misinformed => return Err(Failure::OtherKind),
         Signs::RandomShare
         | Signs::Source
         | Signs::Shuffled(_)
         | Signs::Flipped(_)
         | Signs::Opposite => {
-            let known = source.expect("a plan has a source for every arm that needs one");
+            let known = source.ok_or(Failure::Lacks("signs"))?;
             let made = made_from(&in_layers(&known.template, &arm.only), arm.signs, seed);
             transfer::signs(&made, variables, &options)?.template
         }
@@ -70,7 +58,7 @@ pub(super) fn assign(
 }
 
 /// The part of the starting signs that training must keep.
-pub(super) fn held(arm: Option<&ArmSpec>, start: &Template) -> Template {
+pub(crate) fn held(arm: Option<&ArmSpec>, start: &Template) -> Template {
     match arm.map(|arm| &arm.hold) {
         None | Some(Hold::None) => Template::new("nothing held"),
         Some(Hold::All) => start.clone(),
@@ -80,7 +68,7 @@ pub(super) fn held(arm: Option<&ArmSpec>, start: &Template) -> Template {
 }
 
 /// The layers of a source's template that an arm takes; all where it names none.
-pub(super) fn in_layers(template: &Template, only: &[String]) -> Template {
+pub(crate) fn in_layers(template: &Template, only: &[String]) -> Template {
     template.subset(|name| only.is_empty() || is_in(name, only))
 }
 
@@ -109,21 +97,25 @@ fn takes_biases(arm: &ArmSpec) -> bool {
 }
 
 /// The source's tensors in the layers that `arm` takes.
-fn weights(arm: &ArmSpec, source: Option<&Knowledge>) -> Checkpoint {
+fn weights(arm: &ArmSpec, source: Option<&Knowledge>) -> Result<Checkpoint, Failure> {
     let known = source.and_then(|known| known.weights.as_ref());
-    let all = known.expect("a plan has weights for every arm that needs them");
+    let all = known.ok_or(Failure::Lacks("weights"))?;
     let taken = |name: &str| arm.only.is_empty() || is_in(name, &arm.only);
     let taken = all.iter().filter(|(name, _)| taken(name));
-    taken.map(|(name, array)| (name.clone(), array.clone())).collect()
+    Ok(taken.map(|(name, array)| (name.clone(), array.clone())).collect())
 }
 
 /// The magnitudes that `arm` takes from the source, if any.
-fn magnitudes(arm: &ArmSpec, source: Option<&Knowledge>, seed: u64) -> Option<Checkpoint> {
-    match arm.magnitudes {
+fn magnitudes(
+    arm: &ArmSpec,
+    source: Option<&Knowledge>,
+    seed: u64,
+) -> Result<Option<Checkpoint>, Failure> {
+    Ok(match arm.magnitudes {
         Magnitudes::Init | Magnitudes::Fresh => None,
-        Magnitudes::Source => Some(weights(arm, source)),
-        Magnitudes::Shuffled(kind) => Some(shuffled(&weights(arm, source), kind, seed)),
-    }
+        Magnitudes::Source => Some(weights(arm, source)?),
+        Magnitudes::Shuffled(kind) => Some(shuffled(&weights(arm, source)?, kind, seed)),
+    })
 }
 
 /// The same values in another place; each tensor draws from a stream of its own.

@@ -7,94 +7,36 @@ use std::time::Instant;
 
 use tch::{Device, TchError, nn};
 
-use super::cell::{ArmSpec, DataSpec, ImageSpec, Spec};
-use super::config::Select;
+use super::knowledge::Knowledge;
 use super::material::Material;
-use super::start::{self, assign, held};
+use super::start::{assign, held};
 use crate::data::subset::{self, Split};
+use crate::experiment::cell::{ArmSpec, DataSpec, ImageSpec, Spec};
+use crate::experiment::file::Select;
+use crate::experiment::study::{Computed, Failure, Pace, initial_seed};
 use crate::models::Network;
-use crate::optim::{self, Frozen, Optimizer};
+use crate::optim::{Frozen, Optimizer};
 use crate::random::Stream;
 use crate::results::table::{Outcome, Status};
-use crate::sign::{Template, TemplateError};
-use crate::train::{self, CurvePoint, Fit, ImageSet, Progress, Schedule, Seconds, Task};
+use crate::sign::Template;
+use crate::train::{self, Fit, ImageSet, Progress, Schedule, Task};
 use crate::transfer;
-use crate::weights::Checkpoint;
+use crate::weights::{Array, Checkpoint};
 
 /// The most images that a rehearsal evaluates.
 const REHEARSED: usize = 100;
 
-/// What a source knows.
-#[derive(Debug)]
-pub struct Knowledge {
-    /// Its signs.
-    pub template: Template,
-    /// Its weights, unless only the signs came.
-    pub weights: Option<Checkpoint>,
-}
-
-impl Knowledge {
-    /// The knowledge of a checkpoint called `provenance`.
-    ///
-    /// # Errors
-    /// When a weight is not a number.
-    pub fn of_weights(weights: Checkpoint, provenance: &str) -> Result<Self, transfer::Error> {
-        let template = transfer::signs_of(&weights, provenance)?;
-        Ok(Knowledge { template, weights: Some(weights) })
-    }
-
-    /// The digest of all it knows.
-    pub fn digest(&self) -> String {
-        match &self.weights {
-            None => self.template.digest(),
-            Some(weights) => crate::weights::digest(weights),
-        }
-    }
-}
-
-/// What a cell came to.
-#[derive(Debug)]
-pub(super) struct Computed {
-    /// The row of `trials.csv`.
-    pub outcome: Outcome,
-    /// The rows of `curves.csv`.
-    pub curve: Vec<CurvePoint>,
-    /// Where the time went.
-    pub seconds: Seconds,
-    /// The network at the end, for a source.
-    pub variables: Option<nn::VarStore>,
-}
-
-/// Why a cell could not be computed.
-#[derive(Debug, thiserror::Error)]
-#[allow(missing_docs)]
-pub(super) enum Error {
-    #[error(transparent)]
-    Train(#[from] train::Error),
-    #[error(transparent)]
-    Transfer(#[from] transfer::Error),
-    #[error(transparent)]
-    Optimizer(#[from] optim::Error),
-    #[error(transparent)]
-    Template(#[from] TemplateError),
-    #[error("libtorch: {0}")]
-    Torch(#[from] TchError),
-}
-
 /// Computes the cell `spec` from `material` and, where its arm takes something from it, `source`.
 ///
 /// # Errors
-/// When `progress` breaks, the source does not fit, or libtorch fails.
-///
-/// # Panics
-/// When the arm needs a source and there is none: a plan does not allow that.
-pub(super) fn cell(
+/// When `progress` breaks, the source is missing or does not fit, or libtorch fails.
+pub(crate) fn cell(
     spec: &Spec,
     material: &Material,
     source: Option<&Knowledge>,
     device: Device,
     progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
-) -> Result<Computed, Error> {
+) -> Result<Computed, Failure> {
     let (ready, mut optimizer) = Ready::new(spec, material, source, device)?;
     let schedule = Schedule {
         batch: spec.train.batch,
@@ -108,30 +50,24 @@ pub(super) fn cell(
     // The test has the room of its moments.
     drop(optimizer);
     let outcome = judge(&task, &fitted, &ready.start, material)?;
-    let Ready { mut variables, .. } = ready;
-    variables.freeze();
-    Ok(Computed {
-        outcome,
-        curve: fitted.curve,
-        seconds: fitted.seconds,
-        variables: Some(variables),
-    })
+    let weights = spec.arm.is_none().then(|| checkpoint(&ready.variables)).transpose()?;
+    Ok(Computed { outcome, curve: fitted.curve, seconds: fitted.seconds, weights })
 }
 
-/// Seconds that one step of the cell `spec` takes, and that one image takes to be evaluated, timed over
+/// How fast the cell `spec` is, timed over
 /// `steps` steps after some that are not. The arm takes nothing from a source, which costs the same.
 ///
 /// # Errors
 /// What libtorch says, when memory runs out for example.
-pub(super) fn rehearse(
+pub(crate) fn rehearse(
     spec: &Spec,
     material: &Material,
     device: Device,
     steps: u64,
-) -> Result<(f64, f64), Error> {
+) -> Result<Pace, Failure> {
     let mut spec = spec.clone();
     let there = material.train.len();
-    let mut data = spec.images().clone();
+    let mut data = images(&spec)?.clone();
     data.validation = data.validation.min(REHEARSED);
     let validation = data.validation;
     let most = there - validation;
@@ -139,7 +75,7 @@ pub(super) fn rehearse(
     spec.data = DataSpec::Images(data);
     spec.arm = spec.arm.map(|arm| ArmSpec { hold: arm.hold, reset: arm.reset, ..ArmSpec::fresh() });
     let (ready, mut optimizer) = Ready::new(&spec, material, None, device)?;
-    let mut run = |steps| -> Result<(f64, f64), Error> {
+    let mut run = |steps| -> Result<(f64, f64), Failure> {
         let start = Instant::now();
         let schedule = Schedule {
             batch: spec.train.batch,
@@ -156,7 +92,7 @@ pub(super) fn rehearse(
     let (one, evaluation) = run(1)?;
     let (more, _) = run(1 + steps)?;
     let step = (more - one).max(0.0) / steps as f64;
-    Ok((step, evaluation / validation as f64))
+    Ok(Pace { step, image: evaluation / validation as f64 })
 }
 
 /// A network at its start, and the images it will see.
@@ -175,13 +111,13 @@ impl Ready {
         material: &Material,
         source: Option<&Knowledge>,
         device: Device,
-    ) -> Result<(Self, Frozen<Optimizer>), Error> {
+    ) -> Result<(Self, Frozen<Optimizer>), Failure> {
         let variables = nn::VarStore::new(device);
         let net = spec
             .model
             .assemble(&variables.root(), material.train.classes)
             .with_precision(spec.train.precision);
-        net.initialise(start::seed(spec))?;
+        net.initialise(initial_seed(spec))?;
         let start = match &spec.arm {
             Some(arm) => assign(arm, source, &variables, spec.seed)?,
             None => transfer::own_signs(&variables)?,
@@ -192,7 +128,7 @@ impl Ready {
             .with_reset(spec.arm.as_ref().and_then(|arm| arm.reset).unwrap_or_default())
             .with_seed(Stream::new(spec.seed, "reset").bits())
             .with_threads(threads);
-        let (train, validation) = split(spec.images(), spec.seed, material, device)?;
+        let (train, validation) = split(images(spec)?, spec.seed, material, device)?;
         Ok((Ready { variables, net, start, train, validation }, optimizer))
     }
 
@@ -200,6 +136,22 @@ impl Ready {
         let Ready { variables, net, train, validation, .. } = self;
         Task { net, variables, train, validation, schedule, seed }
     }
+}
+
+/// The images of a cell.
+pub(crate) fn images(spec: &Spec) -> Result<&ImageSpec, Failure> {
+    spec.data.images().ok_or(Failure::OtherKind)
+}
+
+/// The weights of a network.
+fn checkpoint(variables: &nn::VarStore) -> Result<Checkpoint, TchError> {
+    let arrays = variables.variables().into_iter().map(|(name, tensor)| {
+        let shape = tensor.size().iter().map(|&side| side as usize).collect();
+        let values = Vec::<f32>::try_from(tensor.detach().f_flatten(0, -1)?)?;
+        let array = Array::new(shape, values).expect("a tensor's values fill its shape");
+        Ok((name, array))
+    });
+    arrays.collect()
 }
 
 /// Training and validation images.
@@ -223,7 +175,7 @@ fn judge(
     fitted: &Fit,
     start: &Template,
     material: &Material,
-) -> Result<Outcome, Error> {
+) -> Result<Outcome, Failure> {
     let Task { net, variables, train: train_set, .. } = *task;
     let last = fitted.curve.last();
     let mut outcome = Outcome {
@@ -319,7 +271,7 @@ mod tests {
     fn arms_of_a_seed_have_the_same_images_bit_for_bit() {
         let images = |arm: &str, seed| {
             let (train, validation) =
-                split(spec(arm, seed).images(), seed, &material(), Device::Cpu).unwrap();
+                split(images(&spec(arm, seed)).unwrap(), seed, &material(), Device::Cpu).unwrap();
             [bits(&train), bits(&validation)]
         };
         let first = images("{signs: init, magnitudes: init, hold: none}", 3);

@@ -1,9 +1,9 @@
 //! The images of an experiment: split between source and fresh networks, reduced to the classes
 //! wanted, and described as a network's input.
 
-use super::cell::Share;
-use super::config::{ChannelOrder, Data, Moments, Normalise};
 use crate::data::{DataSet, Images};
+use crate::experiment::cell::Share;
+use crate::experiment::file::{ChannelOrder, Data, Moments, Normalise};
 use crate::random::Stream;
 use crate::train::Input;
 
@@ -12,19 +12,19 @@ const IMAGENET: [[f32; 3]; 2] = [[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]];
 
 /// What one kind of cell learns from and is tested on.
 #[derive(Debug)]
-pub struct Material {
+pub(super) struct Material {
     /// Images for training and validation.
-    pub train: Images,
+    pub(super) train: Images,
     /// Images for the test at the end.
-    pub test: Images,
+    pub(super) test: Images,
     /// What the network expects of them.
-    pub input: Input,
+    pub(super) input: Input,
 }
 
 impl Material {
     /// The `share` of `set`, with the labels `classes` only, renumbered in their order; the test
-    /// images are the first `test` of those classes.
-    pub fn new(
+    /// images are the first `test` of those classes. A share of more images than there are is all of them.
+    pub(super) fn new(
         set: &DataSet,
         share: Share,
         classes: Option<&[u8]>,
@@ -42,7 +42,7 @@ impl Material {
     }
 
     /// The same images with their channels in `order`; they come as red, green, blue.
-    pub fn in_order(mut self, order: ChannelOrder) -> Self {
+    pub(super) fn in_order(mut self, order: ChannelOrder) -> Self {
         if order == ChannelOrder::Bgr {
             reverse_channels(&mut self.train);
             reverse_channels(&mut self.test);
@@ -63,7 +63,7 @@ fn reverse_channels(images: &mut Images) {
 }
 
 /// What a network with `channels` channels expects of the images of `set`.
-pub(super) fn input(set: &DataSet, data: &Data, channels: usize) -> Input {
+pub(crate) fn input(set: &DataSet, data: &Data, channels: usize) -> Input {
     let fit = |mut values: Vec<f32>| {
         if values.len() != channels {
             values = vec![values[0]; channels];
@@ -118,8 +118,8 @@ fn of_share(images: &Images, share: Share) -> Vec<usize> {
     };
     Stream::new(seed, "share").shuffle(&mut order);
     let mut part = match share {
-        Share::Rest { .. } => order.split_off(count),
-        _ => order[..count].to_vec(),
+        Share::Rest { .. } => order.split_off(count.min(order.len())),
+        _ => order[..count.min(order.len())].to_vec(),
     };
     part.sort_unstable();
     part

@@ -7,32 +7,26 @@
 
 use std::collections::BTreeSet;
 
-use super::cell::{Evaluations, EvaluationsWord};
-use super::config::{Experiment, Train};
+use crate::experiment::check::Checked;
+use crate::experiment::file::{Evaluations, EvaluationsWord, Experiment};
+use crate::experiment::problem::Problem;
 
 /// Images evaluated for each that is learned from, by default.
 const EVALUATED: f64 = 0.3;
 
-/// Steps of training on `size` images.
-pub(super) fn steps(train: &Train, size: usize) -> u64 {
-    match (train.epochs, train.steps) {
-        (Some(epochs), _) => epochs * size.div_ceil(train.batch) as u64,
-        (_, steps) => steps.unwrap_or(0),
-    }
-}
-
-/// The steps after which the validation images are evaluated when `experiment` trains on `size`
-/// images, the first and the last among them.
+/// The steps after which the validation images are evaluated when `checked` trains on `size` images, the
+/// first and the last among them.
 ///
 /// # Errors
 /// When the file asks for steps that do not come, or tabulates some that it does not evaluate.
-pub(super) fn evaluations(experiment: &Experiment, size: usize) -> Result<BTreeSet<u64>, String> {
-    let Experiment { train, data, report, .. } = experiment;
-    let steps = steps(train, size);
+pub(crate) fn evaluations(checked: &Checked, size: usize) -> Result<BTreeSet<u64>, Problem> {
+    let Experiment { train, data, report, .. } = checked.experiment();
+    let steps = checked.length().steps(size, train.batch);
     let check_late = |key: &str, asked: &BTreeSet<u64>| match asked.last() {
-        Some(late) if *late > steps => Err(format!(
-            "{key}: expected steps of at most {steps} (with {size} images), got `{late}`"
-        )),
+        Some(late) if *late > steps => {
+            let expected = format!("steps of at most {steps} (with {size} images)");
+            Err(Problem::value(key, expected, late))
+        }
         _ => Ok(()),
     };
     let tabulated: BTreeSet<u64> = report.steps.iter().copied().collect();
@@ -47,15 +41,16 @@ pub(super) fn evaluations(experiment: &Experiment, size: usize) -> Result<BTreeS
     check_late("train.evaluate_at", &evaluate_at)?;
     evaluate_at.extend([0, steps]);
     match tabulated.difference(&evaluate_at).next() {
-        Some(step) => Err(format!(
-            "report.steps: expected steps that `train.evaluate_at` names ({evaluate_at:?}), got `{step}`"
-        )),
+        Some(step) => {
+            let expected = format!("steps that `train.evaluate_at` names ({evaluate_at:?})");
+            Err(Problem::value("report.steps", expected, step))
+        }
         None => Ok(evaluate_at),
     }
 }
 
 /// The steps at which an epoch over `size` images ends, and 0.
-pub(super) fn every_epoch(steps: u64, size: usize, batch: usize) -> impl Iterator<Item = u64> {
+pub(crate) fn every_epoch(steps: u64, size: usize, batch: usize) -> impl Iterator<Item = u64> {
     (0..=steps).step_by(size.div_ceil(batch))
 }
 

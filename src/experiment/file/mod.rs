@@ -1,0 +1,118 @@
+//! An experiment as its file says it; nothing here looks at data.
+//!
+//! Every type refuses unknown keys. What an arm can say is in [`Arm`]; whether the values make sense
+//! together is left to [`check`](super::check).
+
+mod data;
+mod parse;
+mod seeds;
+mod source;
+mod train;
+
+use std::path::PathBuf;
+
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+
+pub use crate::data::subset::Subset;
+use crate::models::Model;
+pub use crate::results::{
+    Arm, Biases, Faithful, Figure, Hold, Magnitudes, Reference, Signs, Tabulated, Until, Zeros,
+};
+pub use data::{ChannelOrder, Data, IdxFiles, ImageFolder, Moments, Normalise};
+pub use parse::Error;
+pub use seeds::Seeds;
+pub use source::{Source, SourceData, SourceTraining};
+pub use train::{Evaluations, EvaluationsWord, PrecisionChoice, Select, Train};
+
+/// A whole experiment file.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "an experiment: `name`, `data`, `model`, `arms`, …")]
+pub struct Experiment {
+    /// Names the folders below `results` and `plots`.
+    pub name: String,
+    /// Stands above the figures; by default data, network and image size.
+    #[serde(default)]
+    pub title: Option<String>,
+    /// What the fresh networks learn from.
+    pub data: Data,
+    /// The architecture of the fresh networks, and of a source trained here.
+    pub model: Model,
+    /// Widths of an `mlp`'s hidden layer in place of `model.hidden`, each an own row of cells.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub widths: Vec<usize>,
+    /// Where signs (and magnitudes) come from.
+    #[serde(default)]
+    pub source: Option<Source>,
+    /// More of them by name, for arms that say `source: NAME`.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub sources: IndexMap<String, Source>,
+    /// The conditions, in the order of tables and figures.
+    pub arms: IndexMap<String, Arm>,
+    /// The arm that differences are taken to.
+    #[serde(default)]
+    pub baseline: Option<String>,
+    /// How every arm is trained.
+    pub train: Train,
+    /// The seeds, each of which runs every arm.
+    pub seeds: Seeds,
+    /// The figures that `polarity plot` draws.
+    #[serde(default)]
+    pub figures: Vec<Figure>,
+    /// What figures show beside the results.
+    #[serde(default)]
+    pub reference: Option<Reference>,
+    /// What `polarity report` tabulates beside the test error.
+    #[serde(default)]
+    pub report: Tabulated,
+    /// The folder for `<name>/trials.csv` and the rest.
+    #[serde(default = "results_folder")]
+    pub results: PathBuf,
+    /// The folder for `<name>/*.png`.
+    #[serde(default = "plots_folder")]
+    pub plots: PathBuf,
+}
+
+/// The name of the source that arms take from unless they name another.
+pub(crate) const SOURCE: &str = "source";
+
+/// The key of the source `name` in a file.
+pub(crate) fn source_key(name: &str) -> String {
+    if name == SOURCE { name.into() } else { format!("sources.{name}") }
+}
+
+fn results_folder() -> PathBuf {
+    "results".into()
+}
+
+fn plots_folder() -> PathBuf {
+    "plots".into()
+}
+
+impl Experiment {
+    /// All sources by name: that of `source`, called `source`, and those of `sources`.
+    pub fn all_sources(&self) -> impl Iterator<Item = (&str, &Source)> {
+        let named = self.sources.iter().map(|(name, source)| (name.as_str(), source));
+        self.source.iter().map(|source| (SOURCE, source)).chain(named)
+    }
+
+    /// The source that `arm` takes from, if it takes anything.
+    pub fn source_of(&self, arm: &Arm) -> Option<(&str, &Source)> {
+        let wanted = arm.source.as_deref().unwrap_or(SOURCE);
+        self.all_sources().find(|(name, _)| *name == wanted)
+    }
+
+    /// The folder of its results.
+    pub fn results_folder(&self) -> PathBuf {
+        self.results.join(&self.name)
+    }
+
+    /// The folder of its figures.
+    pub fn plots_folder(&self) -> PathBuf {
+        self.plots.join(&self.name)
+    }
+}
+
+fn one() -> usize {
+    1
+}

@@ -1,0 +1,230 @@
+//! Text → YAML value (duplicate keys refused) → `key.path=value` overrides → typed [`Experiment`].
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::Experiment;
+
+/// Why an experiment file was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file cannot be read.
+    #[error("{file}: cannot be read: {source}")]
+    Read {
+        /// The experiment file.
+        file: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The text is no YAML, or says a key twice.
+    #[error("{file}: {what}")]
+    Yaml {
+        /// The experiment file.
+        file: PathBuf,
+        /// What and where.
+        what: String,
+    },
+    /// A key or value is not one an experiment has.
+    #[error("{file}: {key}: {what}")]
+    Value {
+        /// The experiment file.
+        file: PathBuf,
+        /// The full key.
+        key: String,
+        /// What was expected and what was found.
+        what: String,
+    },
+    /// An override is not `key.path=value`.
+    #[error("`{text}`: {what}; an override is `key.path=value`, for example `train.batch=50`")]
+    Override {
+        /// The override as typed.
+        text: String,
+        /// What is wrong with it.
+        what: String,
+    },
+}
+
+impl Experiment {
+    /// Reads `file` and applies `overrides`, each `key.path=value` with a YAML value.
+    ///
+    /// # Errors
+    /// When the file cannot be read, is no YAML, or has an unknown key or a value of a wrong type.
+    pub fn load(file: &Path, overrides: &[String]) -> Result<Self, Error> {
+        let text = std::fs::read_to_string(file)
+            .map_err(|source| Error::Read { file: file.to_owned(), source })?;
+        Self::parse(&text, file, overrides)
+    }
+
+    /// [`load`](Self::load) for text that is already in memory; `file` names it in errors.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn parse(text: &str, file: &Path, overrides: &[String]) -> Result<Self, Error> {
+        let yaml = |error: serde_yaml::Error| Error::Yaml {
+            file: file.to_owned(),
+            what: error.to_string(),
+        };
+        let document: serde_yaml::Value = serde_yaml::from_str(text).map_err(yaml)?;
+        let mut document =
+            to_json(document).map_err(|what| Error::Yaml { file: file.to_owned(), what })?;
+        for text in overrides {
+            apply(&mut document, text)?;
+        }
+        serde_path_to_error::deserialize(document).map_err(|error| Error::Value {
+            file: file.to_owned(),
+            key: error.path().to_string(),
+            what: error.inner().to_string(),
+        })
+    }
+}
+
+/// YAML's values as JSON's, which serde reads enums like `{adam: {…}}` from.
+fn to_json(value: serde_yaml::Value) -> Result<Value, String> {
+    match value {
+        serde_yaml::Value::Null => Ok(Value::Null),
+        serde_yaml::Value::Bool(flag) => Ok(flag.into()),
+        serde_yaml::Value::String(text) => Ok(text.into()),
+        serde_yaml::Value::Number(number) => match (number.as_u64(), number.as_i64()) {
+            (Some(natural), _) => Ok(natural.into()),
+            (_, Some(integer)) => Ok(integer.into()),
+            _ => serde_json::Number::from_f64(number.as_f64().unwrap_or(f64::NAN))
+                .map(Value::Number)
+                .ok_or(format!("expected a finite number, got `{number}`")),
+        },
+        serde_yaml::Value::Sequence(items) => {
+            items.into_iter().map(to_json).collect::<Result<_, _>>().map(Value::Array)
+        }
+        serde_yaml::Value::Mapping(entries) => entries
+            .into_iter()
+            .map(|(key, value)| match key {
+                serde_yaml::Value::String(key) => {
+                    let value = to_json(value).map_err(|what| format!("{key}: {what}"))?;
+                    Ok((key, value))
+                }
+                other => Err(format!("expected keys that are words, got `{other:?}`")),
+            })
+            .collect::<Result<_, _>>()
+            .map(Value::Object),
+        serde_yaml::Value::Tagged(tagged) => {
+            Err(format!("expected no tag, got `{}`; write `{{adam: {{…}}}}`", tagged.tag))
+        }
+    }
+}
+
+/// Puts the value of `key.path=value` in its place, making the maps on the way to it.
+fn apply(document: &mut Value, text: &str) -> Result<(), Error> {
+    let wrong = |what: String| Error::Override { text: text.to_owned(), what };
+    let (path, value) = text.split_once('=').ok_or(wrong("no `=` in it".into()))?;
+    let value = serde_yaml::from_str(value).map_err(|error| wrong(error.to_string()))?;
+    let value = to_json(value).map_err(wrong)?;
+    let mut place = document;
+    for key in path.split('.') {
+        if key.is_empty() {
+            return Err(wrong("an empty key".into()));
+        }
+        if place.is_null() {
+            *place = Value::Object(serde_json::Map::new());
+        }
+        let Value::Object(map) = place else {
+            return Err(wrong(format!("`{key}` is inside something that has no keys")));
+        };
+        place = map.entry(key).or_insert(Value::Null);
+    }
+    *place = value;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::experiment::file::{Figure, Seeds};
+
+    const MINIMAL: &str = "
+name: tiny
+data: {name: fashion-mnist, train_sizes: [10]}
+model: {name: alexnet-mini}
+arms:
+  b: {signs: init, hold: none}
+  a: {signs: init, hold: all}
+train: {optimizer: {adam: {lr: 0.001}}, batch: 5, epochs: 2}
+seeds: 0..3
+";
+
+    fn parse(text: &str, overrides: &[&str]) -> Result<Experiment, Error> {
+        let overrides: Vec<String> = overrides.iter().map(|text| (*text).to_owned()).collect();
+        Experiment::parse(text, Path::new("tiny.yaml"), &overrides)
+    }
+
+    fn refusal(text: &str, overrides: &[&str]) -> String {
+        parse(text, overrides).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn arms_keep_the_order_of_the_file() {
+        let experiment = parse(MINIMAL, &[]).unwrap();
+        assert_eq!(experiment.arms.keys().collect::<Vec<_>>(), ["b", "a"]);
+    }
+
+    #[test]
+    fn a_figure_is_a_kind_or_a_kind_with_arms() {
+        let text = MINIMAL.to_owned() + "figures: [fig2, {kind: weights, arms: [a]}]\n";
+        let experiment = parse(&text, &[]).unwrap();
+        let arms = Some(vec!["a".to_owned()]);
+        let [fig2, weights] = [("fig2", None), ("weights", arms)]
+            .map(|(kind, arms)| Figure { kind: kind.into(), arms });
+        assert_eq!(experiment.figures, [fig2, weights]);
+        let written = serde_json::to_string(&experiment.figures).unwrap();
+        assert_eq!(written, r#"["fig2",{"kind":"weights","arms":["a"]}]"#);
+        assert!(refusal(&text, &["figures=[3]"]).contains("expected a kind of figure"));
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_its_path_and_the_legal_ones() {
+        let message = refusal(&MINIMAL.replace("batch: 5", "batsh: 5"), &[]);
+        assert!(message.starts_with("tiny.yaml: train.batsh: unknown field `batsh`"), "{message}");
+        assert!(message.contains("`batch`"), "{message}");
+    }
+
+    #[test]
+    fn a_wrong_type_is_refused_with_its_path() {
+        let message = refusal(MINIMAL, &["data.train_sizes=[10, many]"]);
+        assert!(message.starts_with("tiny.yaml: data.train_sizes[1]: invalid type"), "{message}");
+    }
+
+    #[test]
+    fn a_key_said_twice_is_refused() {
+        let message = refusal(&format!("{MINIMAL}name: again\n"), &[]);
+        assert!(message.contains("duplicate entry with key \"name\""), "{message}");
+    }
+
+    #[test]
+    fn a_number_that_is_not_finite_is_refused() {
+        let message = refusal(MINIMAL, &["train.optimizer.adam.lr=.nan"]);
+        assert!(message.contains("expected a finite number"), "{message}");
+    }
+
+    #[test]
+    fn an_override_replaces_a_value_or_adds_a_legal_key() {
+        let experiment =
+            parse(MINIMAL, &["train.batch=7", "train.threads=2", "seeds=[4]"]).unwrap();
+        assert_eq!((experiment.train.batch, experiment.train.threads), (7, 2));
+        assert_eq!(experiment.seeds, Seeds(vec![4]));
+    }
+
+    #[test]
+    fn an_override_of_an_unknown_key_or_without_a_value_is_refused() {
+        assert!(refusal(MINIMAL, &["train.speed=9"]).contains("unknown field `speed`"));
+        assert!(refusal(MINIMAL, &["train.batch"]).contains("`key.path=value`"));
+        assert!(refusal(MINIMAL, &["name.x=1"]).contains("`x` is inside something"));
+    }
+
+    #[test]
+    fn seeds_are_a_range_or_a_list_and_nothing_else() {
+        assert_eq!(parse(MINIMAL, &["seeds=2..4"]).unwrap().seeds, Seeds(vec![2, 3]));
+        for wrong in ["4..2", "x", "0...3", "-1..3", "{}"] {
+            let message = refusal(MINIMAL, &[&format!("seeds={wrong}")]);
+            assert!(message.contains("range like `0..20`"), "{message}");
+        }
+    }
+}

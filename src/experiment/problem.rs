@@ -1,0 +1,131 @@
+//! What can be wrong with an experiment: one kind of rule, one variant.
+//!
+//! A problem begins with the key that it stands under, says what was expected and what was found, and
+//! proposes the nearest legal word to a mistyped one. All problems of a file are found together.
+
+use std::path::{Path, PathBuf};
+
+use crate::nearest::{hint, nearest};
+
+/// A mistake in an experiment file, or in what it asks for.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum Problem {
+    /// A value that is not legal.
+    #[error("{key}: expected {expected}, got `{got}`")]
+    Value { key: String, expected: String, got: String },
+    /// A word that names nothing that is there.
+    #[error("{key}: expected {}, got `{got}`{}", listed(.known), hint(.near))]
+    Unknown { key: String, got: String, known: Vec<String>, near: Option<String> },
+    /// A list that has an entry twice.
+    #[error("{key}: {what} stands twice")]
+    Twice { key: String, what: &'static str },
+    /// Something that must be said and is not.
+    #[error("{key}: expected {expected}")]
+    Missing { key: String, expected: String },
+    /// Something that is said and changes nothing.
+    #[error("{key}: {why}; take it out")]
+    NoEffect { key: String, why: String },
+    /// Values that do not go together.
+    #[error("{key}: {why}")]
+    Conflict { key: String, why: String },
+    /// Data or a source that are missing, damaged, or do not fit.
+    #[error("{key}: {why}")]
+    Unfit { key: String, why: String },
+}
+
+fn listed(known: &[String]) -> String {
+    match known {
+        [] => "nothing, as there is none".into(),
+        [only] => format!("`{only}`"),
+        many => format!("one of `{}`", many.join("`, `")),
+    }
+}
+
+impl Problem {
+    /// A value that is not as `expected`.
+    pub(crate) fn value(
+        key: impl Into<String>,
+        expected: impl Into<String>,
+        got: impl ToString,
+    ) -> Self {
+        Problem::Value { key: key.into(), expected: expected.into(), got: got.to_string() }
+    }
+
+    /// A word that is none of `known`.
+    pub(crate) fn unknown<'a>(
+        key: impl Into<String>,
+        got: &str,
+        known: impl IntoIterator<Item = &'a str>,
+    ) -> Self {
+        let known: Vec<String> = known.into_iter().map(str::to_owned).collect();
+        let near = nearest(got, known.iter().map(String::as_str)).map(str::to_owned);
+        Problem::Unknown { key: key.into(), got: got.into(), known, near }
+    }
+
+    pub(crate) fn missing(key: impl Into<String>, expected: impl Into<String>) -> Self {
+        Problem::Missing { key: key.into(), expected: expected.into() }
+    }
+
+    pub(crate) fn no_effect(key: impl Into<String>, why: impl Into<String>) -> Self {
+        Problem::NoEffect { key: key.into(), why: why.into() }
+    }
+
+    pub(crate) fn conflict(key: impl Into<String>, why: impl Into<String>) -> Self {
+        Problem::Conflict { key: key.into(), why: why.into() }
+    }
+
+    pub(crate) fn unfit(key: impl Into<String>, why: impl ToString) -> Self {
+        Problem::Unfit { key: key.into(), why: why.to_string() }
+    }
+}
+
+/// Problems found so far.
+#[derive(Debug, Default)]
+pub(crate) struct Problems(Vec<Problem>);
+
+impl Problems {
+    pub(crate) fn add(&mut self, problem: Problem) {
+        self.0.push(problem);
+    }
+
+    /// Adds the problem where the rule is broken.
+    pub(crate) fn check(&mut self, legal: bool, problem: impl FnOnce() -> Problem) {
+        if !legal {
+            self.add(problem());
+        }
+    }
+
+    /// The value of `result`, or its problem added.
+    pub(crate) fn take<T>(&mut self, result: Result<T, Problem>) -> Option<T> {
+        result.map_err(|problem| self.add(problem)).ok()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// # Errors
+    /// When there is a problem, all of them as the mistakes of `file`.
+    pub(crate) fn none_in(self, file: &Path) -> Result<(), Mistakes> {
+        match self.0.is_empty() {
+            true => Ok(()),
+            false => Err(self.of(file)),
+        }
+    }
+
+    /// These as the mistakes of `file`.
+    pub(crate) fn of(self, file: &Path) -> Mistakes {
+        Mistakes { file: file.to_owned(), problems: self.0 }
+    }
+}
+
+/// The mistakes of an experiment file, a line each.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .problems.iter().map(|problem| format!("{}: {problem}", .file.display())).collect::<Vec<_>>().join("\n"))]
+pub struct Mistakes {
+    /// The experiment file.
+    pub file: PathBuf,
+    /// What is wrong.
+    pub problems: Vec<Problem>,
+}

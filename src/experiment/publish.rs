@@ -1,0 +1,100 @@
+//! A plan and the records as they are now → the tables of the results folder.
+//!
+//! Tables are rewritten whole, from the plan's cells in the plan's order, so resumed, sharded and
+//! uninterrupted runs give the same bytes. Who publishes waits for its turn and then reads all segments
+//! again: of runs that end at the same time, the last to publish has the cells of all.
+//!
+//! A table is not replaced by one that lacks cells of the same plan: an interrupted run beside tables
+//! that were published elsewhere leaves them as they are.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use super::plan::Plan;
+use super::store::{self, Record, Records, Turn};
+use crate::results::TIMINGS;
+use crate::results::table::{self, CurveRow, Key, Trial};
+use crate::train::{CurvePoint, Seconds};
+
+/// What became of the tables.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Published {
+    /// They were written, and replaced so many rows of cells that the plan does not have.
+    Written {
+        /// Rows of other cells that stood there.
+        replaced: usize,
+    },
+    /// They were left as they are: so many of their rows are cells of the plan that have not run here.
+    Kept {
+        /// Rows that would have been lost.
+        rows: usize,
+    },
+}
+
+/// Writes the tables of `plan` from all cells that have ended, whoever computed them, and its manifest.
+///
+/// # Errors
+/// When the segments cannot be read, contradict each other, or a file cannot be written.
+pub fn publish(plan: &Plan) -> Result<Published, store::Error> {
+    let folder = plan.results();
+    let _turn = Turn::wait(&folder.join("cells/publish.lock"), || true)?;
+    let records = Records::read(&folder)?;
+    let ended = ended(plan, &records);
+    let (lost, replaced) = lost_rows(plan, &ended, &folder);
+    if lost > 0 {
+        return Ok(Published::Kept { rows: lost });
+    }
+    let settings = plan.settings();
+    let trial = |(key, record): &(Key, &Record)| Trial {
+        key: key.clone(),
+        outcome: record.outcome.clone(),
+    };
+    let trials: Vec<Trial> = ended.iter().map(trial).collect();
+    store::write(&folder, "trials.csv", &table::write_trials(&settings, &trials))?;
+    store::write(&folder, "curves.csv", &table::write_curves(&settings, &curves(&ended)))?;
+    store::write(&folder, TIMINGS, &timings(&ended))?;
+    store::write(&folder, "manifest.json", &plan.manifest())?;
+    Ok(Published::Written { replaced })
+}
+
+/// The plan's cells that came to an end, in the order of the tables.
+fn ended<'a>(plan: &Plan, records: &'a Records) -> Vec<(Key, &'a Record)> {
+    let find = |cell: &super::Cell| Some((cell.key.clone(), records.ended(cell)?));
+    plan.all_cells().filter_map(find).collect()
+}
+
+/// How many rows of the table that stands in `folder` are cells of `plan` that have not `ended`, and how
+/// many are no cells of it at all.
+fn lost_rows(plan: &Plan, ended: &[(Key, &Record)], folder: &Path) -> (usize, usize) {
+    // A table that cannot be read has no rows to lose.
+    let standing = table::read_ids(&folder.join("trials.csv")).unwrap_or_default();
+    let ended: HashSet<&str> = ended.iter().map(|(key, _)| key.id.as_str()).collect();
+    let missing: Vec<&String> = standing.iter().filter(|id| !ended.contains(id.as_str())).collect();
+    if missing.is_empty() {
+        return (0, 0);
+    }
+    let planned: HashSet<&str> = plan.all_cells().map(|cell| cell.id.as_str()).collect();
+    let lost = missing.iter().filter(|id| planned.contains(id.as_str())).count();
+    (lost, missing.len() - lost)
+}
+
+fn curves(ended: &[(Key, &Record)]) -> Vec<CurveRow> {
+    let of_cell = |(key, record): &(Key, &Record)| -> Vec<CurveRow> {
+        let row = |point: &CurvePoint| CurveRow { key: key.clone(), point: point.clone() };
+        record.curve.iter().map(row).collect()
+    };
+    ended.iter().flat_map(of_cell).collect()
+}
+
+fn timings(ended: &[(Key, &Record)]) -> String {
+    let mut text = String::from("id,seconds,data,forward,backward,optimizer,evaluation\n");
+    for (key, record) in ended {
+        let total = record.timing.total;
+        let Seconds { data, forward, backward, optimizer, evaluation } = record.timing.split;
+        text += &format!(
+            "{},{total:.3},{data:.3},{forward:.3},{backward:.3},{optimizer:.3},{evaluation:.3}\n",
+            key.id
+        );
+    }
+    text
+}

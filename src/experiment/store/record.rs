@@ -1,0 +1,100 @@
+//! A finished cell as one line of JSON.
+//!
+//! 1. A line is one cell and ends with a newline.
+//! 2. It is an object with the keys `id`, `spec`, `outcome`, `curve`, then, where there are such,
+//!    `reason` and `weights`, then `timing` and `digest`, in this order and no others.
+//! 3. `digest` stands last: the first 16 hex digits of the SHA-256 of all that stands before
+//!    `,"digest":"`.
+//! 4. `id` is the digest of `spec` ([`Spec::id`]).
+//! 5. A line that breaks one of these rules is damaged: it is named, left out, and its cell computed
+//!    again. An unfinished last line is not damaged, since its writer may be at it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::digest::sha256;
+use crate::experiment::cell::{Cell, Spec};
+use crate::results::Timing;
+use crate::results::table::{Outcome, Status};
+use crate::train::{CurvePoint, Seconds};
+
+/// A cell that came to its end.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Record {
+    /// The cell's name.
+    pub id: String,
+    /// What was computed.
+    pub spec: Spec,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Its evaluations.
+    pub curve: Vec<CurvePoint>,
+    /// Why it failed, if it did: such a cell is not finished.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The digest of the weights of a source that is trained here: those that it came to, or those that
+    /// a cell took from it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<String>,
+    /// Where the time went: the only part that differs from run to run.
+    pub timing: Timing,
+}
+
+impl Record {
+    /// The end of a cell that failed after so many `seconds`.
+    pub(crate) fn failed(cell: &Cell, reason: String, seconds: f64) -> Self {
+        let outcome = Outcome {
+            status: Status::Failed,
+            test_error: None,
+            validation_error: None,
+            train_error: None,
+            best_step: None,
+            steps: 0,
+            violations_after: 0,
+            resets: 0,
+            sign_flips: 0,
+            milestones: None,
+        };
+        Record {
+            id: cell.id.clone(),
+            spec: cell.spec.clone(),
+            outcome,
+            curve: Vec::new(),
+            reason: Some(reason),
+            weights: None,
+            timing: Timing { total: seconds, split: Seconds::default() },
+        }
+    }
+
+    /// Whether the cell need not run again.
+    pub fn is_finished(&self) -> bool {
+        self.outcome.status != Status::Failed
+    }
+
+    /// Whether `other` says the same of the cell, times aside.
+    pub(super) fn agrees_with(&self, other: &Record) -> bool {
+        (&self.outcome, &self.curve) == (&other.outcome, &other.curve)
+    }
+
+    /// The line of the segment.
+    pub(super) fn to_line(&self) -> String {
+        let body = serde_json::to_string(self).expect("a record holds only finite numbers");
+        let open = &body[..body.len() - 1];
+        format!("{open}{SEAL}{}\"}}\n", digest(open))
+    }
+
+    /// The record of a whole and unaltered line.
+    pub(super) fn parse(line: &str) -> Option<Self> {
+        let (open, seal) = line.strip_suffix("\"}\n")?.rsplit_once(SEAL)?;
+        (seal == digest(open)).then_some(())?;
+        let record: Record = serde_json::from_str(&format!("{open}}}")).ok()?;
+        (record.id == record.spec.id()).then_some(record)
+    }
+}
+
+/// What ends a line, before the digest of what stands before it.
+const SEAL: &str = ",\"digest\":\"";
+
+fn digest(text: &str) -> String {
+    sha256(text.as_bytes())[..16].to_owned()
+}

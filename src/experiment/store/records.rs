@@ -1,0 +1,130 @@
+//! What the segments of an experiment hold, by cell.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+
+use super::Error;
+use super::record::Record;
+use super::segment::Segment;
+use crate::experiment::cell::Cell;
+
+/// A line of a segment that is not what was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// The segment.
+    pub path: PathBuf,
+    /// The line, from 1 on.
+    pub line: usize,
+}
+
+/// What a results folder holds.
+///
+/// A cell that takes from a source trained here stands under the digest of the weights it took, beside
+/// its name: on unlike CPUs a source comes to unlike weights, and cells of both must not be mixed.
+#[derive(Debug, Default)]
+pub struct Records {
+    folder: PathBuf,
+    cells: HashMap<String, Vec<Record>>,
+    damaged: Vec<Damage>,
+}
+
+impl Records {
+    /// Reads every segment in `folder`, which need not exist.
+    ///
+    /// # Errors
+    /// When a segment cannot be read, or two of them contradict each other.
+    pub fn read(folder: &Path) -> Result<Self, Error> {
+        let mut records = Records { folder: folder.to_owned(), ..Records::default() };
+        for segment in Segment::all(&folder.join("cells"))? {
+            segment.each_line(|number, line| match Record::parse(line) {
+                Some(record) => records.add(record).map(|_| ()),
+                None => {
+                    records.damaged.push(Damage { path: segment.path.clone(), line: number });
+                    Ok(())
+                }
+            })?;
+        }
+        Ok(records)
+    }
+
+    /// Lines that had to be left out.
+    pub fn damaged(&self) -> &[Damage] {
+        &self.damaged
+    }
+
+    /// How `cell` ended, finished or failed, with the weights that are in use of the source it takes
+    /// from.
+    pub fn ended(&self, cell: &Cell) -> Option<&Record> {
+        let weights = match cell.spec.source() {
+            Some(source) => self.in_use(source),
+            None => self.in_use(&cell.id),
+        };
+        self.ended_with(cell, weights)
+    }
+
+    /// How `cell` ended with these `weights`; a failure is one with any.
+    pub(crate) fn ended_with(&self, cell: &Cell, weights: Option<&str>) -> Option<&Record> {
+        let records = self.cells.get(&cell.id)?;
+        let finished = records
+            .iter()
+            .find(|record| record.is_finished() && record.weights.as_deref() == weights);
+        finished.or_else(|| records.iter().find(|record| !record.is_finished()))
+    }
+
+    /// The finished `cell`.
+    pub fn finished(&self, cell: &Cell) -> Option<&Record> {
+        self.ended(cell).filter(|record| record.is_finished())
+    }
+
+    /// The weights of the source `id` that the tables are made with: those that most cells took, of
+    /// equally many the first by digest. None where it has not been trained here.
+    pub(crate) fn in_use(&self, id: &str) -> Option<&str> {
+        self.known_weights(id)
+            .into_iter()
+            .max_by(|a, b| a.1.cmp(&b.1).then(b.0.cmp(a.0)))
+            .map(|(weights, _)| weights)
+    }
+
+    /// All weights that the source `id` came to, and how many finished cells took each.
+    pub(crate) fn known_weights(&self, id: &str) -> BTreeMap<&str, usize> {
+        let of_source = self.cells.get(id).into_iter().flatten().filter(|r| r.is_finished());
+        let made = of_source.filter_map(|record| record.weights.as_deref());
+        let mut counts: BTreeMap<&str, usize> = made.map(|weights| (weights, 0)).collect();
+        if counts.len() > 1 {
+            for record in self.cells.values().flatten().filter(|record| record.is_finished()) {
+                let weights =
+                    record.weights.as_deref().filter(|_| record.spec.source() == Some(id));
+                if let Some(count) = weights.and_then(|weights| counts.get_mut(weights)) {
+                    *count += 1;
+                }
+            }
+        }
+        counts
+    }
+
+    /// Adds a record, a finished one above a failed one; gives back whether it is new.
+    ///
+    /// # Errors
+    /// When the cell is there with another result.
+    pub(super) fn add(&mut self, record: Record) -> Result<bool, Error> {
+        let known = self.cells.entry(record.id.clone()).or_default();
+        if !record.is_finished() {
+            let is_new = !known.iter().any(|old| old.is_finished() || old.reason == record.reason);
+            if is_new {
+                known.retain(Record::is_finished);
+                known.push(record);
+            }
+            return Ok(is_new);
+        }
+        let twin = known.iter().find(|old| old.is_finished() && old.weights == record.weights);
+        if let Some(twin) = twin {
+            return match twin.agrees_with(&record) {
+                true => Ok(false),
+                false => Err(Error::Contradiction { folder: self.folder.clone(), id: record.id }),
+            };
+        }
+        known.retain(Record::is_finished);
+        known.push(record);
+        Ok(true)
+    }
+}

@@ -1,0 +1,129 @@
+//! One file of finished cells: one writer, one line a cell, only ever added to.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::record::Record;
+use super::{Damage, Error, io_error};
+use crate::files;
+
+/// How long a writer waits for its segment, which others hold only to mend it.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// One file of finished cells.
+#[derive(Debug)]
+pub(super) struct Segment {
+    pub(super) path: PathBuf,
+}
+
+impl Segment {
+    /// The segments in `folder`, in name order.
+    pub(super) fn all(folder: &Path) -> Result<Vec<Segment>, Error> {
+        let entries = match fs::read_dir(folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(io_error(folder))?,
+        };
+        let mut segments = Vec::new();
+        for entry in entries {
+            let path = entry.map_err(io_error(folder))?.path();
+            if path.extension().is_some_and(|extension| extension == "jsonl") {
+                segments.push(Segment { path });
+            }
+        }
+        segments.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(segments)
+    }
+
+    /// Takes the segment for oneself, as long as the file given back lives. The lock is a file of its
+    /// own, because a segment that is mended is replaced.
+    ///
+    /// # Errors
+    /// When another run writes it.
+    pub(super) fn lock(&self) -> Result<File, Error> {
+        let path = self.path.with_extension("lock");
+        let file = OpenOptions::new().create(true).append(true).open(&path);
+        let file = file.map_err(io_error(&path))?;
+        let start = Instant::now();
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(file),
+                Err(TryLockError::WouldBlock) if start.elapsed() < PATIENCE => {
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+                Err(TryLockError::WouldBlock) => {
+                    return Err(Error::Locked { path: self.path.clone() });
+                }
+                Err(TryLockError::Error(error)) => return Err(io_error(&path)(error)),
+            }
+        }
+    }
+
+    /// Hands every whole line to `take`, with its number from 1 on; a last line without an end is left
+    /// out.
+    ///
+    /// # Errors
+    /// When the segment cannot be read, or what `take` says.
+    pub(super) fn each_line(
+        &self,
+        mut take: impl FnMut(usize, &str) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let bytes = fs::read(&self.path).map_err(io_error(&self.path))?;
+        let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        let lines = bytes[..whole].split_inclusive(|byte| *byte == b'\n');
+        for (index, line) in lines.enumerate() {
+            take(index + 1, &String::from_utf8_lossy(line))?;
+        }
+        Ok(())
+    }
+
+    /// Moves damaged lines, an unfinished last one among them, and the lines of the cell `redo` to
+    /// `<segment>.damaged`; gives back which were damaged. For the holder of the lock.
+    pub(super) fn set_aside(&self, redo: Option<&str>) -> Result<Vec<Damage>, Error> {
+        let bytes = match fs::read(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            bytes => bytes.map_err(io_error(&self.path))?,
+        };
+        let text = String::from_utf8_lossy(&bytes);
+        let (mut kept, mut aside, mut damaged) = (String::new(), Vec::new(), Vec::new());
+        for (index, line) in text.split_inclusive('\n').enumerate() {
+            match Record::parse(line) {
+                Some(record) if redo != Some(&record.id) => kept += line,
+                found => {
+                    let damage = Damage { path: self.path.clone(), line: index + 1 };
+                    damaged.extend(found.is_none().then_some(damage));
+                    aside.push(line);
+                }
+            }
+        }
+        if aside.is_empty() {
+            return Ok(damaged);
+        }
+        let path = self.path.with_extension("damaged");
+        let file = OpenOptions::new().create(true).append(true).open(&path);
+        let mut file = file.map_err(io_error(&path))?;
+        for line in &aside {
+            writeln!(file, "{}", line.trim_end()).map_err(io_error(&path))?;
+        }
+        files::write_atomically(&self.path, kept.as_bytes()).map_err(io_error(&self.path))?;
+        Ok(damaged)
+    }
+
+    /// Sets the cell `redo` aside in a segment that is another's.
+    ///
+    /// # Errors
+    /// When its writer is at work.
+    pub(super) fn take_back(&self, redo: &str) -> Result<(), Error> {
+        let mut is_there = false;
+        self.each_line(|_, line| {
+            is_there |= Record::parse(line).is_some_and(|record| record.id == redo);
+            Ok(())
+        })?;
+        if is_there {
+            let _lock = self.lock()?;
+            self.set_aside(Some(redo))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,112 @@
+//! The cells of a study of images: every training size, arm and seed.
+
+use indexmap::IndexMap;
+
+use super::sources::PlannedSource;
+use super::{Draft, schedule};
+use crate::experiment::cell::{
+    ArmSpec, Cell, DataSpec, ImageSpec, RESULTS_VERSION, Share, SourceSpec, Spec, TrainSpec,
+};
+use crate::experiment::file::{Arm, Evaluations, Experiment, Hold, Until};
+use crate::experiment::problem::{Problem, Problems};
+use crate::experiment::study::device_name;
+
+impl Draft<'_> {
+    /// The cells of the arms, from the `share` of the training images.
+    pub(super) fn cells(
+        &self,
+        share: Share,
+        sources: &IndexMap<String, PlannedSource>,
+        problems: &mut Problems,
+    ) -> Vec<Cell> {
+        let experiment = self.checked.experiment();
+        let Experiment { data, arms, seeds, .. } = experiment;
+        let mut cells = Vec::new();
+        for &size in &data.train_sizes {
+            let Some(train) = problems.take(self.train(size)) else { continue };
+            for (name, arm) in arms {
+                let release_at = arm.until.map(|until| release(name, until, size, &train));
+                let Some(release_at) = problems.take(release_at.transpose()) else { continue };
+                let source = experiment.source_of(arm).and_then(|(name, _)| sources.get(name));
+                let arm = self.arm(arm, source.map(|source| &source.spec), release_at);
+                for &seed in &seeds.0 {
+                    let spec = Spec {
+                        version: RESULTS_VERSION,
+                        device: device_name(self.place.device).into(),
+                        data: self.images(share, size),
+                        model: experiment.model.clone(),
+                        arm: Some(arm.clone()),
+                        train: train.clone(),
+                        seed,
+                    };
+                    cells.push(Cell::new(name, vec![("train_size".into(), size as f64)], spec));
+                }
+            }
+        }
+        cells
+    }
+
+    fn images(&self, share: Share, size: usize) -> DataSpec {
+        let data = &self.checked.experiment().data;
+        DataSpec::Images(ImageSpec {
+            digest: self.set.digest.clone(),
+            share,
+            classes: data.classes.clone(),
+            image_size: data.image_size,
+            normalise: data.normalise.clone(),
+            channels: data.channels,
+            subset: data.subset,
+            train_size: Some(size),
+            validation: data.validation,
+            test: data.test,
+        })
+    }
+
+    fn arm(&self, arm: &Arm, source: Option<&SourceSpec>, release_at: Option<u64>) -> ArmSpec {
+        let rule = arm.reset.unwrap_or(self.checked.experiment().train.reset);
+        let usual = Arm { biases: None, ..arm.clone() };
+        ArmSpec {
+            signs: arm.signs,
+            magnitudes: arm.magnitudes,
+            biases: arm.biases.filter(|_| arm.takes_biases() != usual.takes_biases()),
+            only: arm.only.clone(),
+            zeros: arm.zeros,
+            hold: arm.hold.clone(),
+            release_at,
+            reset: (arm.hold != Hold::None).then_some(rule),
+            reset_at_start: false,
+            source: source.filter(|_| arm.needs_source()).cloned(),
+        }
+    }
+
+    fn train(&self, size: usize) -> Result<TrainSpec, Problem> {
+        let train = &self.checked.experiment().train;
+        let evaluate_at = schedule::evaluations(self.checked, size)?;
+        Ok(TrainSpec {
+            optimizer: train.optimizer.clone(),
+            batch: train.batch,
+            steps: self.checked.length().steps(size, train.batch),
+            evaluate_at: Evaluations::Steps(evaluate_at.into_iter().collect()),
+            select: train.select,
+            threads: train.threads,
+            precision: train.precision.on(self.place.device),
+        })
+    }
+}
+
+/// The last step at which the arm `name` holds its signs.
+fn release(name: &str, until: Until, size: usize, train: &TrainSpec) -> Result<u64, Problem> {
+    let steps_an_epoch = size.div_ceil(train.batch) as u64;
+    let step = until.step(steps_an_epoch);
+    if (1..train.steps).contains(&step) {
+        return Ok(step);
+    }
+    let last = train.steps - 1;
+    let legal = match until {
+        Until::Step(_) => format!("a step of 1 to {last}"),
+        Until::Epoch(_) => format!("an epoch of 1 to {}", last / steps_an_epoch),
+    };
+    let (Until::Step(got) | Until::Epoch(got)) = until;
+    let expected = format!("{legal} (with {size} images there are {} steps)", train.steps);
+    Err(Problem::value(format!("arms.{name}.until"), expected, got))
+}

@@ -1,0 +1,190 @@
+//! What only a study of images may say, and what it may not.
+
+use tch::{Device, nn};
+
+use crate::data::xor;
+use crate::experiment::check::{at_least_one, split_key};
+use crate::experiment::file::{
+    self, Arm, Data, Experiment, Moments, Normalise, Signs, Source, SourceTraining, Zeros,
+};
+use crate::experiment::problem::{Problem, Problems};
+use crate::experiment::study::image::sources::arm_name;
+use crate::models::Model;
+use crate::optim::Rule;
+use crate::results::Hold;
+use crate::sign::is_below;
+use crate::transfer;
+
+/// Adds every mistake in the values of `experiment`.
+pub(crate) fn check(experiment: &Experiment, problems: &mut Problems) {
+    let Experiment { data, model, widths, arms, train, .. } = experiment;
+    problems.check(!matches!(model, Model::Mlp(_)), || {
+        let why = format!("networks `mlp` learn from data `{}` only", xor::NAME);
+        Problem::conflict("model", why)
+    });
+    problems
+        .check(widths.is_empty(), || Problem::no_effect("widths", "only networks `mlp` are swept"));
+    problems.check(train.faithful.is_empty(), || {
+        let why = format!("only data `{}` have such switches", xor::NAME);
+        Problem::no_effect("train.faithful", why)
+    });
+    check_data(data, model.channels(), problems);
+    let layers = Layers::of(model);
+    for (name, arm) in arms {
+        check_arm(experiment, &layers, &format!("arms.{name}"), arm, problems);
+        let mut sources = experiment.all_sources();
+        problems.check(sources.all(|(source, _)| *name != arm_name(source)), || {
+            let why = "this name is kept for a source that is trained here";
+            Problem::conflict(format!("arms.{name}"), why)
+        });
+    }
+    problems.check(!experiment.sources.contains_key(file::SOURCE), || {
+        let name = file::SOURCE;
+        let why = format!("this name is that of `{name}`; choose another");
+        Problem::conflict(format!("sources.{name}"), why)
+    });
+    for (name, source) in experiment.all_sources() {
+        check_source(&file::source_key(name), source, &layers, problems);
+    }
+}
+
+fn check_data(data: &Data, channels: usize, problems: &mut Problems) {
+    let own = [data.files.is_some(), data.cifar10.is_some(), data.folder.is_some()];
+    problems.check(own.into_iter().filter(|given| *given).count() <= 1, || {
+        Problem::missing("data", "at most one of `files`, `cifar10` and `folder`")
+    });
+    if let Some(share) = data.folder.as_ref().and_then(|folder| folder.test_share) {
+        problems.check(share > 0.0 && share < 1.0, || {
+            Problem::value("data.folder.test_share", "a share in (0, 1)", share)
+        });
+    }
+    problems.check(data.channels.is_rgb() || channels == 3, || {
+        Problem::conflict("data.channels", "`bgr` needs a network for colour images")
+    });
+    match &data.normalise {
+        Normalise::Dataset => {}
+        Normalise::Imagenet => problems.check(channels == 3, || {
+            let why = "`imagenet` needs a network for colour images; use `dataset`";
+            Problem::conflict("data.normalise", why)
+        }),
+        Normalise::Given(moments) => check_moments(moments, channels, problems),
+    }
+}
+
+fn check_moments(Moments { mean, deviation }: &Moments, channels: usize, problems: &mut Problems) {
+    for (key, values) in [("mean", mean), ("deviation", deviation)] {
+        problems.check([1, channels].contains(&values.len()), || {
+            let expected =
+                format!("one number, or one for each of {channels} channels, got {}", values.len());
+            Problem::missing(format!("data.normalise.{key}"), expected)
+        });
+    }
+    problems.check(deviation.iter().all(|value| *value > 0.0), || {
+        Problem::value("data.normalise.deviation", "numbers above 0", format!("{deviation:?}"))
+    });
+}
+
+fn check_arm(
+    experiment: &Experiment,
+    layers: &Layers,
+    key: &str,
+    arm: &Arm,
+    problems: &mut Problems,
+) {
+    problems.check(!arm.signs.know_xor(), || {
+        let why = format!("only data `{}` have informed signs", xor::NAME);
+        Problem::conflict(format!("{key}.signs"), why)
+    });
+    check_source_of(experiment, key, arm, problems);
+    if let Signs::Flipped(fraction) = arm.signs {
+        problems.check((0.0..=1.0).contains(&fraction), || {
+            Problem::value(format!("{key}.signs.flipped"), "a share in [0, 1]", fraction)
+        });
+    }
+    problems.check(arm.only.is_empty() || arm.needs_source(), || {
+        Problem::no_effect(format!("{key}.only"), "nothing is taken from the source")
+    });
+    problems.check(arm.zeros == Zeros::Free || arm.signs.need_source(), || {
+        Problem::no_effect(format!("{key}.zeros"), "the signs do not come from the source")
+    });
+    layers.check(&format!("{key}.only"), &arm.only, problems);
+    match &arm.hold {
+        Hold::All | Hold::None => {}
+        Hold::Layers(held) => layers.check(&format!("{key}.hold"), held, problems),
+        Hold::Except(free) => layers.check(&format!("{key}.hold.except"), free, problems),
+    }
+}
+
+/// Whether an arm has the source that it takes from.
+fn check_source_of(experiment: &Experiment, key: &str, arm: &Arm, problems: &mut Problems) {
+    let source = experiment.source_of(arm).map(|(_, source)| source);
+    let named = experiment.sources.keys().map(String::as_str);
+    match &arm.source {
+        Some(name) => {
+            problems.check(arm.needs_source(), || {
+                Problem::no_effect(format!("{key}.source"), "nothing is taken from it")
+            });
+            problems.check(source.is_some() && *name != file::SOURCE, || {
+                Problem::unknown(format!("{key}.source"), name, named)
+            });
+        }
+        None => problems.check(!arm.needs_source() || source.is_some(), || {
+            if experiment.sources.is_empty() {
+                let why = "come from a source, but the experiment has no `source`";
+                return Problem::conflict(format!("{key}.signs"), why);
+            }
+            let named: Vec<&str> = named.collect();
+            let expected = format!("one of the `sources` `{}`", named.join("`, `"));
+            Problem::missing(format!("{key}.source"), expected)
+        }),
+    }
+    let has_weights = source.is_some_and(|source| source.template.is_none());
+    problems.check(!arm.needs_weights() || has_weights, || {
+        let what = if arm.biases.is_some() { "biases" } else { "magnitudes" };
+        let why = "`source` needs a source with weights (`source.weights` or `source.train`); a \
+                   template has only signs; use `init`";
+        Problem::conflict(format!("{key}.{what}"), why)
+    });
+}
+
+fn check_source(key: &str, source: &Source, layers: &Layers, problems: &mut Problems) {
+    layers.check(&format!("{key}.except"), &source.except, problems);
+    let Some(SourceTraining { data, batch, optimizer, threads, .. }) = &source.train else {
+        return;
+    };
+    at_least_one(&format!("{key}.train.data.images"), data.images as u64, problems);
+    at_least_one(&format!("{key}.train.threads"), *threads as u64, problems);
+    at_least_one(&format!("{key}.train.batch"), batch.unwrap_or(1) as u64, problems);
+    if let Some(optimizer) = optimizer {
+        let room = format!("{key}.train.optimizer.");
+        problems.take(optimizer.check().map_err(|what| split_key(&room, &what)));
+    }
+}
+
+/// The layers of a network that can be held; none where the network cannot be built.
+struct Layers(Vec<String>);
+
+impl Layers {
+    fn of(model: &Model) -> Self {
+        if model.check(usize::MAX).is_err() {
+            return Layers(Vec::new());
+        }
+        let variables = nn::VarStore::new(Device::Cpu);
+        model.assemble(&variables.root(), 2);
+        let names = transfer::constrained(&variables);
+        Layers(names.into_iter().map(|(name, _)| name).collect())
+    }
+
+    /// Whether each of `wanted` is a layer of the network, or the start of some names.
+    fn check(&self, key: &str, wanted: &[String], problems: &mut Problems) {
+        let Layers(names) = self;
+        let is_there = |layer: &String| names.iter().any(|name| is_below(name, layer));
+        for layer in wanted.iter().filter(|layer| !names.is_empty() && !is_there(layer)) {
+            let expected = format!(
+                "layers of the network, `{}` or what stands before a dot",
+                names.join("`, `")
+            );
+            problems.add(Problem::value(key, expected, layer));
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! Kinds of study: what one may ask for, what its cells are, and how they are computed.
+//!
+//! A kind is a folder with a [`Study`]; the rest of the room knows a study by that trait alone. To add
+//! one, write its folder and name it in [`kind`].
+
+pub(crate) mod image;
+pub(crate) mod xor;
+
+use std::fmt::Debug;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use indexmap::IndexMap;
+use tch::{Device, TchError};
+
+use super::cell::{Cell, Spec};
+use super::check::Checked;
+use super::file::Experiment;
+use super::problem::{Problem, Problems};
+use crate::data::xor::NAME;
+use crate::optim;
+use crate::random::Stream;
+use crate::results::Magnitudes;
+use crate::results::table::Outcome;
+use crate::sign::TemplateError;
+use crate::train::{self, CurvePoint, Progress, Seconds};
+use crate::transfer;
+use crate::weights::Checkpoint;
+
+/// The kind of study that `experiment` is.
+pub(crate) fn kind(experiment: &Experiment) -> &'static dyn Study {
+    if experiment.data.name == NAME { &xor::Xor } else { &image::Image }
+}
+
+/// A kind of study.
+pub(crate) trait Study: Sync {
+    /// Names of the swept settings, in the order of the columns.
+    fn settings(&self) -> &'static [&'static str];
+
+    /// Adds the mistakes of `experiment` that only this kind has rules for.
+    fn check(&self, experiment: &Experiment, problems: &mut Problems);
+
+    /// Reads data and sources, and lays out the cells.
+    ///
+    /// # Errors
+    /// Everything in them that is missing or does not fit.
+    fn open(&self, checked: &Checked, place: &Place) -> Result<Opened, Problems>;
+}
+
+/// Where a study is computed, and where its data lie.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place<'a> {
+    /// What computes.
+    pub(crate) device: Device,
+    /// The folder of fetched data.
+    pub(crate) cache: &'a Path,
+}
+
+/// `cpu` or `cuda`, as specifications have it.
+pub(crate) fn device_name(device: Device) -> &'static str {
+    if device.is_cuda() { "cuda" } else { "cpu" }
+}
+
+/// A study with its data at hand.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    /// The cells of the arms, in the order of the tables.
+    pub(crate) cells: Vec<Cell>,
+    /// Cells whose networks others take from: they run first.
+    pub(crate) firsts: Vec<Cell>,
+    /// What the cells learn from.
+    pub(crate) ground: Box<dyn Ground>,
+    /// The digest of the data set; none of data that are drawn.
+    pub(crate) data_digest: Option<String>,
+    /// What tells each source from every other, by its name.
+    pub(crate) source_digests: IndexMap<String, String>,
+    /// Classes of the labels.
+    pub(crate) classes: usize,
+}
+
+/// Cells that are computed together.
+pub(crate) type Job<'a> = Vec<&'a Cell>;
+
+/// What cells learn from, and how they do.
+pub(crate) trait Ground: Debug + Send + Sync {
+    /// `cells` in jobs, in their order.
+    fn jobs<'a>(&self, cells: &[&'a Cell]) -> Vec<Job<'a>>;
+
+    /// Draws or prepares what `cells` need; called once before they are computed.
+    fn prepare(&mut self, cells: &[&Cell]);
+
+    /// Gives the cells that take from the cell `first` the `weights` that it came to.
+    ///
+    /// # Errors
+    /// When the weights are no source, not being numbers for example.
+    fn learn(&mut self, first: &Cell, weights: Checkpoint) -> Result<(), Failure>;
+
+    /// Computes a job: what each of its cells came to, in order. A job that fails as a whole has one
+    /// failure, and its other cells stay unfinished.
+    fn compute(&self, job: &[&Cell], watch: &Watch) -> Vec<Result<Computed, Failure>>;
+
+    /// How fast cells like `cell` are, timed over `steps` steps.
+    ///
+    /// # Errors
+    /// When they cannot be timed one at a time, or libtorch fails.
+    fn pace(&self, cell: &Cell, steps: u64) -> Result<Pace, Failure>;
+
+    /// How much there is to do for `cell`, where it can be told.
+    fn work(&self, cell: &Cell) -> Option<Work>;
+}
+
+/// Is told how far cells are, and stops them.
+#[derive(Clone, Copy)]
+pub(crate) struct Watch<'a> {
+    /// Cells under way are given up once this is set.
+    pub(crate) stop: &'a AtomicBool,
+    /// Is told where a cell is; breaks when nobody wants to know any more.
+    pub(crate) tell: &'a (dyn Fn(&Cell, Progress) -> ControlFlow<()> + Sync),
+}
+
+impl Watch<'_> {
+    /// Tells where `cell` is, and says whether it may go on.
+    pub(crate) fn step(&self, cell: &Cell, progress: Progress) -> ControlFlow<()> {
+        (self.tell)(cell, progress)?;
+        self.check()
+    }
+
+    /// Says whether to go on.
+    pub(crate) fn check(&self) -> ControlFlow<()> {
+        match self.stop.load(Ordering::Relaxed) {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        }
+    }
+}
+
+/// What a cell came to.
+#[derive(Debug)]
+pub(crate) struct Computed {
+    /// The row of `trials.csv`.
+    pub(crate) outcome: Outcome,
+    /// The rows of `curves.csv`.
+    pub(crate) curve: Vec<CurvePoint>,
+    /// Where the time went.
+    pub(crate) seconds: Seconds,
+    /// The network at the end, of a cell that others take from.
+    pub(crate) weights: Option<Checkpoint>,
+}
+
+/// How fast cells of one shape are.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Pace {
+    /// Seconds a step.
+    pub(crate) step: f64,
+    /// Seconds an image that is evaluated.
+    pub(crate) image: f64,
+}
+
+/// What a cell has to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Work {
+    /// Images of a full batch.
+    pub(crate) batch: usize,
+    /// Images evaluated in all.
+    pub(crate) evaluated: usize,
+}
+
+/// Why a cell could not be computed.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)]
+pub(crate) enum Failure {
+    #[error(transparent)]
+    Train(#[from] train::Error),
+    #[error(transparent)]
+    Transfer(#[from] transfer::Error),
+    #[error(transparent)]
+    Optimizer(#[from] optim::Error),
+    #[error(transparent)]
+    Template(#[from] TemplateError),
+    #[error("libtorch: {0}")]
+    Torch(#[from] TchError),
+    /// The source that the cell takes from is not there.
+    #[error("its source, cell {0}, is not there")]
+    NoSource(String),
+    /// The source has not what the cell takes.
+    #[error("its source has no {0}")]
+    Lacks(&'static str),
+    /// The cell is of another kind of study.
+    #[error("a cell of another kind of study")]
+    OtherKind,
+    /// Cells are computed together, so one has no time of its own.
+    #[error("cells of points are computed many at a time; run some, and the plan knows")]
+    Together,
+}
+
+impl Failure {
+    /// Whether the run was stopped, which is no fault of the cell.
+    pub(crate) fn is_stop(&self) -> bool {
+        matches!(self, Failure::Train(train::Error::Stopped))
+    }
+}
+
+/// The seed of a cell's initial weights.
+pub(crate) fn initial_seed(spec: &Spec) -> u64 {
+    match spec.arm.as_ref().map(|arm| arm.magnitudes) {
+        Some(Magnitudes::Fresh) => Stream::new(spec.seed, "fresh").bits(),
+        _ => spec.seed,
+    }
+}
+
+impl From<Problem> for Problems {
+    fn from(problem: Problem) -> Self {
+        let mut problems = Problems::default();
+        problems.add(problem);
+        problems
+    }
+}
