@@ -4,22 +4,7 @@ mod common;
 
 use std::process::Stdio;
 
-use common::{Laboratory, names};
-
-fn stdout(lab: &Laboratory, arguments: &[&str]) -> String {
-    let output = lab.polarity(arguments).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
-}
-
-/// Compares with `tests/golden/NAME`; `UPDATE_GOLDEN=1 cargo test --release` writes it anew.
-fn golden(name: &str, text: &str) {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        std::fs::write(&path, text).unwrap();
-    }
-    assert_eq!(std::fs::read_to_string(&path).unwrap(), text, "{name} is not as it was");
-}
+use common::{Laboratory, golden, names, stdout};
 
 #[test]
 fn the_help_of_every_subcommand_is_as_documented() {
@@ -45,15 +30,6 @@ fn the_help_of_every_subcommand_is_as_documented() {
         text += &format!("$ polarity {}\n{}\n", command.join(" "), stdout(&lab, command));
     }
     golden("help.txt", &text);
-}
-
-#[test]
-fn the_tables_have_their_documented_columns() {
-    let lab = Laboratory::new();
-    lab.run(&["seeds=0..1"]);
-    let header = |text: &str| text.lines().next().unwrap().to_owned();
-    let [trials, curves] = lab.tables();
-    golden("columns.txt", &format!("{}\n{}\n", header(&trials), header(&curves)));
 }
 
 #[test]

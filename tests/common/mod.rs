@@ -165,6 +165,29 @@ fn idx_header(dimensions: &[usize]) -> Vec<u8> {
     bytes
 }
 
+/// What a command that must succeed prints on stdout.
+pub fn stdout(lab: &Laboratory, arguments: &[&str]) -> String {
+    let output = lab.polarity(arguments).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Compares with `tests/golden/NAME`; `UPDATE_GOLDEN=1 cargo test --release` writes it anew.
+pub fn golden(name: &str, text: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&path, text).unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), text, "{name} is not as it was");
+}
+
+/// The first 16 hex digits of the SHA-256 of `text`: an id, or the seal of a line.
+pub fn digest(text: &str) -> String {
+    use sha2::{Digest, Sha256};
+    let bytes = Sha256::digest(text.as_bytes());
+    bytes.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// The names in `folder`, sorted; none if there is no such folder.
 pub fn names(folder: &Path) -> Vec<String> {
     let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
