@@ -10,9 +10,9 @@
 //! 5. `id` is the first 16 hex digits, in lower case, of the SHA-256 of the value of `spec` as it
 //!    stands in the line.
 //! 6. A cell whose `outcome.status` is `failed` is not finished: it is computed again. Its line has a
-//!    `reason`.
-//! 7. A line that is torn, altered or not such an object is damaged and counts for nothing; so is one
-//!    with a key twice or a key that is not known. `polarity plan` names it by file and line.
+//!    `reason`, and no other line has one.
+//! 7. A line that breaks one of the rules 2 to 6 is damaged and counts for nothing, as does one with a
+//!    key twice or a key that is not known. `polarity plan` names it by file and line.
 //! 8. `polarity run` moves damaged lines to `cells/<writer>.damaged`, computes their cells again, and
 //!    leaves every other line as it is, byte for byte.
 //! 9. A reader reads all segments, whatever their writers are called, and no other file beside them.
@@ -189,6 +189,15 @@ fn rule_5_the_id_is_the_digest_of_the_specification() {
 }
 
 #[test]
+fn rule_5_a_line_under_another_id_than_its_specifications_is_damaged() {
+    let lines = lines();
+    let text = joined(&[resealed(&lines[0], &id(&lines[0]), &id(&lines[1]))]);
+    let said = plan(&with(&[("main.jsonl", text.as_bytes())]));
+    assert!(said.contains("4 cells, 0 done, 4 left"), "{said}");
+    assert!(said.contains("cells/main.jsonl:1: damaged"), "{said}");
+}
+
+#[test]
 fn rule_6_a_failed_cell_has_a_reason_and_is_computed_again() {
     let mut lines = lines();
     lines[1] = failed(&lines[1]);
@@ -199,6 +208,18 @@ fn rule_6_a_failed_cell_has_a_reason_and_is_computed_again() {
     let said = lab.run(&["--device", "cpu"]);
     assert!(said.contains("3 finished, 1 to run"), "{said}");
     assert_eq!(plan(&lab).matches(" done\n").count(), 4);
+}
+
+#[test]
+fn rule_6_a_reason_stands_where_a_cell_failed_and_nowhere_else() {
+    let lines = lines();
+    let without = resealed(&failed(&lines[0]), ",\"reason\":\"no luck\"", "");
+    let with_one = resealed(&lines[1], ",\"timing\":", ",\"reason\":\"no luck\",\"timing\":");
+    let said = plan(&with(&[("main.jsonl", joined(&[without, with_one]).as_bytes())]));
+    assert!(said.contains("4 cells, 0 done, 4 left"), "{said}");
+    for line in [1, 2] {
+        assert!(said.contains(&format!("cells/main.jsonl:{line}: damaged")), "{line}: {said}");
+    }
 }
 
 #[test]
@@ -251,6 +272,17 @@ fn rule_8_damaged_lines_are_set_aside_and_the_others_stay_as_they_are() {
     again.sort();
     expected.sort();
     assert_eq!(again, expected);
+}
+
+#[test]
+fn rule_8_a_damaged_line_is_set_aside_with_the_bytes_it_had() {
+    let mut bytes = joined(&lines()[..1]).into_bytes();
+    bytes[30] = 0xff;
+    let lab = with(&[("main.jsonl", &bytes)]);
+    let said = lab.run(&["--device", "cpu"]);
+    assert!(said.contains("cells/main.jsonl:1: damaged"), "{said}");
+    let aside = std::fs::read(lab.path(CELLS).join("main.damaged")).unwrap();
+    assert!(aside == bytes, "{}", String::from_utf8_lossy(&aside));
 }
 
 #[test]
