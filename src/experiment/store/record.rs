@@ -1,13 +1,8 @@
 //! A finished cell as one line of JSON.
 //!
-//! 1. A line is one cell and ends with a newline.
-//! 2. It is an object with the keys `id`, `spec`, `outcome`, `curve`, then, where there are such,
-//!    `reason` and `weights`, then `timing` and `digest`, in this order and no others.
-//! 3. `digest` stands last: the first 16 hex digits of the SHA-256 of all that stands before
-//!    `,"digest":"`.
-//! 4. `id` is the digest of `spec` ([`Spec::id`]).
-//! 5. A line that breaks one of these rules is damaged: it is named, left out, and its cell computed
-//!    again. An unfinished last line is not damaged, since its writer may be at it.
+//! The rules of a line are numbered in `docs/formats.md` and tested one by one in `tests/segment.rs`. A
+//! line that breaks one is damaged: it is named, left out, and its cell computed again. An unfinished
+//! last line is not damaged, since its writer may be at it.
 
 use serde::{Deserialize, Serialize};
 
@@ -84,11 +79,14 @@ impl Record {
     }
 
     /// The record of a whole and unaltered line.
-    pub(super) fn parse(line: &str) -> Option<Self> {
+    pub(super) fn parse(line: &[u8]) -> Option<Self> {
+        let line = str::from_utf8(line).ok()?;
         let (open, seal) = line.strip_suffix("\"}\n")?.rsplit_once(SEAL)?;
         (seal == digest(open)).then_some(())?;
         let record: Record = serde_json::from_str(&format!("{open}}}")).ok()?;
-        (record.id == record.spec.id()).then_some(record)
+        let is_sound =
+            record.id == record.spec.id() && record.reason.is_none() == record.is_finished();
+        is_sound.then_some(record)
     }
 }
 

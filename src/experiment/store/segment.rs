@@ -67,13 +67,13 @@ impl Segment {
     /// When the segment cannot be read, or what `take` says.
     pub(super) fn each_line(
         &self,
-        mut take: impl FnMut(usize, &str) -> Result<(), Error>,
+        mut take: impl FnMut(usize, &[u8]) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let bytes = fs::read(&self.path).map_err(io_error(&self.path))?;
         let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
         let lines = bytes[..whole].split_inclusive(|byte| *byte == b'\n');
         for (index, line) in lines.enumerate() {
-            take(index + 1, &String::from_utf8_lossy(line))?;
+            take(index + 1, line)?;
         }
         Ok(())
     }
@@ -85,15 +85,15 @@ impl Segment {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             bytes => bytes.map_err(io_error(&self.path))?,
         };
-        let text = String::from_utf8_lossy(&bytes);
-        let (mut kept, mut aside, mut damaged) = (String::new(), Vec::new(), Vec::new());
-        for (index, line) in text.split_inclusive('\n').enumerate() {
+        let (mut kept, mut aside, mut damaged) = (Vec::new(), Vec::new(), Vec::new());
+        for (index, line) in bytes.split_inclusive(|byte| *byte == b'\n').enumerate() {
             match Record::parse(line) {
-                Some(record) if redo != Some(&record.id) => kept += line,
+                Some(record) if redo != Some(&record.id) => kept.extend_from_slice(line),
                 found => {
                     let damage = Damage { path: self.path.clone(), line: index + 1 };
                     damaged.extend(found.is_none().then_some(damage));
-                    aside.push(line);
+                    aside.extend_from_slice(line.trim_ascii_end());
+                    aside.push(b'\n');
                 }
             }
         }
@@ -103,10 +103,8 @@ impl Segment {
         let path = self.path.with_extension("damaged");
         let file = OpenOptions::new().create(true).append(true).open(&path);
         let mut file = file.map_err(io_error(&path))?;
-        for line in &aside {
-            writeln!(file, "{}", line.trim_end()).map_err(io_error(&path))?;
-        }
-        files::write_atomically(&self.path, kept.as_bytes()).map_err(io_error(&self.path))?;
+        file.write_all(&aside).map_err(io_error(&path))?;
+        files::write_atomically(&self.path, &kept).map_err(io_error(&self.path))?;
         Ok(damaged)
     }
 
