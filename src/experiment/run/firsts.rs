@@ -33,7 +33,8 @@ impl Session<'_, '_> {
     pub(super) fn first(&mut self, ground: &dyn Ground, cell: &Cell) -> Result<First, Error> {
         let work = self.store.work_folder()?;
         let mut is_said = false;
-        let turn = Turn::wait(&work.join(format!("source-{}.lock", cell.id)), || {
+        let lock = self.store.lock_file(&format!("source-{}", cell.id));
+        let turn = Turn::wait(&lock, || {
             if !std::mem::replace(&mut is_said, true) {
                 (self.report)(Event::Waiting(cell));
             }

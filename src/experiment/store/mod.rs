@@ -101,8 +101,7 @@ impl Store {
         Ok(Store { folder, segment, file, synced, records, set_aside, _lock: lock })
     }
 
-    /// What the folder held when it was opened or [read again](Self::read_again), and what was added
-    /// since.
+    /// What the folder held when it was opened or read again, and what was added since.
     pub fn records(&self) -> &Records {
         &self.records
     }
@@ -120,6 +119,11 @@ impl Store {
         let work = self.folder.join("work");
         fs::create_dir_all(&work).map_err(io_error(&work))?;
         Ok(work)
+    }
+
+    /// The file of the lock `name`.
+    pub(crate) fn lock_file(&self, name: &str) -> PathBuf {
+        self.folder.join("cells").join(name).with_extension("lock")
     }
 
     /// Looks at what other writers have added.

@@ -1,0 +1,214 @@
+//! Several runs of one experiment at once, and what they leave to each other.
+
+mod common;
+
+use std::path::Path;
+use std::process::{Child, Stdio};
+
+use common::{Laboratory, names};
+use polarity::results::Status;
+use polarity::results::table::{Trial, read_trials};
+
+/// The published study of reset rules with four of its twenty seeds: 240 cells of points.
+const RESETS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/experiments/xor5d-reset.yaml");
+
+fn spawn(lab: &Laboratory, arguments: &[&str]) -> Child {
+    lab.polarity(arguments).stderr(Stdio::null()).spawn().unwrap()
+}
+
+/// Starts part `shard` of the study of reset rules, in a results folder of this name.
+fn part(lab: &Laboratory, results: &str, shard: &str) -> Child {
+    spawn(lab, &["run", RESETS, "seeds=0..4", &format!("results={results}"), "--shard", shard])
+}
+
+fn ended(mut run: Child) {
+    assert!(run.wait().unwrap().success());
+}
+
+fn trials(lab: &Laboratory) -> Vec<Trial> {
+    read_trials(&lab.path("results/tiny/trials.csv")).unwrap()
+}
+
+fn source(trials: &[Trial]) -> &Trial {
+    trials.iter().find(|trial| trial.key.arm == "source").unwrap()
+}
+
+/// Replaces text in those lines of a segment that took weights from a source, and seals them anew.
+fn alter_cells_of_the_source(path: &Path, changes: &[(&str, &str)]) {
+    let text = std::fs::read_to_string(path).unwrap();
+    let lines = text.lines().map(|line| {
+        let (open, _) = line.rsplit_once(",\"digest\":").unwrap();
+        let is_of_source = open.contains("\"weights\":");
+        let changes = changes.iter().filter(|_| is_of_source);
+        let open = changes.fold(open.to_owned(), |open, (from, to)| open.replace(from, to));
+        format!("{open},\"digest\":\"{}\"}}\n", common::digest(&open))
+    });
+    let text: String = lines.collect();
+    std::fs::write(path, text).unwrap();
+}
+
+#[test]
+fn two_shards_at_once_publish_the_cells_of_both_whoever_ends_last() {
+    let lab = Laboratory::new();
+    ended(part(&lab, "whole", "0/1"));
+    let expected = lab.read("whole/xor5d-reset/trials.csv");
+    assert_eq!(expected.lines().count(), 241);
+    for round in ["first", "second", "third"] {
+        let runs = ["0/2", "1/2"].map(|shard| part(&lab, round, shard));
+        runs.into_iter().for_each(ended);
+        assert_eq!(lab.read(&format!("{round}/xor5d-reset/trials.csv")), expected, "{round}");
+    }
+}
+
+#[test]
+fn a_shard_that_is_killed_and_started_again_loses_no_row_of_the_others() {
+    let lab = Laboratory::new();
+    ended(part(&lab, "whole", "0/1"));
+    let mut killed = part(&lab, "parts", "1/3");
+    let [one, two] = ["0/3", "2/3"].map(|shard| part(&lab, "parts", shard));
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    [one, two].into_iter().for_each(ended);
+    ended(part(&lab, "parts", "1/3"));
+    let [whole, parts] =
+        ["whole", "parts"].map(|name| lab.read(&format!("{name}/xor5d-reset/trials.csv")));
+    assert_eq!(whole, parts);
+}
+
+#[test]
+fn a_writer_starts_while_another_segment_is_held_and_read() {
+    let lab = Laboratory::new();
+    lab.run(&["--shard", "0/2"]);
+    let other = lab.path("results/tiny/cells/shard-0-of-2.lock");
+    let other = std::fs::File::options().append(true).open(other).unwrap();
+    other.lock().unwrap();
+    lab.run(&["--shard", "1/2"]);
+    assert_eq!(trials(&lab).len(), 12);
+}
+
+#[test]
+fn a_line_that_another_run_is_writing_is_not_called_damaged() {
+    let lab = Laboratory::new();
+    lab.run(&["seeds=0..1"]);
+    let segment = lab.path("results/tiny/cells/main.jsonl");
+    let bytes = std::fs::read(&segment).unwrap();
+    std::fs::write(&segment, &bytes[..bytes.len() - 20]).unwrap();
+    let said = common::stdout(&lab, &["plan", "tiny.yaml", "seeds=0..1"]);
+    assert!(said.contains("3 done, 1 left") && !said.contains("damaged"), "{said}");
+}
+
+#[test]
+fn a_cell_of_another_part_is_not_set_aside_but_refused_with_the_part_that_has_it() {
+    let lab = Laboratory::new();
+    ["0/2", "1/2"].map(|shard| lab.run(&["--shard", shard]));
+    let tables = lab.tables();
+    let id = trials(&lab)[1].key.id.clone();
+    let (code, said) = lab.fails(&["run", "tiny.yaml", "--redo", &id, "--shard", "0/2"]);
+    assert_eq!(code, 2);
+    assert!(said.contains("is of part 1/2; say `--shard 1/2`"), "{said}");
+    assert_eq!(names(&lab.path("results/tiny/cells")).len(), 5, "nothing was set aside");
+    // Its own part computes it again, and so does a run of all, in the segment of its own.
+    for more in [&["--redo", &id, "--shard", "1/2"][..], &["--redo", &id]] {
+        let said = lab.run(more);
+        assert!(said.contains("1 to run"), "{said}");
+        assert_eq!(lab.tables(), tables);
+    }
+}
+
+#[test]
+fn shards_that_need_the_same_source_train_it_once() {
+    let [whole, parts] = [Laboratory::new(), Laboratory::new()];
+    for lab in [&whole, &parts] {
+        lab.add_trained_source();
+        lab.edit("epochs: 1, batch: 10", "epochs: 8, batch: 10");
+    }
+    whole.run(&[]);
+    let runs = ["0/2", "1/2"].map(|shard| spawn(&parts, &["run", "tiny.yaml", "--shard", shard]));
+    runs.into_iter().for_each(ended);
+    assert_eq!(whole.tables(), parts.tables());
+    assert_eq!(names(&parts.path("results/tiny/work")).len(), 1);
+    let id = &source(&trials(&parts)).key.id.clone();
+    let lines = ["0", "1"].map(|index| {
+        let text = parts.read(&format!("results/tiny/cells/shard-{index}-of-2.jsonl"));
+        text.lines().filter(|line| line.starts_with(&format!("{{\"id\":\"{id}\""))).count()
+    });
+    assert_eq!(lines.iter().sum::<usize>(), 1, "{lines:?}");
+}
+
+#[test]
+fn a_source_that_diverges_fails_the_cells_that_need_it_and_no_others() {
+    let lab = Laboratory::new();
+    lab.edit(
+        "arms:\n",
+        "source: {train: {data: {images: 60}, epochs: 1, batch: 10, optimizer: {sgd: {lr: 1.0e+30}}}}\n\
+         arms:\n  signs: {signs: source, hold: all}\n",
+    );
+    for _ in 0..2 {
+        let (code, said) = lab.fails(&["run", "tiny.yaml"]);
+        assert_eq!(code, 1);
+        assert!(said.contains("6 cells failed") && said.contains("diverged"), "{said}");
+        let trials = trials(&lab);
+        let count = |status| trials.iter().filter(|trial| trial.outcome.status == status).count();
+        assert_eq!([Status::Done, Status::Diverged, Status::Failed].map(count), [12, 1, 6]);
+        let table = lab.read("results/tiny/trials.csv");
+        assert!(table.lines().next().unwrap().ends_with(",reason"), "{table}");
+        let of_arm = |line: &&str| line.contains(",signs,");
+        for line in table.lines().filter(of_arm) {
+            assert!(
+                line.ends_with(&format!(
+                    "\"its source, cell {}, diverged\"",
+                    source(&trials).key.id
+                ))
+            );
+        }
+    }
+}
+
+#[test]
+fn cells_of_other_weights_of_their_source_are_not_mixed_but_computed_again() {
+    let lab = Laboratory::new();
+    lab.add_trained_source();
+    lab.run(&["--shard", "0/2"]);
+    lab.run(&["--shard", "1/2"]);
+    let tables = lab.tables();
+    // As if another CPU had come to other weights: its source errs differently, and so do its cells.
+    let foreign = lab.path("results/tiny/cells/shard-1-of-2.jsonl");
+    let text = lab.read("results/tiny/cells/shard-0-of-2.jsonl");
+    let start = text.find("\"weights\":\"").unwrap() + "\"weights\":\"".len();
+    let digest = &text[start..start + 64];
+    let other = digest.replace(|c: char| c.is_ascii_digit(), "f");
+    let changes = [(digest, &*other), ("\"sign_flips\":", "\"sign_flips\":1")];
+    alter_cells_of_the_source(&foreign, &changes);
+    let said = lab.run(&[]);
+    assert!(!said.contains("two different results"), "{said}");
+    assert_eq!(lab.tables(), tables);
+}
+
+#[test]
+fn an_interrupted_run_beside_published_tables_leaves_them_as_they_are() {
+    let lab = Laboratory::new();
+    lab.run(&["train.steps=60"]);
+    let tables = lab.tables();
+    // A clone has the tables and none of the cells.
+    std::fs::remove_dir_all(lab.path("results/tiny/cells")).unwrap();
+    lab.run_and_interrupt(&["--threads", "1", "train.steps=60"]);
+    assert_eq!(lab.tables(), tables);
+    let output = lab.polarity(&["run", "tiny.yaml", "train.steps=60", "--shard", "0/9"]).output();
+    let said = String::from_utf8(output.unwrap().stderr).unwrap();
+    assert!(said.contains("rows are cells that have not run here"), "{said}");
+    assert_eq!(lab.tables(), tables);
+    lab.run(&["train.steps=60"]);
+    assert_eq!(lab.tables(), tables);
+}
+
+#[test]
+fn rows_of_cells_that_an_experiment_has_no_more_are_replaced_and_counted() {
+    let lab = Laboratory::new();
+    lab.run(&[]);
+    let said = lab.run(&["seeds=0..2"]);
+    assert!(
+        said.contains("trials.csv: 4 rows of cells that this experiment does not have"),
+        "{said}"
+    );
+    assert_eq!(trials(&lab).len(), 8);
+}
