@@ -5,6 +5,9 @@
 //! tensors take part: weights of two or more dimensions. Biases are never constrained (paper,
 //! section 2).
 //!
+//! All that can be wrong is looked for before the first weight is written: an error leaves the network
+//! as it was, unless libtorch itself fails between two tensors.
+//!
 //! Holding the signs afterwards is left to [`optim`](crate::optim), reading files to
 //! [`sign`](crate::sign) and [`weights`](crate::weights).
 
@@ -73,6 +76,17 @@ pub enum Error {
     /// Tensors of the same name differ in shape.
     #[error("the source does not fit the network: {}; leave these layers fresh with `except`", .0.join("; "))]
     Shapes(Vec<String>),
+    /// Two tensors of the source have the same name in the network, by [`Options::rename`].
+    #[error(
+        "{name}: both `{}` and `{}` of the source come to it; give each another name with `rename`",
+        .sources[0], .sources[1]
+    )]
+    Twice {
+        /// The tensor of the network.
+        name: String,
+        /// Those of the source, in name order.
+        sources: [String; 2],
+    },
     /// No tensor of the source is in the network.
     #[error(
         "no tensor of the source is in the network: the source has {source_names}; the network has {network_names}"
@@ -112,8 +126,9 @@ pub enum Error {
 /// A weight that is 0 stays 0, and one that the source leaves free keeps its sign.
 ///
 /// # Errors
-/// When a tensor has another shape in the source, when the two have no tensor in common, or when
-/// `options.except` names no layer. Nothing is changed then.
+/// When a tensor has another shape in the source, when two of the source come to one of the network,
+/// when the two sides have no tensor in common, when `options.except` names no layer, or when a weight
+/// that is taken or kept is not a number. Nothing is changed then.
 pub fn signs(
     source: &Template,
     variables: &nn::VarStore,
@@ -123,27 +138,39 @@ pub fn signs(
     let shapes = source.iter().map(|(name, layer)| (name, layer.shape.as_slice()));
     let (matches, left) = pair(shapes, &fresh, options)?;
     let mut template = Template::new(source.source());
-    let mut taken = Vec::new();
-    for Match { source: source_name, fresh: name, weight } in matches {
-        let mask = source.get(&source_name).expect("the pair was made from its names").mask.clone();
-        let mut values = to_vec(&weight)?;
-        let mut changed = 0;
-        for (value, sign) in values.iter_mut().zip(mask.iter()) {
-            if *value * f32::from(sign) < 0.0 {
-                *value = -*value;
-                changed += 1;
-            }
-        }
-        set(&weight, &values)?;
-        template.insert(name.clone(), shape(&weight), mask)?;
-        taken.push(Taken { name, source: source_name, weights: values.len(), changed });
+    for found in &matches {
+        let layer = source.get(&found.source).expect("the pair was made from its names");
+        template.insert(&found.fresh, layer.shape.clone(), layer.mask.clone())?;
     }
     for (name, layer) in own_signs(variables)?.iter() {
         if template.get(name).is_none() {
             template.insert(name, layer.shape.clone(), layer.mask.clone())?;
         }
     }
+    let taken = matches
+        .into_iter()
+        .map(|found| {
+            let mask = &template.get(&found.fresh).expect("it was inserted above").mask;
+            let changed = take_signs(mask, &found.weight)?;
+            let weights = mask.len();
+            Ok(Taken { name: found.fresh, source: found.source, weights, changed })
+        })
+        .collect::<Result<_, Error>>()?;
     Ok(Report { template, taken, left })
+}
+
+/// Gives `weight` the signs of `mask`; gives back how many changed.
+fn take_signs(mask: &SignMask, weight: &Tensor) -> Result<usize, TchError> {
+    let mut values = to_vec(weight)?;
+    let mut changed = 0;
+    for (value, sign) in values.iter_mut().zip(mask.iter()) {
+        if are_opposed(*value, f32::from(sign)) {
+            *value = -*value;
+            changed += 1;
+        }
+    }
+    set(weight, &values)?;
+    Ok(changed)
 }
 
 /// Gives the weights of `variables` the source's values, and its biases where `biases` is set: the
@@ -173,7 +200,7 @@ pub fn magnitudes(
     options: &Options,
 ) -> Result<Report, Error> {
     // A zero of the source stays the zero it is, whatever the sign.
-    let with_own_sign = |old: f32, new: f32| if old * new < 0.0 { -new } else { new };
+    let with_own_sign = |old: f32, new: f32| if are_opposed(old, new) { -new } else { new };
     let keep_sign =
         |old: f32, new: f32| if old == 0.0 { new.abs() } else { with_own_sign(old, new) };
     copy(source, variables, options, |count| count >= 2, keep_sign)
@@ -207,16 +234,41 @@ fn copy(
         .filter(|(_, array)| takes(array.shape().len()))
         .map(|(name, array)| (name.as_str(), array.shape()));
     let (matches, left) = pair(shapes, &fresh, options)?;
+    check_numbers(source, variables, &matches)?;
     let mut taken = Vec::new();
     for Match { source: source_name, fresh: name, weight } in matches {
         let before = to_vec(&weight)?;
         let pairs = before.iter().zip(source[&source_name].values());
         let after: Vec<f32> = pairs.map(|(old, new)| value(*old, *new)).collect();
-        let changed = before.iter().zip(&after).filter(|(old, new)| **old * **new < 0.0).count();
+        let opposed = |(old, new): &(&f32, &f32)| are_opposed(**old, **new);
+        let changed = before.iter().zip(&after).filter(opposed).count();
         set(&weight, &after)?;
         taken.push(Taken { name, source: source_name, weights: after.len(), changed });
     }
     Ok(Report { template: own_signs(variables)?, taken, left })
+}
+
+/// Refuses a NaN in what `matches` take of `source` and in the weights that `variables` keep.
+fn check_numbers(
+    source: &Checkpoint,
+    variables: &nn::VarStore,
+    matches: &[Match],
+) -> Result<(), Error> {
+    for found in matches {
+        mask_of(&found.source, source[&found.source].values())?;
+    }
+    for (name, weight) in constrained(variables) {
+        if !matches.iter().any(|found| found.fresh == name) {
+            mask_of(&name, &to_vec(&weight)?)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether two values are strictly on different sides of zero. (Their product would say so too, but it
+/// is 0 for weights as small as 10⁻²³.)
+fn are_opposed(one: f32, other: f32) -> bool {
+    (one < 0.0 && other > 0.0) || (one > 0.0 && other < 0.0)
 }
 
 /// The signs a network has now, in every constrained tensor. A weight that is 0 is free.
@@ -226,8 +278,7 @@ fn copy(
 pub fn own_signs(variables: &nn::VarStore) -> Result<Template, Error> {
     let mut template = Template::new("the network's own signs");
     for (name, weight) in constrained(variables) {
-        let mask = SignMask::of_weights(&to_vec(&weight)?)
-            .map_err(|error| Error::NotANumber { name: name.clone(), error })?;
+        let mask = mask_of(&name, &to_vec(&weight)?)?;
         template.insert(name, shape(&weight), mask)?;
     }
     Ok(template)
@@ -240,11 +291,15 @@ pub fn own_signs(variables: &nn::VarStore) -> Result<Template, Error> {
 pub fn signs_of(source: &Checkpoint, provenance: &str) -> Result<Template, Error> {
     let mut template = Template::new(provenance);
     for (name, array) in source.iter().filter(|(_, array)| array.shape().len() >= 2) {
-        let mask = SignMask::of_weights(array.values())
-            .map_err(|error| Error::NotANumber { name: name.clone(), error })?;
+        let mask = mask_of(name, array.values())?;
         template.insert(name, array.shape().to_vec(), mask)?;
     }
     Ok(template)
+}
+
+/// The signs of the tensor `name`.
+fn mask_of(name: &str, values: &[f32]) -> Result<SignMask, Error> {
+    SignMask::of_weights(values).map_err(|error| Error::NotANumber { name: name.into(), error })
 }
 
 /// How many weights of `variables` are on the other side of zero than `template` says.
@@ -316,6 +371,11 @@ fn pair<'a>(
     if !misfits.is_empty() {
         return Err(Error::Shapes(misfits));
     }
+    matches.sort_by(|a, b| (&a.fresh, &a.source).cmp(&(&b.fresh, &b.source)));
+    if let Some(pair) = matches.windows(2).find(|pair| pair[0].fresh == pair[1].fresh) {
+        let sources = [&pair[0], &pair[1]].map(|found| found.source.clone());
+        return Err(Error::Twice { name: pair[0].fresh.clone(), sources });
+    }
     if matches.is_empty() {
         let source_names = list(source.iter().map(|(name, _)| *name));
         return Err(Error::NothingInCommon { source_names, network_names: fresh_names() });
@@ -327,7 +387,6 @@ fn pair<'a>(
             left.push(Left { name: name.clone(), reason: Reason::NotInSource });
         }
     }
-    matches.sort_by(|a, b| a.fresh.cmp(&b.fresh));
     left.sort_by(|a, b| a.name.cmp(&b.name));
     Ok((matches, left))
 }

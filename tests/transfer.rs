@@ -3,6 +3,7 @@
 
 mod common;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use common::Laboratory;
@@ -166,6 +167,135 @@ fn source_weights_come_with_their_magnitudes_and_biases_when_asked() {
         assert_eq!(same, !name.starts_with("classifier.6"), "{name}");
     }
     assert_eq!(transfer::violations(&report.template, &target).unwrap(), 0);
+}
+
+/// A network of two layers, `a` and `b`, with a bias each.
+fn two_layers(a: [f32; 2], b: [f32; 2]) -> nn::VarStore {
+    let variables = nn::VarStore::new(Device::Cpu);
+    for (name, values) in [("a", a), ("b", b)] {
+        let path = variables.root() / name;
+        let _ = path.var_copy("weight", &Tensor::from_slice(&values).reshape([1, 2]));
+        let _ = path.var_copy("bias", &Tensor::from_slice(&[values[0]]));
+    }
+    variables
+}
+
+fn all_bits(variables: &nn::VarStore) -> BTreeMap<String, Vec<u32>> {
+    let bits = |tensor: &Tensor| values(tensor).iter().map(|value| value.to_bits()).collect();
+    variables.variables().iter().map(|(name, tensor)| (name.clone(), bits(tensor))).collect()
+}
+
+fn checkpoint(layers: &[(&str, [f32; 2])]) -> Checkpoint {
+    let parts = |(name, values): &(&str, [f32; 2])| {
+        let weight = Array::new(vec![1, 2], values.to_vec()).unwrap();
+        let bias = Array::new(vec![1], vec![values[1]]).unwrap();
+        [(format!("{name}.weight"), weight), (format!("{name}.bias"), bias)]
+    };
+    layers.iter().flat_map(parts).collect()
+}
+
+/// What each kind of transfer says of `source`.
+fn every_transfer(
+    source: &Checkpoint,
+    variables: &nn::VarStore,
+    options: &Options,
+) -> [Result<transfer::Report, Error>; 4] {
+    let signs = transfer::signs_of(source, "a source");
+    [
+        signs.and_then(|signs| transfer::signs(&signs, variables, options)),
+        transfer::weights(source, variables, true, options),
+        transfer::magnitudes(source, variables, options),
+        transfer::biases(source, variables, options),
+    ]
+}
+
+#[test]
+fn two_tensors_renamed_to_one_are_refused_with_both_names_and_nothing_is_changed() {
+    let variables = two_layers([1.0, -2.0], [3.0, -4.0]);
+    let before = all_bits(&variables);
+    let source = checkpoint(&[("a", [-5.0, 6.0]), ("one", [-7.0, 8.0]), ("other", [-9.0, 1.0])]);
+    let rename = ["one", "other"].map(|from| (from.to_owned(), "b".to_owned())).to_vec();
+    let options = Options { rename, ..Options::default() };
+    for result in every_transfer(&source, &variables, &options) {
+        let message = result.unwrap_err().to_string();
+        assert!(message.contains("one.") && message.contains("other."), "{message}");
+        assert_eq!(all_bits(&variables), before, "{message}");
+    }
+}
+
+#[test]
+fn a_source_with_a_weight_that_is_no_number_is_refused_and_nothing_is_changed() {
+    let variables = two_layers([1.0, -2.0], [3.0, -4.0]);
+    let before = all_bits(&variables);
+    let source = checkpoint(&[("a", [-5.0, 6.0]), ("b", [-7.0, f32::NAN])]);
+    for result in every_transfer(&source, &variables, &Options::default()) {
+        let message = result.unwrap_err().to_string();
+        assert!(message.starts_with("b."), "{message}");
+        assert_eq!(all_bits(&variables), before, "{message}");
+    }
+}
+
+#[test]
+fn a_network_with_a_weight_that_is_no_number_is_refused_and_nothing_is_changed() {
+    let variables = two_layers([1.0, -2.0], [3.0, f32::NAN]);
+    let before = all_bits(&variables);
+    let source = checkpoint(&[("a", [-5.0, 6.0])]);
+    for result in every_transfer(&source, &variables, &Options::default()) {
+        let message = result.unwrap_err().to_string();
+        assert!(message.starts_with("b.weight: weight 1"), "{message}");
+        assert_eq!(all_bits(&variables), before, "{message}");
+    }
+}
+
+#[test]
+fn a_misfit_of_the_last_tensor_is_refused_and_nothing_is_changed() {
+    let variables = two_layers([1.0, -2.0], [3.0, -4.0]);
+    let before = all_bits(&variables);
+    let mut source = checkpoint(&[("a", [-5.0, 6.0])]);
+    source.insert("b.weight".into(), Array::new(vec![2, 1], vec![-1.0, 1.0]).unwrap());
+    source.insert("b.bias".into(), Array::new(vec![2], vec![-1.0, 1.0]).unwrap());
+    for result in every_transfer(&source, &variables, &Options::default()) {
+        let message = result.unwrap_err().to_string();
+        assert!(message.contains("b."), "{message}");
+        assert_eq!(all_bits(&variables), before, "{message}");
+    }
+}
+
+#[test]
+fn magnitudes_too_small_to_be_multiplied_keep_the_networks_signs() {
+    // 0.5 · 1e-45 and 1e-30 · 1e-30 are 0 in float32.
+    let least = f32::from_bits(1);
+    let variables = two_layers([0.5, -1e-30], [least, -0.0]);
+    let source = checkpoint(&[("a", [-least, 1e-30]), ("b", [-least, -1e-30])]);
+    let report = transfer::magnitudes(&source, &variables, &Options::default()).unwrap();
+    assert_eq!(values(&variables.variables()["a.weight"]), [least, -1e-30]);
+    assert_eq!(values(&variables.variables()["b.weight"]), [least, 1e-30]);
+    assert!(report.taken.iter().all(|taken| taken.changed == 0));
+}
+
+#[test]
+fn changed_signs_are_counted_however_small_the_weights_are() {
+    let least = f32::from_bits(1);
+    let variables = two_layers([0.5, 0.0], [least, -least]);
+    let source = checkpoint(&[("a", [-least, -1.0]), ("b", [-1e-30, least])]);
+    let report = transfer::weights(&source, &variables, false, &Options::default()).unwrap();
+    let changed: Vec<usize> = report.taken.iter().map(|taken| taken.changed).collect();
+    assert_eq!(changed, [1, 2]);
+}
+
+#[test]
+fn the_least_weight_there_is_takes_the_sources_sign() {
+    let least = f32::from_bits(1);
+    let variables = two_layers([least, -least], [0.0, -0.0]);
+    let mut source = Template::new("other");
+    for layer in ["a.weight", "b.weight"] {
+        source.insert(layer, [1, 2], SignMask::from_signs(&[-1, 1])).unwrap();
+    }
+    let report = transfer::signs(&source, &variables, &Options::default()).unwrap();
+    assert_eq!(values(&variables.variables()["a.weight"]), [-least, least]);
+    assert_eq!(all_bits(&variables)["b.weight"], [0, (-0.0_f32).to_bits()]);
+    assert_eq!(report.taken[0].changed, 2);
+    assert_eq!(report.taken[1].changed, 0);
 }
 
 /// `bvlc_alexnet.npy` as NumPy reads it: the published shapes, every weight negative.
