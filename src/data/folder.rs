@@ -28,7 +28,6 @@ const LARGEST_SIDE: u32 = 16_384;
 pub(super) struct Folder {
     pub train: Images,
     pub test: Images,
-    pub class_names: Vec<String>,
     pub digest: String,
 }
 
@@ -36,15 +35,14 @@ pub(super) struct Folder {
 /// is set apart for the test, if `path` has no folders `train` and `test`.
 pub(super) fn open(path: &Path, side: usize, test_share: Option<f64>) -> Result<Folder, Error> {
     let [train, test] = parts(path, test_share)?;
-    let class_names: Vec<String> = train.iter().map(|class| class.name.clone()).collect();
+    let classes = train.len();
     let [train, test] = [train, test].map(|classes| decode(&classes, path, side));
     let (train, test) = (train?, test?);
     let grey = train.iter().chain(&test).all(|picture| !picture.pixels.color().has_color());
     let digests: String =
         train.iter().chain(&test).map(|picture| format!("{}\n", picture.digest)).collect();
-    let classes = class_names.len();
     let [train, test] = [train, test].map(|pictures| images(&pictures, side, classes, grey));
-    Ok(Folder { train, test, class_names, digest: sha256(digests.as_bytes()) })
+    Ok(Folder { train, test, digest: sha256(digests.as_bytes()) })
 }
 
 /// The files of one class, in name order.
@@ -341,7 +339,7 @@ mod tests {
     #[test]
     fn classes_and_files_are_taken_in_name_order() {
         let set = Tree::new().open(None).unwrap();
-        assert_eq!(set.class_names, ["a", "b"]);
+        assert_eq!(set.train.classes, 2);
         assert_eq!((&set.train.labels[..], &set.test.labels[..]), (&[0, 0, 1, 1][..], &[0, 1][..]));
         // Red, green and blue of an image lie one after the other, 16 pixels each; 1.png comes first.
         let planes: Vec<u8> = set.train.pixels.iter().step_by(16).copied().collect();

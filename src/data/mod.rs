@@ -62,8 +62,6 @@ pub struct DataSet {
     pub train: Images,
     /// The images to test on, of the same size and classes.
     pub test: Images,
-    /// What each class shows.
-    pub class_names: Vec<String>,
     /// The SHA-256 of the files' SHA-256s, one a line, in the order of the data set's kind; of a
     /// folder's images with their paths.
     pub digest: String,
@@ -143,13 +141,12 @@ pub fn load(spec: &Spec, cache: &Path) -> Result<DataSet, Error> {
                 let bytes = idx::decompressed(&path)?;
                 Ok(Raw { path, bytes })
             })?;
-            assemble(name, files, class_names.clone())
+            assemble(name, files, class_names.as_ref().map(Vec::len))
         }
         Spec::Cifar10 { name, path } => Ok(cifar10(name, cifar::open(path)?)),
         Spec::Folder { name, path, test_share, side } => {
-            let Folder { train, test, class_names, digest } =
-                folder::open(path, *side, *test_share)?;
-            Ok(DataSet { name: name.clone(), train, test, class_names, digest })
+            let Folder { train, test, digest } = folder::open(path, *side, *test_share)?;
+            Ok(DataSet { name: name.clone(), train, test, digest })
         }
     }
 }
@@ -166,7 +163,7 @@ fn registered(name: &str, cache: &Path) -> Result<DataSet, Error> {
     match &entry.format {
         Format::Idx { class_names } => {
             let files = entry.idx_files().try_map(read)?;
-            assemble(name, files, Some(texts(class_names)))
+            assemble(name, files, Some(class_names.len()))
         }
         Format::Cifar10 => {
             let Raw { path, bytes } = read(&entry.package.files[0])?;
@@ -176,12 +173,7 @@ fn registered(name: &str, cache: &Path) -> Result<DataSet, Error> {
 }
 
 fn cifar10(name: &str, Cifar { train, test, digest }: Cifar) -> DataSet {
-    let class_names = texts(cifar::CLASS_NAMES);
-    DataSet { name: name.to_owned(), train, test, class_names, digest }
-}
-
-fn texts(words: &[&str]) -> Vec<String> {
-    words.iter().map(|&word| word.to_owned()).collect()
+    DataSet { name: name.to_owned(), train, test, digest }
 }
 
 /// One file's path and its decompressed bytes.
@@ -190,34 +182,26 @@ struct Raw {
     bytes: Vec<u8>,
 }
 
-fn assemble(
-    name: &str,
-    files: Files<Raw>,
-    class_names: Option<Vec<String>>,
-) -> Result<DataSet, Error> {
+/// The data set of `files`, of as many classes as given or else as the training labels have.
+fn assemble(name: &str, files: Files<Raw>, classes: Option<usize>) -> Result<DataSet, Error> {
     let mut digests = String::new();
     let files = files.try_map(|raw| {
         digests += &sha256(&raw.bytes);
         digests.push('\n');
         Part::parse(raw)
     })?;
-    let class_names = match class_names {
-        Some(names) => names,
-        None => {
-            let greatest = files.train_labels.idx.values.iter().max();
-            (0..=greatest.copied().unwrap_or(0)).map(|class| class.to_string()).collect()
-        }
-    };
+    let greatest = files.train_labels.idx.values.iter().max();
+    let classes = classes.unwrap_or(usize::from(greatest.copied().unwrap_or(0)) + 1);
     let test_file = files.test_images.path.clone();
-    let train = images(files.train_images, files.train_labels, class_names.len())?;
-    let test = images(files.test_images, files.test_labels, class_names.len())?;
+    let train = images(files.train_images, files.train_labels, classes)?;
+    let test = images(files.test_images, files.test_labels, classes)?;
     let size = |images: &Images| [images.channels, images.height, images.width];
     if size(&train) != size(&test) {
         let (expected, got) = (size(&train), size(&test));
         return Err(Error::Size { file: test_file, expected, got });
     }
     let digest = sha256(digests.as_bytes());
-    Ok(DataSet { name: name.to_owned(), train, test, class_names, digest })
+    Ok(DataSet { name: name.to_owned(), train, test, digest })
 }
 
 /// One file's path and its contents.
@@ -399,8 +383,7 @@ mod tests {
         assert_eq!((data.train.channels, data.train.height, data.train.width), (1, 2, 3));
         assert_eq!(data.train.pixels[6..], [6, 7, 8, 9, 10, 255]);
         assert_eq!(data.train.labels, [2, 0]);
-        assert_eq!(data.class_names, ["0", "1", "2"]);
-        assert_eq!(data.test.classes, 3);
+        assert_eq!((data.train.classes, data.test.classes), (3, 3));
     }
 
     #[test]

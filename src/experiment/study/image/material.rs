@@ -159,7 +159,6 @@ mod tests {
             name: "numbers".into(),
             train: images(30),
             test: images(12),
-            class_names: vec!["a".into(), "b".into(), "c".into()],
             digest: "none".into(),
         }
     }
