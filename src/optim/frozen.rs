@@ -1,5 +1,7 @@
 //! An optimizer over the variables of a network, with the signs of a template held.
 
+mod state;
+
 use std::num::NonZeroUsize;
 
 use tch::{Device, Kind, TchError, Tensor, nn};
@@ -48,6 +50,8 @@ struct Parameter {
     buffers: Vec<Tensor>,
     steps: u64,
     hold: Option<Signs>,
+    /// The signs it was held to until they were released.
+    released: Option<Signs>,
     counts: Counts,
     /// Counts of the tensor-operation route, still on the device: `[resets, sign_flips]`.
     tally: Option<[Tensor; 2]>,
@@ -96,7 +100,7 @@ pub enum Error {
         /// The tensor.
         name: String,
     },
-    /// A saved state that belongs to another network or rule.
+    /// A saved state that belongs to another network or rule, or is damaged.
     #[error("{name}: {what} in the saved state")]
     State {
         /// The tensor of the state.
@@ -180,7 +184,7 @@ impl<R: Rule> Frozen<R> {
 
     /// Lets every held sign go: from the next step on this is the plain rule. Moments and counts stay.
     pub fn release(&mut self) {
-        self.parameters.iter_mut().for_each(|parameter| parameter.hold = None);
+        self.parameters.iter_mut().for_each(Parameter::release);
     }
 
     /// Computes the gradients of `loss` and takes a step.
@@ -294,50 +298,6 @@ impl<R: Rule> Frozen<R> {
         Ok(violations)
     }
 
-    /// The rule's state as named tensors, which any checkpoint can hold: `NAME.exp_avg` and the like,
-    /// and `NAME.step`, a number.
-    pub fn state(&self) -> Vec<(String, Tensor)> {
-        let mut state = Vec::new();
-        for parameter in &self.parameters {
-            for (buffer, tensor) in self.rule.buffers().iter().zip(&parameter.buffers) {
-                state.push((format!("{}.{buffer}", parameter.name), tensor.copy()));
-            }
-            state.push((format!("{}.step", parameter.name), Tensor::from(parameter.steps as i64)));
-        }
-        state
-    }
-
-    /// Takes up a [`state`](Self::state): the next step is the one that would have come next there.
-    ///
-    /// # Errors
-    /// When a tensor is missing or has another shape; nothing is changed then.
-    pub fn set_state(&mut self, state: &[(String, Tensor)]) -> Result<(), Error> {
-        let find = |name: String, shape: Vec<i64>| match state.iter().find(|(key, _)| *key == name)
-        {
-            Some((_, tensor)) if tensor.size() == shape => Ok(tensor),
-            Some((_, tensor)) => {
-                let what = format!("expected shape {shape:?}, got {:?}", tensor.size());
-                Err(Error::State { name, what })
-            }
-            None => Err(Error::State { name, what: "missing".into() }),
-        };
-        let mut found = Vec::new();
-        for parameter in &self.parameters {
-            let buffers = self.rule.buffers().iter();
-            let buffers = buffers
-                .map(|buffer| find(format!("{}.{buffer}", parameter.name), parameter.weight.size()))
-                .collect::<Result<Vec<_>, _>>()?;
-            found.push((buffers, find(format!("{}.step", parameter.name), vec![])?));
-        }
-        for (parameter, (buffers, steps)) in self.parameters.iter_mut().zip(found) {
-            for (buffer, saved) in parameter.buffers.iter_mut().zip(buffers) {
-                buffer.f_copy_(saved)?;
-            }
-            parameter.steps = steps.f_int64_value(&[])? as u64;
-        }
-        Ok(())
-    }
-
     /// Flips what violates now.
     fn flip_violators(&mut self) -> Result<(), TchError> {
         tch::no_grad(|| {
@@ -363,7 +323,19 @@ impl Parameter {
         let buffers = (0..buffers).map(|_| zeros()).collect::<Result<_, _>>()?;
         let hold = mask.map(|mask| Signs { mask, tensor: None });
         let counts = Counts::default();
-        Ok(Parameter { name, number, weight, buffers, steps: 0, hold, counts, tally: None })
+        let (steps, released, tally) = (0, None, None);
+        Ok(Parameter { name, number, weight, buffers, steps, hold, released, counts, tally })
+    }
+
+    fn release(&mut self) {
+        if let Some(Signs { mask, .. }) = self.hold.take() {
+            self.released = Some(Signs { mask, tensor: None });
+        }
+    }
+
+    /// Undoes [`release`](Self::release).
+    fn hold_again(&mut self) {
+        self.hold = self.hold.take().or(self.released.take());
     }
 
     fn key(&self, seed: u64) -> ResetKey {
@@ -389,8 +361,7 @@ impl Parameter {
         reset: Reset,
         seed: u64,
     ) -> Result<(), TchError> {
-        let mut before = self.weight.f_empty_like()?;
-        before.f_copy_(&self.weight)?;
+        let before = tensor_ops::copy_of(&self.weight)?;
         rule.update(self.steps, &mut self.weight, gradient, &mut self.buffers)?;
         let resets = self.project(reset, self.key(seed))?;
         let flips = tensor_ops::sign_flips(&before, &self.weight)?;

@@ -64,3 +64,11 @@ fn uniform(key: ResetKey, weight: &Tensor) -> Result<Tensor, TchError> {
 pub(super) fn sign_flips(before: &Tensor, after: &Tensor) -> Result<Tensor, TchError> {
     before.f_sign()?.f_mul(&after.f_sign()?)?.f_lt(0.0)?.f_sum(Kind::Int64)
 }
+
+/// The same values in memory of their own, on the same device.
+pub(crate) fn copy_of(tensor: &Tensor) -> Result<Tensor, TchError> {
+    let tensor = tensor.f_detach()?;
+    let mut copy = tensor.f_empty_like()?;
+    copy.f_copy_(&tensor)?;
+    Ok(copy)
+}

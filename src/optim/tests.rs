@@ -248,7 +248,7 @@ fn a_saved_state_goes_on_as_if_nothing_had_happened() {
     let new = |vs: &nn::VarStore| FrozenAdam::new(vs, template.clone(), rule).unwrap();
     let mut optimizer = new(&whole);
     take_steps(&mut optimizer, &whole, 5);
-    let state = optimizer.state();
+    let state = optimizer.state().unwrap();
     let copy = |to: &nn::VarStore| {
         for ((_, from), (_, mut to)) in sorted(&whole).into_iter().zip(sorted(to)) {
             tch::no_grad(|| to.copy_(&from));
@@ -270,10 +270,83 @@ fn a_state_of_another_network_is_refused_by_name() {
     let variables = variables(6, Kind::Float);
     let mut optimizer =
         FrozenAdam::new(&variables, Template::new("none"), Adam::default()).unwrap();
-    let mut state = optimizer.state();
-    state.retain(|(name, _)| name != "b.weight.exp_avg");
-    let message = optimizer.set_state(&state).unwrap_err().to_string();
+    let mut refuse = |change: &dyn Fn(&mut Vec<(String, Tensor)>)| {
+        let before = optimizer.state().unwrap();
+        let mut state = optimizer.state().unwrap();
+        change(&mut state);
+        // What comes before the fault would be taken up.
+        state.iter_mut().for_each(|(_, tensor)| drop(tensor.f_add_scalar_(1).unwrap()));
+        let message = optimizer.set_state(&state).unwrap_err().to_string();
+        for ((_, before), (name, after)) in before.iter().zip(optimizer.state().unwrap()) {
+            assert!(before.equal(&after), "{name} after {message}");
+        }
+        message
+    };
+    let message = refuse(&|state| state.retain(|(name, _)| name != "b.weight.exp_avg"));
     assert_eq!(message, "b.weight.exp_avg: missing in the saved state");
+    let message = refuse(&|state| state.push(("b.weight.momentum_buffer".into(), 1.into())));
+    assert_eq!(
+        message,
+        "b.weight.momentum_buffer: unknown to this rule and network, in the saved state"
+    );
+    let change = |name: &'static str, tensor: fn() -> Tensor| {
+        move |state: &mut Vec<(String, Tensor)>| {
+            state.iter_mut().find(|(known, _)| known == name).unwrap().1 = tensor();
+        }
+    };
+    let message = refuse(&change("d.weight.exp_avg", || Tensor::from_slice(&[1f32])));
+    assert_eq!(
+        message,
+        "d.weight.exp_avg: expected Float [40, 25], got Float [1] in the saved state"
+    );
+    let message = refuse(&change("d.weight.step", || Tensor::from(1f32)));
+    assert_eq!(message, "d.weight.step: expected Int64 [], got Float [] in the saved state");
+    let message = refuse(&change("d.weight.released", || Tensor::from(-2_i64)));
+    assert_eq!(
+        message,
+        "d.weight.released: expected a number of at least 0, got `-1` in the saved state"
+    );
+}
+
+#[test]
+fn a_saved_state_brings_back_counts_and_whether_signs_were_released() {
+    for fused in [true, false] {
+        let variables = variables(10, Kind::Float);
+        let template = transfer::own_signs(&variables).unwrap();
+        let new = || {
+            let rule = Adam { lr: 0.01, ..Adam::default() };
+            let mut optimizer = FrozenAdam::new(&variables, template.clone(), rule).unwrap();
+            optimizer.fused = optimizer.fused.filter(|_| fused);
+            optimizer
+        };
+        let mut first = new();
+        take_steps(&mut first, &variables, 5);
+        let held = first.state().unwrap();
+        let counts = first.counts_by_tensor().unwrap();
+        assert!(first.counts().unwrap().resets > 0);
+
+        let mut other = new();
+        other.set_state(&held).unwrap();
+        assert_eq!(other.counts_by_tensor().unwrap(), counts);
+        // Counts go on from there.
+        take_steps(&mut other, &variables, 5);
+        assert!(other.counts().unwrap().resets > first.counts().unwrap().resets);
+
+        first.release();
+        let released = first.state().unwrap();
+        let mut other = new();
+        other.set_state(&released).unwrap();
+        take_steps(&mut other, &variables, 5);
+        assert_eq!(other.counts().unwrap().resets, first.counts().unwrap().resets);
+        assert!(transfer::violations(&template, &variables).unwrap() > 0);
+        assert_eq!(other.violations().unwrap(), 0, "nothing is held");
+
+        // And signs that are held in the state are held again.
+        other.set_state(&held).unwrap();
+        assert!(other.violations().unwrap() > 0);
+        take_steps(&mut other, &variables, 1);
+        assert_eq!(other.violations().unwrap(), 0);
+    }
 }
 
 #[test]
