@@ -25,6 +25,7 @@ pub use frozen::{Error, Frozen};
 pub use fused::Counts;
 use fused::{Fused, Hold};
 pub use sgd::Sgd;
+pub(crate) use tensor_ops::copy_of;
 
 /// Adam or AdamW with held signs.
 pub type FrozenAdam = Frozen<Adam>;

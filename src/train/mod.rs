@@ -4,15 +4,83 @@
 //! from streams of their own, and nothing is drawn from libtorch's generator. Weights are chosen by
 //! validation images; the test set is for the caller to touch, once, afterwards.
 //!
-//! [`ensemble`] trains many small networks at once. Experiments, files and printing are left to others; progress goes through a callback, which may
-//! also stop the run.
+//! A [`Run`] is a value that advances step by step and can be saved between any two; [`fit`] is the loop
+//! for those who only want its end. [`ensemble`] trains many small networks at once. Experiments, files
+//! and printing are left to others.
+//!
+//! # Examples
+//! Sixteen images, of which the left or the right half is white, and a network that is saved after three
+//! steps:
+//! ```
+//! use std::collections::BTreeSet;
+//!
+//! use polarity::data::Images;
+//! use polarity::models::AlexNetMini;
+//! use polarity::optim::{Adam, FrozenAdam};
+//! use polarity::train::{ImageSet, Input, Run, Schedule, Task};
+//! use polarity::transfer;
+//! use tch::{Device, nn};
+//!
+//! let (count, side, classes) = (16, 28, 2);
+//! let white = |place: usize| (place % side >= side / 2) == (place / (side * side) % 2 == 1);
+//! let images = Images {
+//!     channels: 1,
+//!     height: side,
+//!     width: side,
+//!     pixels: (0..count * side * side).map(|place| if white(place) { 255 } else { 0 }).collect(),
+//!     labels: (0..count).map(|image| (image % 2) as u8).collect(),
+//!     classes,
+//! };
+//! let input = Input { channels: 1, size: side, mean: vec![0.5], deviation: vec![0.5] };
+//! let set = |places: &[usize]| ImageSet::new(&images, places, &input, Device::Cpu);
+//! let (train, validation) = (set(&[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11])?, set(&[12, 13, 14, 15])?);
+//!
+//! let variables = nn::VarStore::new(Device::Cpu);
+//! let net = AlexNetMini::default().build(&variables.root(), classes);
+//! net.initialise(1)?;
+//! let signs = transfer::own_signs(&variables)?;
+//! let mut optimizer = FrozenAdam::new(&variables, signs.clone(), Adam::default())?;
+//!
+//! let schedule = Schedule {
+//!     batch: 4,
+//!     steps: 6,
+//!     evaluate_at: BTreeSet::from([0, 3]),
+//!     keep_best: true,
+//!     release_at: None,
+//! };
+//! let (net, variables, train, validation) = (&net, &variables, &train, &validation);
+//! let task = Task { net, variables, train, validation, schedule: &schedule, seed: 1 };
+//! let mut run = Run::new(task, &mut optimizer)?;
+//! while run.advance()?.is_none() {}
+//! let state = run.save()?; // after step 3, the first with an evaluation
+//! assert_eq!(state.notes.step, 3);
+//!
+//! let mut run = Run::resume(task, &mut optimizer, &state)?;
+//! while !run.is_over() {
+//!     run.advance()?;
+//! }
+//! let fit = run.finish()?;
+//! assert_eq!(fit.curve.iter().map(|point| point.step).collect::<Vec<_>>(), [0, 3, 6]);
+//! assert_eq!(transfer::violations(&signs, variables)?, 0);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
+mod best;
 pub mod ensemble;
-mod fit;
+mod evaluate;
 mod images;
+mod losses;
+mod order;
+mod run;
+mod schedule;
+mod state;
 
-pub use fit::{Error, Fit, Progress, Schedule, Seconds, Task, evaluate, fit};
+pub use best::Least;
+pub use evaluate::evaluate;
 pub use images::{ImageSet, Input};
+pub use run::{Error, Fit, Progress, Run, Seconds, Task, fit};
+pub use schedule::Schedule;
+pub use state::{Notes, State};
 
 use serde::{Deserialize, Serialize};
 

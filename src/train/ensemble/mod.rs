@@ -28,7 +28,7 @@ use nets::{Nets, Points};
 pub use rehearsal::Rehearsal;
 use vector::{Job, Vector};
 
-use super::fit::epoch_order;
+use super::order::epoch_order;
 use super::{CurvePoint, Evaluation};
 use crate::data::xor::Point;
 use crate::models::mlp::{Signs, Weights};
