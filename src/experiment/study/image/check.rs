@@ -29,7 +29,7 @@ pub(crate) fn check(experiment: &Experiment, problems: &mut Problems) {
         Problem::no_effect("train.faithful", why)
     });
     check_data(data, model.channels(), problems);
-    let layers = Layers::of(model);
+    let layers = Layers::of(model, data.image_size);
     for (name, arm) in arms {
         check_arm(experiment, &layers, &format!("arms.{name}"), arm, problems);
         let mut sources = experiment.all_sources();
@@ -165,8 +165,8 @@ fn check_source(key: &str, source: &Source, layers: &Layers, problems: &mut Prob
 struct Layers(Vec<String>);
 
 impl Layers {
-    fn of(model: &Model) -> Self {
-        if model.check(usize::MAX).is_err() {
+    fn of(model: &Model, image_size: usize) -> Self {
+        if model.check(image_size).is_err() {
             return Layers(Vec::new());
         }
         let variables = nn::VarStore::new(Device::Cpu);
