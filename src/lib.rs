@@ -77,3 +77,9 @@ pub mod weights;
 
 /// The libtorch this library is built for.
 pub const LIBTORCH: &str = "2.11.0";
+
+/// The code of the README and of the guide, compiled and run as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+#[doc = include_str!("../docs/guide.md")]
+pub struct Pages;

@@ -205,11 +205,11 @@ mod tests {
     }
 
     #[test]
-    fn every_data_set_is_in_the_readme() {
-        let readme = include_str!("../../README.md");
+    fn every_data_set_is_in_the_guide() {
+        let guide = include_str!("../../docs/guide.md");
         for entry in DATA_SETS {
             let name = entry.package.name;
-            assert!(readme.contains(&format!("| `{name}` |")), "{name}");
+            assert!(guide.contains(&format!("| `{name}` |")), "{name}");
         }
     }
 

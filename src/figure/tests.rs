@@ -266,11 +266,11 @@ fn a_figure_without_what_it_needs_is_refused_by_what_it_lacks() {
 }
 
 #[test]
-fn every_kind_is_in_the_readme_and_in_the_help_of_plot() {
-    let readme = include_str!("../../README.md");
+fn every_kind_is_in_the_guide_and_in_the_help_of_plot() {
+    let guide = include_str!("../../docs/guide.md");
     let help = include_str!("../../tests/golden/help.txt");
     for kind in kinds().iter().map(|kind| kind.name) {
-        assert!(readme.contains(&format!("`{kind}`")), "README.md does not name `{kind}`");
+        assert!(guide.contains(&format!("`{kind}`")), "docs/guide.md does not name `{kind}`");
         assert!(help.contains(kind), "`polarity plot --help` does not name {kind}");
     }
 }

@@ -189,10 +189,10 @@ mod tests {
     }
 
     #[test]
-    fn every_network_of_the_registry_is_in_the_readme() {
-        let readme = include_str!("../../README.md");
+    fn every_network_of_the_registry_is_in_the_guide() {
+        let guide = include_str!("../../docs/guide.md");
         for Entry { name, .. } in REGISTRY {
-            assert!(readme.contains(&format!("| `{name}` |")), "{name}");
+            assert!(guide.contains(&format!("| `{name}` |")), "{name}");
         }
     }
 

@@ -235,11 +235,11 @@ mod tests {
     use crate::weights::Array;
 
     #[test]
-    fn all_known_weights_are_in_the_readme() {
-        let readme = include_str!("../../README.md");
+    fn all_known_weights_are_in_the_guide() {
+        let guide = include_str!("../../docs/guide.md");
         for known in PRETRAINED {
             let name = known.package.name;
-            assert!(readme.contains(&format!("| `{name}` |")), "{name}");
+            assert!(guide.contains(&format!("| `{name}` |")), "{name}");
         }
     }
 

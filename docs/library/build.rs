@@ -1,0 +1,14 @@
+//! Lets the program find libtorch without environment variables: the folder it was linked against
+//! becomes its rpath.
+
+fn main() {
+    println!("cargo:rerun-if-changed=build.rs");
+    let lib = std::env::var("DEP_TCH_LIBTORCH_LIB")
+        .expect("torch-sys says where libtorch is, and must stand under [dependencies]");
+    println!("cargo:rustc-link-arg=-Wl,-rpath,{lib}");
+    if std::path::Path::new(&lib).join("libtorch_cuda.so").exists() {
+        // Nothing refers to libtorch_cuda by name, so the linker would drop it, and CUDA with it.
+        println!("cargo:rustc-link-arg=-Wl,--no-as-needed");
+        println!("cargo:rustc-link-arg=-ltorch_cuda");
+    }
+}
