@@ -39,7 +39,7 @@ fn copy_example(folder: &Path) {
 /// Takes out of the environment what cargo says there about the package under test: build scripts
 /// look at it, and would run again. `LIBTORCH`, which a user sets, stays as cargo has set it here.
 fn forget_this_package(cargo: &mut Command) {
-    let about = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_EXE_"];
+    let about = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_EXE_", "OUT_DIR"];
     for (name, _) in std::env::vars() {
         if about.iter().any(|start| name.starts_with(start)) {
             cargo.env_remove(name);
@@ -47,29 +47,44 @@ fn forget_this_package(cargo: &mut Command) {
     }
 }
 
+/// Cargo in the copy, on this repository's target folder and in the profile of this test.
+fn cargo(folder: &Path, arguments: &[&str]) -> String {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(arguments).arg("--offline").current_dir(folder);
+    if built().ends_with("release") {
+        cargo.arg("--release");
+    }
+    forget_this_package(&mut cargo);
+    let output = cargo.env("CARGO_TARGET_DIR", built().parent().unwrap()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{said}");
+    said
+}
+
+/// The folder of built programs.
+fn built() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_polarity")).parent().unwrap()
+}
+
 #[test]
 fn a_project_outside_the_repository_builds_with_the_library_and_holds_signs() {
     let folder = tempfile::tempdir().unwrap();
     copy_example(folder.path());
-    let built = Path::new(env!("CARGO_BIN_EXE_polarity")).parent().unwrap();
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--offline", "--config", "profile.release.package.polarity.opt-level=0"]);
-    if built.ends_with("release") {
-        cargo.arg("--release");
+    let quickly = ["--config", "profile.release.package.polarity.opt-level=0"];
+    let said = cargo(folder.path(), &[&["build"], &quickly[..]].concat());
+    for dependency in ["torch-sys", "tch", "ring"] {
+        assert!(!said.contains(&format!("Compiling {dependency} ")), "compiled again: {said}");
     }
-    forget_this_package(&mut cargo);
-    cargo.current_dir(&folder).env("CARGO_TARGET_DIR", built.parent().unwrap());
-    let output = cargo.output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}");
-    assert!(!said.contains("Compiling torch-sys"), "the dependencies are compiled again: {said}");
 
-    let mut program = Command::new(built.join("held-signs"));
     // The program finds libtorch by its rpath, not because cargo says where it is.
+    let mut program = Command::new(built().join("held-signs"));
     let output = program.env_remove("LD_LIBRARY_PATH").output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.contains("hidden.weight: ") && text.contains("head.weight: "), "{text}");
     assert!(text.contains(" 0 signs violated"), "{text}");
+
+    // Each copy is another package to cargo, and would stay for good.
+    cargo(folder.path(), &["clean", "-p", "held-signs"]);
 }
