@@ -55,12 +55,12 @@ xor: build       ## The paper's XOR study at its published size: minutes on two 
 	@for name in $(XOR); do $(POLARITY) plot experiments/$$name.yaml || exit $$?; done
 
 test: setup      ## Every test
-	cargo test --release --locked
+	cargo test --workspace --release --locked
 
 lint: setup      ## Formatting and lints; warnings are errors
-	cargo fmt --check
-	cargo clippy --release --locked --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --no-deps --quiet
+	cargo fmt --all --check
+	cargo clippy --workspace --release --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --release --locked --no-deps --quiet
 
 clean:           ## Remove what was built; libtorch, data and results stay
 	cargo clean

@@ -37,7 +37,8 @@
 //! | room | owns |
 //! | --- | --- |
 //! | [`sign`] | masks, templates, reset rules, the template file; no tensors |
-//! | [`optim`] | update rules that hold signs, their state, the fused kernels |
+//! | [`kernel`] | the steps that hold signs, over slices on the CPU |
+//! | [`optim`] | update rules that hold signs, over tensors, and their state |
 //! | [`transfer`] | signs or weights of a source into a fresh network, by name |
 //! | [`weights`] | other people's checkpoints as named arrays |
 //! | [`models`] | architectures, their names and initialisation |
@@ -52,28 +53,27 @@
 //! | [`random`] | one seed, streams by purpose |
 //! | [`cli`] | the program's words and exit codes |
 //!
-//! Arrows point one way: `sign` ← `optim`, `transfer` ← `train` ← `experiment` ← `cli`, and `results` ←
-//! `figure`, `experiment`.
+//! `sign`, `kernel` and `random` are the package `polarity-core`, which needs no libtorch, shown again.
+//! Arrows point one way: `sign` ← `kernel` ← `optim`, `transfer` ← `train` ← `experiment` ← `cli`, and
+//! `results` ← `figure`, `experiment`.
 
 pub mod bench;
 pub mod catalog;
 pub mod cli;
 pub mod data;
-mod digest;
 pub mod experiment;
 pub mod fetch;
 pub mod figure;
-mod files;
 pub mod models;
-mod nearest;
 pub mod optim;
-pub mod random;
 pub mod results;
-pub mod sign;
 pub mod stats;
 pub mod train;
 pub mod transfer;
 pub mod weights;
+
+use polarity_core::{digest, files, nearest};
+pub use polarity_core::{kernel, random, sign};
 
 /// The libtorch this library is built for.
 pub const LIBTORCH: &str = "2.11.0";

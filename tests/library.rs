@@ -3,8 +3,8 @@
 //!
 //! The copy is built into this repository's own target folder, with its lock file and its profile:
 //! so cargo takes every dependency as it is compiled already, torch-sys among them, and needs no
-//! network. Only the library itself, which is another package when another project asks for it, is
-//! compiled again, without optimization.
+//! network. Only the library itself and its core, which are other packages when another project asks
+//! for them, are compiled again, without optimization.
 
 use std::fs;
 use std::path::Path;
@@ -70,7 +70,10 @@ fn built() -> &'static Path {
 fn a_project_outside_the_repository_builds_with_the_library_and_holds_signs() {
     let folder = tempfile::tempdir().unwrap();
     copy_example(folder.path());
-    let quickly = ["--config", "profile.release.package.polarity.opt-level=0"];
+    let quickly = ["polarity", "polarity-core"].map(|package| {
+        ["--config".into(), format!("profile.release.package.{package}.opt-level=0")]
+    });
+    let quickly: Vec<&str> = quickly.iter().flatten().map(String::as_str).collect();
     let said = cargo(folder.path(), &[&["build"], &quickly[..]].concat());
     for dependency in ["torch-sys", "tch", "ring"] {
         assert!(!said.contains(&format!("Compiling {dependency} ")), "compiled again: {said}");

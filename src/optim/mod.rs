@@ -11,7 +11,6 @@
 
 mod adam;
 mod frozen;
-pub mod fused;
 mod sgd;
 mod tensor_ops;
 #[cfg(test)]
@@ -22,8 +21,9 @@ use tch::{TchError, Tensor};
 
 pub use adam::Adam;
 pub use frozen::{Error, Frozen};
-pub use fused::Counts;
 use fused::{Fused, Hold};
+pub use polarity_core::kernel as fused;
+pub use polarity_core::kernel::Counts;
 pub use sgd::Sgd;
 pub(crate) use tensor_ops::copy_of;
 

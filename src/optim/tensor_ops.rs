@@ -41,7 +41,7 @@ pub(super) fn project(
     violators.f_sum(Kind::Int64)
 }
 
-/// The uniform numbers that `key` gives the weights, in [0, 1): what `fused::draw` defines, in integers
+/// The uniform numbers that `key` gives the weights, in [0, 1): what `kernel::draw` defines, in integers
 /// of 64 bits because libtorch has no unsigned ones of 32.
 fn uniform(key: ResetKey, weight: &Tensor) -> Result<Tensor, TchError> {
     // One key for all indices below 2³².

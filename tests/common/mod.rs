@@ -183,9 +183,7 @@ pub fn golden(name: &str, text: &str) {
 
 /// The first 16 hex digits of the SHA-256 of `text`: an id, or the seal of a line.
 pub fn digest(text: &str) -> String {
-    use sha2::{Digest, Sha256};
-    let bytes = Sha256::digest(text.as_bytes());
-    bytes.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    polarity_core::digest::sha256(text.as_bytes())[..16].to_owned()
 }
 
 /// The names in `folder`, sorted; none if there is no such folder.

@@ -1,10 +1,10 @@
 //! The projection alone: for the start of a run, and for optimizers that are not fused.
 
-use crate::optim::fused::Fused;
-use crate::optim::fused::hold::{Counts, Hold, Part};
-use crate::optim::fused::parallel::CHUNK;
-use crate::optim::fused::path::Kernel;
-use crate::optim::fused::tile::{TILE, padded, sign_flips};
+use crate::kernel::Fused;
+use crate::kernel::hold::{Counts, Hold, Part};
+use crate::kernel::parallel::CHUNK;
+use crate::kernel::path::Kernel;
+use crate::kernel::tile::{TILE, padded, sign_flips};
 
 /// One tensor to project.
 #[derive(Debug)]
@@ -72,7 +72,7 @@ mod tests {
     use std::num::NonZeroUsize;
 
     use super::*;
-    use crate::optim::fused::testing::{
+    use crate::kernel::testing::{
         LENGTHS, bits, every_hold, everywhere, plain_projection, weights,
     };
     use crate::sign::SignMask;

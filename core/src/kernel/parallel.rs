@@ -8,9 +8,9 @@
 
 use std::sync::Mutex;
 
-use crate::optim::fused::Fused;
-use crate::optim::fused::hold::Counts;
-use crate::optim::fused::path::Kernel;
+use crate::kernel::Fused;
+use crate::kernel::hold::Counts;
+use crate::kernel::path::Kernel;
 
 /// Weights in a chunk, about 1 MB of traffic for Adam. A power of two, so that the indices in a
 /// chunk agree above their low 32 bits, and a multiple of a tile.

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 
 use proptest::prelude::*;
 
-use crate::optim::fused::{Counts, Fused, Hold, Path, ResetKey};
+use crate::kernel::{Counts, Fused, Hold, Path, ResetKey};
 use crate::random::Stream;
 use crate::sign::{Reset, SignMask};
 

@@ -7,7 +7,10 @@ use std::path::Path;
 
 /// Writes `bytes` to `path`: into a new file of the same folder, to the disk, then over the name.
 /// Who reads `path` meanwhile, or after a crash, sees the old file or the new one.
-pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
+///
+/// # Errors
+/// When the folder cannot be written, or the disk fails; `path` is as it was then.
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = match path.parent() {
         Some(folder) if folder != Path::new("") => folder,
         _ => Path::new("."),

@@ -6,8 +6,8 @@
 //! *violator*, and a [`Reset`] rule says what it becomes; [`project`] applies the rule to a slice.
 //!
 //! ```
-//! use polarity::random::Stream;
-//! use polarity::sign::{Reset, SignMask, project};
+//! use polarity_core::random::Stream;
+//! use polarity_core::sign::{Reset, SignMask, project};
 //!
 //! let source = [0.3, -0.1, 0.0, 2.0];
 //! let mask = SignMask::of_weights(&source)?;
@@ -16,7 +16,7 @@
 //! let mut fresh = [-0.5, -0.5, -0.5, 0.5];
 //! let resets = project(&mut fresh, &mask, Reset::Flip, &mut Stream::new(0, "example"));
 //! assert_eq!((resets, fresh), (1, [0.5, -0.5, -0.5, 0.5]));
-//! # Ok::<(), polarity::sign::NotANumber>(())
+//! # Ok::<(), polarity_core::sign::NotANumber>(())
 //! ```
 //!
 //! Left to others: the fast projections (`optim`), names that differ between networks (`transfer`),

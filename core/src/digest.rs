@@ -8,7 +8,7 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 /// The SHA-256 of `bytes`, in lower-case hexadecimal.
-pub(crate) fn sha256(bytes: &[u8]) -> String {
+pub fn sha256(bytes: &[u8]) -> String {
     hexadecimal(Sha256::digest(bytes).as_slice())
 }
 
@@ -16,25 +16,27 @@ pub(crate) fn sha256(bytes: &[u8]) -> String {
 ///
 /// # Errors
 /// When the file cannot be read.
-pub(crate) fn sha256_of_file(path: &Path) -> io::Result<String> {
+pub fn sha256_of_file(path: &Path) -> io::Result<String> {
     let mut digest = Hashing::new(io::sink());
     io::copy(&mut File::open(path)?, &mut digest)?;
     Ok(digest.finish().1)
 }
 
 /// A writer that hashes what passes through it.
-pub(crate) struct Hashing<W> {
+#[derive(Debug)]
+pub struct Hashing<W> {
     inner: W,
     digest: Sha256,
 }
 
 impl<W: io::Write> Hashing<W> {
-    pub(crate) fn new(inner: W) -> Self {
+    /// A writer to `inner` that has hashed nothing yet.
+    pub fn new(inner: W) -> Self {
         Hashing { inner, digest: Sha256::new() }
     }
 
     /// The writer, and the digest of all that was written.
-    pub(crate) fn finish(self) -> (W, String) {
+    pub fn finish(self) -> (W, String) {
         (self.inner, hexadecimal(self.digest.finalize().as_slice()))
     }
 }
@@ -52,7 +54,7 @@ impl<W: io::Write> io::Write for Hashing<W> {
 }
 
 /// `bytes` in lower-case hexadecimal.
-pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
+pub fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
         write!(text, "{byte:02x}").expect("a string takes all text");
         text

@@ -9,8 +9,8 @@ use crate::nearest::nearest;
 
 /// One line each: the name, and the file with [`include_bytes!`].
 static BUILTIN: &[(&str, &[u8])] = &[
-    ("alexnet-imagenet", include_bytes!("../../templates/alexnet-imagenet.safetensors")),
-    ("squeezenet-imagenet", include_bytes!("../../templates/squeezenet-imagenet.safetensors")),
+    ("alexnet-imagenet", include_bytes!("../../../templates/alexnet-imagenet.safetensors")),
+    ("squeezenet-imagenet", include_bytes!("../../../templates/squeezenet-imagenet.safetensors")),
 ];
 
 /// The names of all built-in templates.

@@ -13,9 +13,9 @@
 //! smallest normal number is set to 0, which with `eps` above 0 moves no weight and keeps untrained
 //! units from slowing the step tenfold.
 
-use crate::optim::fused::Fused;
-use crate::optim::fused::hold::{Counts, Hold};
-use crate::optim::fused::update::{Rule, Update, flushed};
+use crate::kernel::Fused;
+use crate::kernel::hold::{Counts, Hold};
+use crate::kernel::update::{Rule, Update, flushed};
 
 /// The hyperparameters of one step of Adam.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -72,26 +72,32 @@ impl Fused {
     }
 }
 
-/// [`AdamStep`] as a kernel needs it.
+/// [`AdamStep`] as a kernel needs it, for kernels elsewhere that take the same step.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct AdamScalars {
-    pub(crate) keep_first: f32,
-    pub(crate) gain_first: f32,
-    pub(crate) keep_second: f32,
-    pub(crate) gain_second: f32,
+pub struct AdamScalars {
+    /// β₁
+    pub keep_first: f32,
+    /// 1 − β₁
+    pub gain_first: f32,
+    /// β₂
+    pub keep_second: f32,
+    /// 1 − β₂
+    pub gain_second: f32,
     /// lr / (1 − β₁ᵗ)
-    pub(crate) rate: f32,
+    pub rate: f32,
     /// 1 / √(1 − β₂ᵗ)
-    pub(crate) root_scale: f32,
-    pub(crate) eps: f32,
+    pub root_scale: f32,
+    /// Added to the denominator.
+    pub eps: f32,
     /// 1 − lr · decay where the decay is decoupled, else 1.
-    pub(crate) shrink: f32,
+    pub shrink: f32,
     /// Decay through the gradient. An option, since adding 0 · w is not the same for infinite w.
-    pub(crate) decay: Option<f32>,
+    pub decay: Option<f32>,
 }
 
 impl AdamScalars {
-    pub(crate) fn new(step: &AdamStep) -> Self {
+    /// Computes them in double precision and rounds once.
+    pub fn new(step: &AdamStep) -> Self {
         let time = step.step as f64;
         let (decoupled, coupled) =
             if step.decoupled { (step.weight_decay, 0.0) } else { (0.0, step.weight_decay) };
@@ -131,7 +137,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::optim::fused::testing::{
+    use crate::kernel::testing::{
         LENGTHS, any_weights, bits, every_hold, everywhere, fluid, plain_projection, weights,
     };
     use crate::sign::SignMask;

@@ -7,11 +7,11 @@ use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use polarity::optim::fused::{
+use polarity_core::kernel::{
     AdamStep, AdamTensor, Fused, Hold, Momentum, ProjectTensor, ResetKey, SgdStep, SgdTensor,
 };
-use polarity::random::Stream;
-use polarity::sign::{Reset, SignMask};
+use polarity_core::random::Stream;
+use polarity_core::sign::{Reset, SignMask};
 
 const SIZES: [usize; 3] = [60_000, 3_800_000, 61_100_840];
 const RESET: Reset = Reset::Uniform(1e-3);

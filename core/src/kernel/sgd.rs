@@ -10,10 +10,10 @@
 //! libtorch fuses some products into sums, so the two differ by roundings. A buffer below the
 //! smallest normal number is set to 0.
 
-use crate::optim::fused::Fused;
-use crate::optim::fused::hold::{Counts, Hold};
-use crate::optim::fused::path::Kernel;
-use crate::optim::fused::update::{Rule, Update, flushed};
+use crate::kernel::Fused;
+use crate::kernel::hold::{Counts, Hold};
+use crate::kernel::path::Kernel;
+use crate::kernel::update::{Rule, Update, flushed};
 
 /// The hyperparameters of one step of SGD.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -173,7 +173,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::optim::fused::testing::{
+    use crate::kernel::testing::{
         LENGTHS, any_weights, bits, every_hold, everywhere, fluid, plain_projection, weights,
     };
 

@@ -25,7 +25,8 @@
 //! A held weight with `w · mask < 0` after the update is replaced by the reset rule. Zero, −0 and
 //! NaN are no violators; a free weight is never touched.
 //!
-//! This room knows slices only: tensors, their names and their devices are left to the optimizers.
+//! This room knows slices only: tensors, their names and their devices are left to the optimizers of
+//! `polarity`.
 
 mod adam;
 mod draw;
@@ -39,10 +40,8 @@ mod testing;
 mod tile;
 mod update;
 
-pub(crate) use adam::AdamScalars;
-pub use adam::{AdamStep, AdamTensor};
-pub(crate) use draw::Draws;
-pub use draw::ResetKey;
+pub use adam::{AdamScalars, AdamStep, AdamTensor};
+pub use draw::{Draws, ResetKey};
 pub use hold::{Counts, Hold};
 pub use path::Path;
 pub use project::ProjectTensor;

@@ -1,9 +1,9 @@
 //! The pass all optimizers share; a [`Rule`] says what they do with one weight.
 
-use crate::optim::fused::hold::{Counts, Hold, Part};
-use crate::optim::fused::parallel::CHUNK;
-use crate::optim::fused::path::Kernel;
-use crate::optim::fused::tile::{TILE, WORDS, padded, prefetch, sign_flips};
+use crate::kernel::hold::{Counts, Hold, Part};
+use crate::kernel::parallel::CHUNK;
+use crate::kernel::path::Kernel;
+use crate::kernel::tile::{TILE, WORDS, padded, prefetch, sign_flips};
 
 /// What an optimizer does with one weight that has `N` numbers of state.
 pub(super) trait Rule<const N: usize>: Copy + Send {

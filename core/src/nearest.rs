@@ -2,17 +2,14 @@
 
 /// The first of `words` with the fewest edits from `typed`; `None` when even that one is no near
 /// miss, more than half of `typed` away.
-pub(crate) fn nearest<'a>(
-    typed: &str,
-    words: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
+pub fn nearest<'a>(typed: &str, words: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let (edits, word) =
         words.into_iter().map(|word| (edits(typed, word), word)).min_by_key(|(edits, _)| *edits)?;
     (2 * edits <= typed.chars().count()).then_some(word)
 }
 
 /// `; did you mean …` for the end of an error message, or nothing.
-pub(crate) fn hint(nearest: &Option<String>) -> String {
+pub fn hint(nearest: &Option<String>) -> String {
     nearest.as_ref().map_or(String::new(), |word| format!("; did you mean `{word}`?"))
 }
 

@@ -58,21 +58,21 @@ impl ResetKey {
 
 /// The draws of one tensor at one step, for indices that agree above their low 32 bits.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Draws {
+pub struct Draws {
     low: u32,
     high: u32,
 }
 
 impl Draws {
     /// The draws around `index`.
-    pub(crate) fn new(key: ResetKey, index: u64) -> Self {
+    pub fn new(key: ResetKey, index: u64) -> Self {
         let mixed = key.mixed(index);
         Draws { low: mixed as u32, high: (mixed >> 32) as u32 }
     }
 
     /// The uniform number of the weight whose index has these low 32 bits.
     #[inline(always)]
-    pub(crate) fn uniform(self, index: u32) -> f32 {
+    pub fn uniform(self, index: u32) -> f32 {
         let mut x = index.wrapping_add(self.low);
         x = (x ^ (x >> 17)).wrapping_mul(0xed5a_d4bb);
         x = (x ^ (x >> 11) ^ self.high).wrapping_mul(0xac4c_1b51);

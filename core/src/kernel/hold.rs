@@ -1,7 +1,7 @@
 //! The projection of one tile: a reset rule for the weights on the wrong side of zero.
 
-use crate::optim::fused::draw::{Draws, ResetKey};
-use crate::optim::fused::tile::TILE;
+use crate::kernel::draw::{Draws, ResetKey};
+use crate::kernel::tile::TILE;
 use crate::sign::{Reset, SignMask};
 
 /// Weights that are asked, and reset, together: half a word, so that the mask's bits spread over

@@ -1,7 +1,7 @@
 //! One source, several instruction sets: the kernels are plain Rust, compiled once for each
 //! [`Path`], and the CPU says at run time which may be used.
 
-use crate::optim::fused::hold::Counts;
+use crate::kernel::hold::Counts;
 
 /// The instructions a kernel is compiled for. All give the same bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
