@@ -301,7 +301,7 @@ fn a_source_trained_here_works_for_every_network_for_images() {
         lab.run(&[&[arms, "baseline=signs"], &short[..]].concat());
         let trials = trials(&lab);
         assert_eq!(trials.len(), 2, "{name}");
-        for Trial { key, outcome } in trials {
+        for Trial { key, outcome, .. } in trials {
             assert_eq!(outcome.status, Status::Done, "{name}: {}", key.arm);
             // A source holds nothing.
             assert!(key.arm == "source" || outcome.violations_after == 0, "{name}: {}", key.arm);

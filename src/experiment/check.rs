@@ -15,7 +15,7 @@ use super::problem::{Mistakes, Problem, Problems};
 use super::study::{self, Study};
 use crate::figure;
 use crate::optim::Rule;
-use crate::results::{Arm, Figure, Hold, Zeros};
+use crate::results::{About, Arm, Figure, Hold, Tabulated, Zeros};
 use crate::weights::Layout;
 
 /// An experiment that has no mistakes but those that its data may show.
@@ -138,7 +138,23 @@ fn check_common(experiment: &Experiment, problems: &mut Problems) {
     at_least_one("train.batch", train.batch as u64, problems);
     at_least_one("train.threads", train.threads as u64, problems);
     check_arms(experiment, problems);
-    check_report(experiment, problems);
+    let Experiment { arms, baseline, figures, report, .. } = experiment;
+    check_figures(arms, baseline.as_deref(), figures, report, problems);
+    problems.check(experiment.reference.is_none() || data.name == "fashion-mnist", || {
+        let why = format!("`published` is of fashion-mnist, the data are `{}`", data.name);
+        Problem::no_effect("reference", why)
+    });
+}
+
+/// Whether report and figures can show what `about`, read from `place`, asks for.
+///
+/// # Errors
+/// When a baseline, an arm or a figure is none that is there, or lacks what it needs.
+pub fn check_shown(about: &About, place: &Path) -> Result<(), Mistakes> {
+    let About { arms, baseline, figures, tabulated, .. } = about;
+    let mut problems = Problems::default();
+    check_figures(arms, baseline.as_deref(), figures, tabulated, &mut problems);
+    problems.none_in(place)
 }
 
 /// A problem said as `key: what` by a room that knows no experiments.
@@ -157,13 +173,8 @@ pub(crate) fn once<T: Ord>(key: &str, what: &'static str, values: &[T], problems
 }
 
 fn check_arms(experiment: &Experiment, problems: &mut Problems) {
-    let Experiment { arms, baseline, .. } = experiment;
+    let arms = &experiment.arms;
     problems.check(!arms.is_empty(), || Problem::missing("arms", "at least one arm, got none"));
-    if let Some(baseline) = baseline {
-        problems.check(arms.contains_key(baseline), || {
-            Problem::unknown("baseline", baseline, arms.keys().map(String::as_str))
-        });
-    }
     for (name, arm) in arms {
         check_hold(&format!("arms.{name}"), arm, problems);
     }
@@ -190,8 +201,18 @@ fn check_hold(key: &str, arm: &Arm, problems: &mut Problems) {
 }
 
 /// Whether report and figures can show what they are asked for.
-fn check_report(experiment: &Experiment, problems: &mut Problems) {
-    let Experiment { arms, baseline, figures, reference, report, .. } = experiment;
+fn check_figures(
+    arms: &IndexMap<String, Arm>,
+    baseline: Option<&str>,
+    figures: &[Figure],
+    report: &Tabulated,
+    problems: &mut Problems,
+) {
+    if let Some(baseline) = baseline {
+        problems.check(arms.contains_key(baseline), || {
+            Problem::unknown("baseline", baseline, arms.keys().map(String::as_str))
+        });
+    }
     for &accuracy in &report.thresholds {
         problems.check(accuracy > 0.0 && accuracy < 1.0, || {
             Problem::value("report.thresholds", "accuracies above 0 and below 1", accuracy)
@@ -214,17 +235,13 @@ fn check_report(experiment: &Experiment, problems: &mut Problems) {
         problems.check(!known.needs_threshold || !report.thresholds.is_empty(), || {
             Problem::conflict(key(), "shows what reaches an accuracy; give `report.thresholds`")
         });
-        let shows = |arm: &String| shown.as_ref().is_none_or(|shown| shown.contains(arm));
-        problems.check(!known.needs_baseline || baseline.as_ref().is_some_and(shows), || {
+        let shows = |arm: &str| shown.iter().flatten().any(|shown| shown == arm);
+        let shows = |arm: &str| shown.is_none() || shows(arm);
+        problems.check(!known.needs_baseline || baseline.is_some_and(shows), || {
             let why = "shows differences; give a `baseline` that is among its arms";
             Problem::conflict(key(), why)
         });
     }
-    problems.check(reference.is_none() || experiment.data.name == "fashion-mnist", || {
-        let name = &experiment.data.name;
-        let why = format!("`published` is of fashion-mnist, the data are `{name}`");
-        Problem::no_effect("reference", why)
-    });
 }
 
 /// The sources of which exactly one origin is said.

@@ -22,9 +22,9 @@ mod store;
 mod study;
 
 pub use cell::{Cell, RESULTS_VERSION, Spec};
-pub use check::Checked;
+pub use check::{Checked, check_shown};
 pub use estimate::{CalibrationError, Shape, calibrate};
-pub use file::{Error as FileError, Experiment};
+pub use file::{Error as FileError, Experiment, apply_overrides};
 pub use plan::Plan;
 pub use problem::{Mistakes, Problem};
 pub use publish::{Published, publish};

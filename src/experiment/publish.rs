@@ -13,8 +13,8 @@ use std::path::Path;
 use super::plan::Plan;
 use super::store::{self, Record, Records, Turn};
 use crate::results::TIMINGS;
-use crate::results::table::{self, CurveRow, Key, Trial};
-use crate::train::{CurvePoint, Seconds};
+use crate::results::table::{self, CellTime, CurveRow, Key, Trial};
+use crate::train::CurvePoint;
 
 /// What became of the tables.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,11 +48,15 @@ pub fn publish(plan: &Plan) -> Result<Published, store::Error> {
     let trial = |(key, record): &(Key, &Record)| Trial {
         key: key.clone(),
         outcome: record.outcome.clone(),
+        reason: record.reason.clone(),
     };
     let trials: Vec<Trial> = ended.iter().map(trial).collect();
     store::write(&folder, "trials.csv", &table::write_trials(&settings, &trials))?;
     store::write(&folder, "curves.csv", &table::write_curves(&settings, &curves(&ended)))?;
-    store::write(&folder, TIMINGS, &timings(&ended))?;
+    let time =
+        |(key, record): &(Key, &Record)| CellTime { id: key.id.clone(), timing: record.timing };
+    let times: Vec<CellTime> = ended.iter().map(time).collect();
+    store::write(&folder, TIMINGS, &table::write_timings(&times))?;
     store::write(&folder, "manifest.json", &plan.manifest())?;
     Ok(Published::Written { replaced })
 }
@@ -84,17 +88,4 @@ fn curves(ended: &[(Key, &Record)]) -> Vec<CurveRow> {
         record.curve.iter().map(row).collect()
     };
     ended.iter().flat_map(of_cell).collect()
-}
-
-fn timings(ended: &[(Key, &Record)]) -> String {
-    let mut text = String::from("id,seconds,data,forward,backward,optimizer,evaluation\n");
-    for (key, record) in ended {
-        let total = record.timing.total;
-        let Seconds { data, forward, backward, optimizer, evaluation } = record.timing.split;
-        text += &format!(
-            "{},{total:.3},{data:.3},{forward:.3},{backward:.3},{optimizer:.3},{evaluation:.3}\n",
-            key.id
-        );
-    }
-    text
 }

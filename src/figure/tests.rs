@@ -22,7 +22,11 @@ impl Tables {
                     let key = Key { id, arm: arm.clone(), settings, seed };
                     let wobble = (seed * 7 % 5) as f64 * 0.011 + (seed * 3 % 7) as f64 * 0.004;
                     let error = 3.0 / (size + 1.0).sqrt() + 0.02 * place as f64 + wobble;
-                    tables.trials.push(Trial { key: key.clone(), outcome: outcome(error) });
+                    tables.trials.push(Trial {
+                        key: key.clone(),
+                        outcome: outcome(error),
+                        reason: None,
+                    });
                     for step in [0, 1, 5, 20, 80] {
                         let validation_error = error + (0.9 - error) / (1.0 + step as f64);
                         let point = point(step, validation_error);

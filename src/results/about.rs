@@ -173,34 +173,20 @@ struct Train {
 }
 
 impl About {
-    /// The description in `manifest`, the text of a `manifest.json`.
+    /// The description in `manifest`, the text of a `manifest.json`, after `change` was made to the
+    /// experiment that it has.
     ///
     /// # Errors
     /// What is wrong with it, and under which key.
-    pub fn of_manifest(manifest: &str) -> Result<Self, String> {
-        let manifest: Value = serde_json::from_str(manifest).map_err(|error| error.to_string())?;
-        Self::read(manifest)
-    }
-
-    /// The same with another `experiment` in the manifest's place: its file as it is now.
-    ///
-    /// # Errors
-    /// As [`of_manifest`](Self::of_manifest).
-    pub fn of_experiment(manifest: &str, experiment: Value) -> Result<Self, String> {
+    pub fn read(manifest: &str, change: impl FnOnce(&mut Value)) -> Result<Self, String> {
         let mut manifest: Value =
             serde_json::from_str(manifest).map_err(|error| error.to_string())?;
-        let Some(entries) = manifest.as_object_mut() else {
-            return Err("expected an object".into());
-        };
-        entries.insert("experiment".into(), experiment);
-        Self::read(manifest)
-    }
-
-    fn read(manifest: Value) -> Result<Self, String> {
+        let experiment = manifest.get_mut("experiment");
+        change(experiment.ok_or("expected an object with an `experiment`")?);
         let manifest: Manifest = serde_path_to_error::deserialize(manifest)
             .map_err(|error| format!("{}: {}", error.path(), error.inner()))?;
         let Manifest { classes, data_digest, experiment } = manifest;
-        if classes < 2.0 {
+        if classes.is_nan() || classes < 2.0 {
             return Err(format!("classes: expected at least 2, got `{classes}`"));
         }
         // Data without a digest are drawn, by seed: their chance is in the intervals.

@@ -46,21 +46,15 @@ impl Tables {
     /// # Errors
     /// When the experiment has not run, or a file is damaged.
     pub fn read(folder: &Path) -> Result<Self, Error> {
-        Self::with(folder, About::of_manifest)
+        Self::read_as(folder, |_| {})
     }
 
-    /// Reads the tables in `folder`; what they are about is as `experiment` says, the file as it is now.
+    /// Reads the tables in `folder`; what they are about is as its manifest says after `change` was made to
+    /// the experiment that it has.
     ///
     /// # Errors
     /// As [`read`](Self::read).
-    pub fn read_as(folder: &Path, experiment: Value) -> Result<Self, Error> {
-        Self::with(folder, |manifest| About::of_experiment(manifest, experiment))
-    }
-
-    fn with(
-        folder: &Path,
-        about: impl FnOnce(&str) -> Result<About, String>,
-    ) -> Result<Self, Error> {
+    pub fn read_as(folder: &Path, change: impl FnOnce(&mut Value)) -> Result<Self, Error> {
         let trials = folder.join("trials.csv");
         if !trials.exists() {
             return Err(Error::Missing { folder: folder.to_owned() });
@@ -69,7 +63,7 @@ impl Tables {
         let malformed = |what: String| Error::Manifest { path: path.clone(), what };
         let text = std::fs::read_to_string(&path).map_err(|error| malformed(error.to_string()))?;
         Ok(Tables {
-            about: about(&text).map_err(malformed)?,
+            about: About::read(&text, change).map_err(malformed)?,
             trials: table::read_trials(&trials)?,
             curves: table::read_curves(&folder.join("curves.csv"))?,
         })

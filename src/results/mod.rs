@@ -6,18 +6,16 @@
 
 mod about;
 mod arm;
-mod curve_index;
 mod epochs;
 mod folder;
 pub mod report;
 pub mod table;
-mod timing;
+mod times;
 
 pub use about::{About, Faithful, Figure, Reference, Tabulated};
 pub use arm::{Arm, Biases, Hold, Magnitudes, Signs, Until, Zeros};
-pub use curve_index::CurveIndex;
 pub use epochs::Epochs;
 pub use folder::{Error as FolderError, Tables};
 pub use report::{Caveat, Comparison, Estimate, Measure, Report, Row};
-pub use table::Status;
-pub use timing::{Error as TimesError, TIMINGS, Times, Timing};
+pub use table::{CurveIndex, Status, Timing};
+pub use times::{Error as TimesError, TIMINGS, Times};

@@ -20,7 +20,7 @@ pub use crate::results::{
     Arm, Biases, Faithful, Figure, Hold, Magnitudes, Reference, Signs, Tabulated, Until, Zeros,
 };
 pub use data::{ChannelOrder, Data, IdxFiles, ImageFolder, Moments, Normalise};
-pub use parse::Error;
+pub use parse::{Error, apply_overrides};
 pub use seeds::Seeds;
 pub use source::{Source, SourceData, SourceTraining};
 pub use train::{Evaluations, EvaluationsWord, PrecisionChoice, Select, Train};

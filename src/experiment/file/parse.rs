@@ -68,9 +68,7 @@ impl Experiment {
         let document: serde_yaml::Value = serde_yaml::from_str(text).map_err(yaml)?;
         let mut document =
             to_json(document).map_err(|what| Error::Yaml { file: file.to_owned(), what })?;
-        for text in overrides {
-            apply(&mut document, text)?;
-        }
+        apply_overrides(&mut document, overrides)?;
         serde_path_to_error::deserialize(document).map_err(|error| Error::Value {
             file: file.to_owned(),
             key: error.path().to_string(),
@@ -110,6 +108,14 @@ fn to_json(value: serde_yaml::Value) -> Result<Value, String> {
             Err(format!("expected no tag, got `{}`; write `{{adam: {{…}}}}`", tagged.tag))
         }
     }
+}
+
+/// Puts the value of each `key.path=value` into the experiment `document`, in their order.
+///
+/// # Errors
+/// When one is no override, or its path leads into something that has no keys.
+pub fn apply_overrides(document: &mut Value, overrides: &[String]) -> Result<(), Error> {
+    overrides.iter().try_for_each(|text| apply(document, text))
 }
 
 /// Puts the value of `key.path=value` in its place, making the maps on the way to it.

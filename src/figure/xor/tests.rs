@@ -38,7 +38,7 @@ fn trials(arms: &[String], shift: f64) -> Vec<Trial> {
                         sign_flips: 0,
                         milestones: Some(milestones),
                     };
-                    trials.push(Trial { key, outcome });
+                    trials.push(Trial { key, outcome, reason: None });
                 }
             }
         }

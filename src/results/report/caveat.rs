@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use indexmap::IndexMap;
+
 use super::Comparison;
 use crate::results::About;
 use crate::results::table::{Status, Trial};
@@ -26,8 +28,8 @@ pub enum Caveat {
     Diverged(usize),
     /// Cells that never got better than guessing.
     Collapsed(usize),
-    /// Cells that ended in an error.
-    Failed(usize),
+    /// Cells that ended in an error, and the different reasons with their numbers of cells.
+    Failed(usize, Vec<(String, usize)>),
     /// Cells that are in the experiment and not in the tables.
     Missing(usize),
     /// A test set so small that its chance shows in the errors.
@@ -51,8 +53,11 @@ impl fmt::Display for Caveat {
                 "{cells} cells never got better than guessing; they are in the medians and differences, \
                  but for the medians over learners"
             ),
-            Caveat::Failed(cells) => {
-                write!(out, "{cells} cells failed; `polarity run` tries them again")
+            Caveat::Failed(cells, reasons) => {
+                write!(out, "{cells} cells failed; `polarity run` tries them again")?;
+                reasons
+                    .iter()
+                    .try_for_each(|(reason, cells)| write!(out, "; {reason} ({cells} cells)"))
             }
             Caveat::Missing(cells) => {
                 write!(out, "{cells} cells have not run; `polarity run` runs them")
@@ -83,13 +88,24 @@ pub(super) fn caveats(
             .map(|pairs| Caveat::FewPairs { pairs, comparisons: comparisons.len() }),
         some(count(&of_arms, Status::Diverged), Caveat::Diverged),
         some(collapsed, Caveat::Collapsed),
-        some(count(&of_arms, Status::Failed), Caveat::Failed),
+        failed(&of_arms),
         some(about.planned.saturating_sub(of_arms.len()), Caveat::Missing),
         about.test.filter(|test| *test < FEWEST_TEST_IMAGES).map(Caveat::SmallTest),
     ]
     .into_iter()
     .flatten()
     .collect()
+}
+
+/// The cells that failed, by reason.
+fn failed(trials: &[&Trial]) -> Option<Caveat> {
+    let mut reasons: IndexMap<&str, usize> = IndexMap::new();
+    for reason in trials.iter().filter_map(|trial| trial.reason.as_deref()) {
+        *reasons.entry(reason).or_default() += 1;
+    }
+    let cells = count(trials, Status::Failed);
+    let reasons = reasons.into_iter().map(|(reason, cells)| (reason.to_owned(), cells)).collect();
+    (cells > 0).then_some(Caveat::Failed(cells, reasons))
 }
 
 /// Holm's smallest p value when every pair of the clearest comparison differs in the same direction.

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::results::About;
 use crate::results::table::{CurvePoint, Status, Trial};
 use crate::results::{CurveIndex, Epochs};
 use crate::stats::proportion::{chance_of_at_most, wilson};
@@ -150,33 +151,38 @@ fn steps_to(accuracy: f64, points: &[&CurvePoint]) -> Option<f64> {
 
 /// Whether a cell that came to its end never got better than guessing.
 ///
-/// With `validation` images and the error `chance` of guessing, an evaluation shows learning when
-/// guessing would make as few mistakes with a probability below 0.1 %, shared out over the cell's
-/// evaluations (Bonferroni), so that the best of many is not taken for learning.
-pub(super) fn is_collapsed(
-    trial: &Trial,
-    points: &[&CurvePoint],
-    validation: usize,
-    chance: f64,
-) -> bool {
+/// An evaluation shows learning when guessing would make as few mistakes on the validation images with a
+/// probability below 0.1 %, shared out over the cell's evaluations (Bonferroni), so that the best of many
+/// is not taken for learning. Cells without a curve were evaluated after every epoch, and their milestones
+/// have the best.
+pub(super) fn is_collapsed(trial: &Trial, points: &[&CurvePoint], about: &About) -> bool {
     const LEVEL: f64 = 0.001;
     if trial.outcome.status != Status::Done {
         return false;
     }
+    let milestones = trial.outcome.milestones;
+    let looks = match milestones {
+        Some(_) => about.epochs.unwrap_or(1).max(1) as f64,
+        None => points.len().max(1) as f64,
+    };
     let evaluated = points.iter().map(|point| point.validation_error);
-    let best = evaluated.chain(trial.outcome.validation_error).fold(f64::INFINITY, f64::min);
+    let best = evaluated
+        .chain(trial.outcome.validation_error)
+        .chain(milestones.map(|milestones| milestones.least_validation_error))
+        .fold(f64::INFINITY, f64::min);
     if !best.is_finite() {
         return false;
     }
+    let validation = about.validation as u64;
     let wrong = (best * validation as f64).round() as u64;
-    let by_guessing = chance_of_at_most(wrong, validation as u64, chance);
-    by_guessing.is_some_and(|p| p >= LEVEL / points.len().max(1) as f64)
+    let by_guessing = chance_of_at_most(wrong, validation, about.chance);
+    by_guessing.is_some_and(|p| p >= LEVEL / looks)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::results::table::{CurveRow, Key, Outcome};
+    use crate::results::table::{CurveRow, Key, Milestones, Outcome};
 
     fn trial(status: Status) -> Trial {
         let settings = vec![("train_size".into(), 10.0)];
@@ -192,7 +198,8 @@ mod tests {
             sign_flips: 0,
             milestones: None,
         };
-        Trial { key: Key { id: "a".into(), arm: "arm".into(), settings, seed: 0 }, outcome }
+        let key = Key { id: "a".into(), arm: "arm".into(), settings, seed: 0 };
+        Trial { key, outcome, reason: None }
     }
 
     fn curve(errors: &[(u64, f64)]) -> Vec<CurveRow> {
@@ -240,18 +247,45 @@ mod tests {
         assert_eq!(share.unwrap().to_json()["share"], 0.5);
     }
 
+    fn about(validation: usize, chance: f64) -> About {
+        let experiment = serde_json::json!({
+            "name": "tiny",
+            "data": {"name": "drawn", "image_size": 28, "train_sizes": [10], "validation": validation},
+            "model": {"name": "mlp"},
+            "arms": {}, "seeds": [0], "figures": [], "report": {},
+            "train": {"batch": 5, "epochs": 100},
+        });
+        let classes = 1.0 / (1.0 - chance);
+        let manifest = format!(r#"{{"classes": {classes}, "experiment": {{}}}}"#);
+        About::read(&manifest, |it| *it = experiment).unwrap()
+    }
+
     #[test]
     fn a_cell_that_never_beats_guessing_is_collapsed() {
         let collapsed = |errors: &[(u64, f64)], validation| {
             let rows = curve(errors);
             let index = CurveIndex::new(&rows);
-            is_collapsed(&trial(Status::Done), index.points("a"), validation, 0.9)
+            is_collapsed(&trial(Status::Done), index.points("a"), &about(validation, 0.9))
         };
         // scipy.stats.binom.ppf(0.001 / 2, 500, 0.9) / 500 is 0.854.
         assert!(collapsed(&[(0, 0.9), (8, 0.86)], 500));
         assert!(!collapsed(&[(0, 0.9), (8, 0.85)], 500));
         // The same error on few images is no evidence.
         assert!(collapsed(&[(0, 0.9), (8, 0.85)], 40));
-        assert!(!is_collapsed(&trial(Status::Diverged), &[], 500, 0.9));
+        assert!(!is_collapsed(&trial(Status::Diverged), &[], &about(500, 0.9)));
+    }
+
+    #[test]
+    fn the_best_of_a_hundred_epochs_is_not_taken_for_learning() {
+        let collapsed = |least_validation_error| {
+            let mut trial = trial(Status::Done);
+            trial.outcome.validation_error = Some(0.5);
+            trial.outcome.milestones =
+                Some(Milestones { least_validation_error, epochs_to_90: None });
+            is_collapsed(&trial, &[], &about(1000, 0.5))
+        };
+        // scipy.stats.binom.ppf([0.001, 0.001 / 100], 1000, 0.5) is 451, 433.
+        assert!(collapsed(0.445), "one look would have taken it for learning");
+        assert!(!collapsed(0.43));
     }
 }

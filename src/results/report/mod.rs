@@ -16,8 +16,8 @@ use std::collections::HashMap;
 use indexmap::IndexMap;
 
 use super::about::About;
-use super::curve_index::CurveIndex;
 use super::epochs::Epochs;
+use super::table::CurveIndex;
 use super::table::{CurveRow, Status, Trial};
 use crate::stats::hypothesis::{holm, signed_rank};
 use crate::stats::rank_sum::mann_whitney;
@@ -224,7 +224,7 @@ impl Draft<'_> {
 
     fn is_collapsed(&self, trial: &Trial) -> bool {
         let points = self.curves.points(&trial.key.id);
-        is_collapsed(trial, points, self.about.validation, self.about.chance)
+        is_collapsed(trial, points, self.about)
     }
 
     fn comparisons(&self, groups: &[Group]) -> Vec<Comparison> {
@@ -323,7 +323,10 @@ mod tests {
             "figures": [],
             "report": {"steps": [0]},
         });
-        About::of_experiment(r#"{"classes": 10, "data_digest": "of images"}"#, experiment).unwrap()
+        About::read(r#"{"classes": 10, "data_digest": "", "experiment": {}}"#, |it| {
+            *it = experiment
+        })
+        .unwrap()
     }
 
     fn trial(arm: &str, seed: u64, error: Option<f64>) -> Trial {
@@ -346,6 +349,7 @@ mod tests {
                 sign_flips: 0,
                 milestones: None,
             },
+            reason: None,
         }
     }
 

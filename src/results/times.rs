@@ -6,31 +6,13 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-
 use super::about::About;
 use super::report::{groups, markdown_table};
-use super::table::Trial;
+use super::table::{Timing, Trial, read_timings};
 use crate::stats::quantile::median;
-use crate::train::Seconds;
 
 /// The file of the cells' times.
 pub const TIMINGS: &str = "timings.csv";
-
-/// The time of a cell, in seconds.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[allow(missing_docs)]
-pub struct Timing {
-    pub total: f64,
-    /// Where it went, of cells that are computed one at a time.
-    #[serde(default, skip_serializing_if = "is_unknown")]
-    pub split: Seconds,
-}
-
-fn is_unknown(split: &Seconds) -> bool {
-    *split == Seconds::default()
-}
 
 /// The times of the cells, by id.
 #[derive(Debug)]
@@ -46,28 +28,17 @@ pub enum Error {
         path: PathBuf,
     },
     /// The file is damaged.
-    #[error("{path}: {source}; `polarity run` writes it anew")]
+    #[error("{path}: {what}; `polarity run` writes it anew")]
     Malformed {
         /// `timings.csv`.
         path: PathBuf,
         /// The line, and what is wrong with it.
-        source: csv::Error,
+        what: String,
     },
 }
 
 /// A column of the table: its name and its part of a cell's time.
 type Part = (&'static str, fn(&Timing) -> f64);
-
-#[derive(Deserialize)]
-struct Row {
-    id: String,
-    seconds: f64,
-    data: f64,
-    forward: f64,
-    backward: f64,
-    optimizer: f64,
-    evaluation: f64,
-}
 
 impl Times {
     /// Reads the times in the results folder `folder`.
@@ -79,15 +50,10 @@ impl Times {
         if !path.exists() {
             return Err(Error::Missing { path });
         }
-        let rows = csv::Reader::from_path(&path)
-            .and_then(|mut table| table.deserialize().collect::<Result<Vec<Row>, _>>())
-            .map_err(|source| Error::Malformed { path, source })?;
-        let timing = |row: Row| {
-            let Row { id, seconds, data, forward, backward, optimizer, evaluation } = row;
-            let split = Seconds { data, forward, backward, optimizer, evaluation };
-            (id, Timing { total: seconds, split })
-        };
-        Ok(Times(rows.into_iter().map(timing).collect()))
+        let malformed = |what| Error::Malformed { path: path.clone(), what };
+        let text = std::fs::read_to_string(&path).map_err(|error| malformed(error.to_string()))?;
+        let rows = read_timings(&text).map_err(malformed)?;
+        Ok(Times(rows.into_iter().map(|row| (row.id, row.timing)).collect()))
     }
 
     /// A Markdown table: median seconds of a cell and of its parts, one line an arm and setting.

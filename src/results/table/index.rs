@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use super::table::{CurvePoint, CurveRow};
+use super::{CurvePoint, CurveRow};
 
 /// The points of each cell, by rising step.
 #[derive(Debug)]
@@ -41,8 +41,8 @@ impl<'a> CurveIndex<'a> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Key;
     use super::*;
-    use crate::results::table::Key;
 
     fn row(id: &str, arm: &str, step: u64) -> CurveRow {
         let key = Key { id: id.into(), arm: arm.into(), settings: vec![], seed: 0 };

@@ -1,0 +1,148 @@
+//! `curves.csv`: a row a cell and evaluation.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use super::column::{Column, Error, Keyed, Line, optional, put, put_optional, read, write};
+use super::key::Key;
+use super::{CurvePoint, TensorCounts};
+
+/// One row of `curves.csv`: one evaluation of one cell. See [`CURVE`] for what each value means.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs)]
+pub struct CurveRow {
+    pub key: Key,
+    pub point: CurvePoint,
+}
+
+impl Keyed for CurveRow {
+    fn key(&self) -> &Key {
+        &self.key
+    }
+
+    fn key_mut(&mut self) -> &mut Key {
+        &mut self.key
+    }
+}
+
+impl CurveRow {
+    fn blank() -> Self {
+        let point = CurvePoint {
+            step: 0,
+            train_loss: None,
+            validation_loss: None,
+            validation_error: 0.0,
+            resets: 0,
+            sign_flips: 0,
+            tensors: Vec::new(),
+        };
+        CurveRow { key: Key::blank(), point }
+    }
+}
+
+/// Columns of `curves.csv` after the seed.
+pub const CURVE: [Column<CurveRow>; 6] = [
+    Column {
+        name: "step",
+        meaning: "optimizer steps so far; 0 is before training",
+        write: |row| row.point.step.to_string(),
+        read: |row, text| put(&mut row.point.step, text),
+    },
+    Column {
+        name: "train_loss",
+        meaning: "mean cross-entropy over the batches since the row before, in nats",
+        write: |row| optional(row.point.train_loss),
+        read: |row, text| put_optional(&mut row.point.train_loss, text),
+    },
+    Column {
+        name: "validation_loss",
+        meaning: "mean cross-entropy on the validation images, in nats",
+        write: |row| optional(row.point.validation_loss),
+        read: |row, text| put_optional(&mut row.point.validation_loss, text),
+    },
+    Column {
+        name: "validation_error",
+        meaning: "share of validation images classified wrongly, in [0, 1]",
+        write: |row| row.point.validation_error.to_string(),
+        read: |row, text| put(&mut row.point.validation_error, text),
+    },
+    Column {
+        name: "resets",
+        meaning: "times a weight was put back so far",
+        write: |row| row.point.resets.to_string(),
+        read: |row, text| put(&mut row.point.resets, text),
+    },
+    Column {
+        name: "sign_flips",
+        meaning: "times a weight or bias crossed zero so far",
+        write: |row| row.point.sign_flips.to_string(),
+        read: |row, text| put(&mut row.point.sign_flips, text),
+    },
+];
+
+/// Two columns a weight tensor that stand last in `curves.csv`: the start of their names, which the
+/// tensor's name ends, and what they count.
+pub const BY_TENSOR: [Column<TensorCounts>; 2] = [
+    Column {
+        name: "resets/",
+        meaning: "`resets` of one tensor, `resets/features.0.weight` for example",
+        write: |counts| counts.resets.to_string(),
+        read: |counts, text| put(&mut counts.resets, text),
+    },
+    Column {
+        name: "sign_flips/",
+        meaning: "`sign_flips` of one tensor",
+        write: |counts| counts.sign_flips.to_string(),
+        read: |counts, text| put(&mut counts.sign_flips, text),
+    },
+];
+
+/// `curves.csv` as text, rows in the order given.
+pub fn write_curves(settings: &[String], curves: &[CurveRow]) -> String {
+    let tensors = tensors(curves);
+    let more: Vec<String> = tensors
+        .iter()
+        .flat_map(|tensor| BY_TENSOR.map(|column| column.name.to_owned() + tensor))
+        .collect();
+    let more_of = |row: &CurveRow| -> Vec<String> {
+        let of_tensor = |tensor: &&str| {
+            let counts = row.point.tensors.iter().find(|counts| counts.name == **tensor);
+            BY_TENSOR.map(|column| counts.map(column.write).unwrap_or_default())
+        };
+        tensors.iter().flat_map(of_tensor).collect()
+    };
+    write(settings, &CURVE.each_ref(), &more, curves, more_of)
+}
+
+/// The weight tensors of all `curves`, each once, in name order.
+fn tensors(curves: &[CurveRow]) -> BTreeSet<&str> {
+    let counts = curves.iter().flat_map(|row| &row.point.tensors);
+    counts.map(|counts| counts.name.as_str()).collect()
+}
+
+/// Reads `curves.csv`.
+///
+/// # Errors
+/// When the file cannot be read, lacks a column, or has a value that is no number.
+pub fn read_curves(path: &Path) -> Result<Vec<CurveRow>, Error> {
+    read(path, CurveRow::blank, &CURVE, &[], read_tensors)
+}
+
+/// The counts by tensor that the line has.
+fn read_tensors(row: &mut CurveRow, line: &Line) -> Result<(), String> {
+    for tensor in line.names().filter_map(|name| name.strip_prefix(BY_TENSOR[0].name)) {
+        let mut counts = TensorCounts { name: tensor.to_owned(), resets: 0, sign_flips: 0 };
+        let texts = BY_TENSOR.each_ref().map(|column| {
+            let name = format!("{}{tensor}", column.name);
+            (column, line.text(&name).unwrap_or_default().to_owned(), name)
+        });
+        if texts[0].1.is_empty() {
+            continue;
+        }
+        for (column, text, name) in texts {
+            (column.read)(&mut counts, &text).ok_or_else(|| line.wrong(&name, &text))?;
+        }
+        row.point.tensors.push(counts);
+    }
+    Ok(())
+}

@@ -1,0 +1,127 @@
+//! The tables of a results folder: what their columns hold, and how they are read and written.
+//!
+//! A [`Column`] is said once: files, documentation and readers follow the lists here. Swept settings
+//! (`train_size`, …) stand between `arm` and `seed`, each under its own name. Rows come from finished
+//! cells, and all but [`TIMING`] hold no times, so the same cells give the same bytes.
+//!
+//! Where the files lie and when they are written is left to others.
+
+mod column;
+mod curve;
+mod index;
+mod key;
+mod timing;
+mod trial;
+
+pub use crate::train::{CurvePoint, TensorCounts};
+pub use column::{Column, Error};
+pub use curve::{BY_TENSOR, CURVE, CurveRow, read_curves, write_curves};
+pub use index::CurveIndex;
+pub use key::{KEY, Key, SEED};
+pub use timing::{CellTime, TIMING, Timing, read_timings, write_timings};
+pub use trial::{
+    MILESTONES, Milestones, Outcome, REASON, Status, TRIAL, Trial, read_ids, read_trials,
+    write_trials,
+};
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    fn trial() -> Trial {
+        let settings = vec![("train_size".to_owned(), 100.0)];
+        Trial {
+            key: Key { id: "00ff".into(), arm: "frozen, odd".into(), settings, seed: 3 },
+            outcome: Outcome {
+                status: Status::Done,
+                test_error: Some(0.125),
+                validation_error: Some(1.0 / 3.0),
+                train_error: None,
+                best_step: Some(40),
+                steps: 48,
+                violations_after: 0,
+                resets: 17,
+                sign_flips: 0,
+                milestones: None,
+            },
+            reason: None,
+        }
+    }
+
+    fn written(text: &str) -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("trials.csv");
+        std::fs::write(&path, text).unwrap();
+        (folder, path)
+    }
+
+    #[test]
+    fn trials_survive_being_written_and_read() {
+        let text = write_trials(&["train_size".into()], &[trial()]);
+        let (_folder, path) = written(&text);
+        assert_eq!(read_trials(&path).unwrap(), [trial()]);
+    }
+
+    #[test]
+    fn milestones_have_columns_where_a_row_has_some() {
+        let mut reached = trial();
+        let milestones = Milestones { least_validation_error: 0.25, epochs_to_90: None };
+        reached.outcome.milestones = Some(milestones);
+        let text = write_trials(&["train_size".into()], &[reached.clone(), trial()]);
+        assert!(text.starts_with("id,arm,train_size,seed,status,"), "{text}");
+        assert!(text.lines().next().unwrap().ends_with(",least_validation_error,epochs_to_90"));
+        let (_folder, path) = written(&text);
+        assert_eq!(read_trials(&path).unwrap(), [reached, trial()]);
+    }
+
+    #[test]
+    fn a_reason_has_a_column_where_a_cell_failed() {
+        let mut failed = trial();
+        failed.outcome.status = Status::Failed;
+        failed.reason = Some("its source, \"x\", failed".into());
+        let text = write_trials(&["train_size".into()], &[trial(), failed.clone()]);
+        assert!(text.lines().next().unwrap().ends_with(",sign_flips,reason"), "{text}");
+        let (_folder, path) = written(&text);
+        assert_eq!(read_trials(&path).unwrap(), [trial(), failed]);
+        assert_eq!(read_ids(&path).unwrap(), ["00ff", "00ff"]);
+    }
+
+    #[test]
+    fn curves_survive_being_written_and_read() {
+        let point = CurvePoint {
+            step: 0,
+            train_loss: None,
+            validation_loss: Some(1.0 / 3.0),
+            validation_error: 0.9,
+            resets: 0,
+            sign_flips: 0,
+            tensors: Vec::new(),
+        };
+        let plain = CurveRow { key: trial().key, point };
+        let mut told_apart = plain.clone();
+        let counts = |name: &str| TensorCounts { name: name.into(), resets: 3, sign_flips: 1 };
+        told_apart.point.tensors = vec![counts("a.weight"), counts("b.weight")];
+        let text = write_curves(&["train_size".into()], &[plain.clone(), told_apart.clone()]);
+        let header = text.lines().next().unwrap();
+        assert!(header.ends_with(",resets/b.weight,sign_flips/b.weight"), "{header}");
+        let (_folder, path) = written(&text);
+        assert_eq!(read_curves(&path).unwrap(), [plain, told_apart]);
+    }
+
+    #[test]
+    fn a_damaged_table_is_refused_with_line_and_column() {
+        let text = write_trials(&["train_size".into()], &[trial()]).replace("0.125", "much");
+        let (_folder, path) = written(&text);
+        let message = read_trials(&path).unwrap_err().to_string();
+        assert!(message.contains("line 2: `much` is no value of `test_error`"), "{message}");
+    }
+
+    #[test]
+    fn a_table_without_a_column_is_refused_by_its_name() {
+        let (_folder, path) = written("id,arm,seed\n");
+        let message = read_trials(&path).unwrap_err().to_string();
+        assert!(message.contains("no column `status`"), "{message}");
+    }
+}
