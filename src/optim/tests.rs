@@ -265,12 +265,14 @@ fn a_saved_state_goes_on_as_if_nothing_had_happened() {
     assert_ne!(values(&whole), values(&cold));
 }
 
+type State = Vec<(String, Tensor)>;
+
 #[test]
 fn a_state_of_another_network_is_refused_by_name() {
     let variables = variables(6, Kind::Float);
     let mut optimizer =
         FrozenAdam::new(&variables, Template::new("none"), Adam::default()).unwrap();
-    let mut refuse = |change: &dyn Fn(&mut Vec<(String, Tensor)>)| {
+    let mut refuse = |change: &dyn Fn(&mut State)| {
         let before = optimizer.state().unwrap();
         let mut state = optimizer.state().unwrap();
         change(&mut state);
@@ -290,7 +292,7 @@ fn a_state_of_another_network_is_refused_by_name() {
         "b.weight.momentum_buffer: unknown to this rule and network, in the saved state"
     );
     let change = |name: &'static str, tensor: fn() -> Tensor| {
-        move |state: &mut Vec<(String, Tensor)>| {
+        move |state: &mut State| {
             state.iter_mut().find(|(known, _)| known == name).unwrap().1 = tensor();
         }
     };
