@@ -23,7 +23,7 @@ const HEIGHT: f64 = 340.0;
 pub(super) fn draw(results: &Results, path: &Path) -> Result<(), Error> {
     let runs = Runs::new(results)?;
     let baseline = results.baseline()?;
-    let all_looks = looks(&results.arms);
+    let all_looks = looks(&results.arms, &results.fluid);
     let lines = lines(results, &all_looks);
     if lines.is_empty() {
         let experiment = results.name.to_owned();

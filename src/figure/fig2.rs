@@ -23,7 +23,7 @@ const HEIGHT: f64 = 480.0;
 pub(super) fn draw(results: &Results, path: &Path) -> Result<(), Error> {
     let runs = Runs::new(results)?;
     let threshold = results.threshold()?;
-    let looks = looks(&results.arms);
+    let looks = looks(&results.arms, &results.fluid);
     let caption = caption(results, &runs);
     let frame =
         Frame { title: results.title, names: &results.arms, looks: &looks, caption: &caption };

@@ -42,7 +42,7 @@ pub(super) fn draw(results: &Results, path: &Path) -> Result<(), Error> {
     let mut adjusted = holm(&p).unwrap_or_default().into_iter();
 
     let others: Vec<usize> = (0..results.arms.len()).filter(|arm| *arm != baseline).collect();
-    let all = looks(&results.arms);
+    let all = looks(&results.arms, &results.fluid);
     let names: Vec<String> = others.iter().map(|arm| results.arms[*arm].clone()).collect();
     let looks: Vec<_> = others.iter().map(|arm| all[*arm]).collect();
     let caption = caption(&runs, &results.arms[baseline], p.len());

@@ -95,7 +95,7 @@ fn draw(
     what: &str,
     path: &Path,
 ) -> Result<(), Error> {
-    let looks = looks(&results.arms);
+    let looks = looks(&results.arms, &results.fluid);
     let p: Vec<f64> =
         columns.iter().flat_map(|c| c.differences.iter().flatten().map(|(_, p)| *p)).collect();
     let mut adjusted = holm(&p).unwrap_or_default().into_iter();

@@ -31,7 +31,7 @@ const MARKERS: f64 = 120.0;
 /// Draws the figure.
 pub(super) fn draw(results: &Results, path: &Path) -> Result<(), Error> {
     let sizes = by_size(results)?;
-    let looks = looks(&results.arms);
+    let looks = looks(&results.arms, &results.fluid);
     let caption = caption(&sizes);
     let inner = WIDTH as f64 - 2.0 * MARGIN;
     let top = if sizes.len() > 1 { ABOVE[1] } else { ABOVE[0] };

@@ -18,8 +18,9 @@
 //! - **telemetry**: how often weights cross zero and are put back, by layer and step.
 //! - **fig1**, **fig4a**, **fig4bc**, **fig4d**: those of the paper's XOR study.
 //!
-//! An arm has the same colour and marker in every figure; frozen arms have solid lines and full
-//! markers, fluid ones dashed lines and hollow markers. Every picture says in its caption how many
+//! An arm has the same colour and marker in every figure, by its name. An arm that holds signs, be it
+//! of some layers or for some steps, has solid lines and full markers; a fluid one, `hold: none`, has
+//! dashed lines and hollow markers. Every picture says in its caption how many
 //! runs it shows, what its intervals are, what differs between runs, and which runs diverged. The
 //! same tables give the same bytes on every machine.
 //!
@@ -53,7 +54,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::results::table::{CurveRow, Trial};
-use crate::results::{Arm, Epochs, Reference, Tables};
+use crate::results::{Arm, Epochs, Hold, Reference, Tables};
 
 /// The tables of one experiment, and what a figure says about them.
 #[derive(Clone, Debug)]
@@ -64,6 +65,9 @@ pub struct Results<'a> {
     pub title: &'a str,
     /// The arms to show, in this order. Rows of other arms are left out.
     pub arms: Vec<String>,
+    /// Whether the signs of an arm are free throughout, for each arm; as long as `arms`. Arms of which
+    /// this is not said are drawn as frozen ones.
+    pub fluid: Vec<bool>,
     /// The arm that differences are taken to.
     pub baseline: Option<&'a str>,
     /// The error of guessing, in [0, 1].
@@ -278,6 +282,7 @@ impl<'a> Results<'a> {
         let Tables { about, trials, curves } = tables;
         let arms = arms.map_or_else(|| about.arms.keys().cloned().collect(), <[String]>::to_vec);
         let dose = |arm: &String| about.arms.get(arm).and_then(Arm::dose);
+        let is_fluid = |arm: &String| about.arms.get(arm).is_some_and(|arm| arm.hold == Hold::None);
         let baseline = about.baseline.as_deref();
         Results {
             name: &about.name,
@@ -288,6 +293,7 @@ impl<'a> Results<'a> {
             thresholds: &about.tabulated.thresholds,
             steps: &about.tabulated.steps,
             doses: arms.iter().map(dose).collect(),
+            fluid: arms.iter().map(is_fluid).collect(),
             arms,
             published: about.reference == Some(Reference::Published),
             trials,

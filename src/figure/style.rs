@@ -1,9 +1,9 @@
 //! What every figure looks like: sizes of text, greys, and the look of each arm.
 //!
 //! An arm looks the same in every figure. Its *hue* and marker come from what it is trained with
-//! (`imagenet`, `random`, `shuffled-filter`, …); *frozen* arms have solid lines and full markers,
-//! *fluid* ones dashed lines and hollow markers, so twins share a hue and are told apart in grey
-//! too. Colours are those of M. Okabe and K. Ito's palette for all kinds of colour vision, and a
+//! (`imagenet`, `random`, `shuffled-filter`, …), as its name says. Line and filling come from what it
+//! holds, whatever its name: *frozen* arms have solid lines and full markers, *fluid* ones dashed lines
+//! and hollow markers, so twins share a hue and are told apart in grey too. Colours are those of M. Okabe and K. Ito's palette for all kinds of colour vision, and a
 //! few beside them that differ from those in lightness.
 
 use super::canvas::{Canvas, Color, Point, Stroke, Type};
@@ -169,21 +169,22 @@ impl Marker {
     }
 }
 
-/// The looks of `arms`, in their order.
+/// The looks of `arms`, in their order; `fluid` says of each whether its signs are free.
 ///
 /// Names are read as words between hyphens, underscores and spaces. Two arms share a hue only when
-/// they are twins, whose names differ in nothing but `frozen` and `fluid`: where a second name asks
-/// for a hue that is taken, or has no known word, it gets the next hue that no arm of the figure
-/// asks for. With more than nine different names hues repeat.
-pub(super) fn looks(arms: &[String]) -> Vec<Look> {
-    let mut given: Vec<(Vec<&str>, Option<Hue>)> = Vec::new();
-    for arm in arms {
-        let twins = without_hold(arm);
-        if given.iter().any(|(name, _)| *name == twins) {
+/// they are twins, one frozen and one fluid, whose names differ in nothing but these words: where a
+/// second name asks for a hue that is taken, or has no known word, it gets the next hue that no arm of
+/// the figure asks for. With more than nine different names hues repeat.
+pub(super) fn looks(arms: &[String], fluid: &[bool]) -> Vec<Look> {
+    let pairs = pairs(arms, fluid);
+    let mut given: Vec<(&Pair, Option<Hue>)> = Vec::new();
+    for (pair, _) in &pairs {
+        if given.iter().any(|(other, _)| *other == pair) {
             continue;
         }
-        let known = known(&twins).filter(|hue| given.iter().all(|(_, other)| *other != Some(*hue)));
-        given.push((twins, known));
+        let known =
+            known(&pair.name).filter(|hue| given.iter().all(|(_, other)| *other != Some(*hue)));
+        given.push((pair, known));
     }
     let asked: Vec<Hue> = given.iter().filter_map(|(_, hue)| *hue).collect();
     let mut spare: Vec<Hue> = SPARE.into_iter().filter(|hue| !asked.contains(hue)).collect();
@@ -192,15 +193,33 @@ pub(super) fn looks(arms: &[String]) -> Vec<Look> {
     for (_, hue) in &mut given {
         *hue = hue.or_else(|| spare.next());
     }
-    let look = |arm: &String| {
-        let twins = without_hold(arm);
-        let (_, hue) = given.iter().find(|(name, _)| *name == twins).expect("every name was given");
-        Look {
-            hue: hue.expect("the spare hues never end"),
-            fluid: words(arm).any(|word| word == "fluid"),
-        }
+    let look = |(pair, fluid): &(Pair, bool)| {
+        let (_, hue) =
+            given.iter().find(|(other, _)| *other == pair).expect("every name was given");
+        Look { hue: hue.expect("the spare hues never end"), fluid: *fluid }
     };
-    arms.iter().map(look).collect()
+    pairs.iter().map(look).collect()
+}
+
+/// What twins have in common.
+#[derive(PartialEq, Eq)]
+struct Pair<'a> {
+    /// The words of the name but for the hold.
+    name: Vec<&'a str>,
+    /// Arms before with the same words and the same hold, which are no twins of this one.
+    before: usize,
+}
+
+/// The pair of each arm, and whether it is the fluid one.
+fn pairs<'a>(arms: &'a [String], fluid: &[bool]) -> Vec<(Pair<'a>, bool)> {
+    let mut pairs: Vec<(Pair, bool)> = Vec::new();
+    for (arm, fluid) in arms.iter().zip(fluid.iter().copied().chain(std::iter::repeat(false))) {
+        let name = without_hold(arm);
+        let alike = |(pair, other): &&(Pair, bool)| pair.name == name && *other == fluid;
+        let before = pairs.iter().filter(alike).count();
+        pairs.push((Pair { name, before }, fluid));
+    }
+    pairs
 }
 
 fn words(arm: &str) -> impl Iterator<Item = &str> {
@@ -221,8 +240,33 @@ fn known(words: &[&str]) -> Option<Hue> {
 mod tests {
     use super::*;
 
+    /// The looks of arms that hold what their names say.
     fn looks_of(arms: &[&str]) -> Vec<Look> {
-        looks(&arms.iter().map(|arm| arm.to_string()).collect::<Vec<_>>())
+        let fluid: Vec<bool> = arms.iter().map(|arm| arm.starts_with("fluid")).collect();
+        looks_of_held(arms, &fluid)
+    }
+
+    fn looks_of_held(arms: &[&str], fluid: &[bool]) -> Vec<Look> {
+        looks(&arms.iter().map(|arm| arm.to_string()).collect::<Vec<_>>(), fluid)
+    }
+
+    #[test]
+    fn a_line_is_dashed_by_what_the_arm_holds_and_not_by_its_name() {
+        let looks = looks_of_held(&["a", "b", "fluid-c", "frozen-d"], &[false, true, false, true]);
+        let dashed: Vec<bool> = looks.iter().map(|look| look.stroke(3.0).dash.is_some()).collect();
+        assert_eq!(dashed, [false, true, false, true]);
+    }
+
+    #[test]
+    fn arms_of_one_name_that_hold_the_same_are_no_twins() {
+        let looks = looks_of_held(&["signs", "fluid-signs", "frozen-signs"], &[true, true, false]);
+        assert_ne!(looks[0].hue, looks[1].hue);
+        assert_eq!(looks[0].hue, looks[2].hue);
+    }
+
+    #[test]
+    fn an_arm_of_which_nothing_is_said_is_drawn_as_frozen() {
+        assert!(!looks_of_held(&["fluid-signs"], &[])[0].is_fluid());
     }
 
     #[test]

@@ -43,6 +43,7 @@ impl Tables {
             name: "study",
             title: "A study",
             arms: self.arms.clone(),
+            fluid: self.arms.iter().map(|arm| arm.starts_with("fluid")).collect(),
             baseline: Some(&self.arms[0]),
             chance: 0.9,
             thresholds: &[0.6, 0.7],
@@ -152,6 +153,48 @@ fn the_same_tables_give_the_same_bytes_and_others_give_others() {
         assert!(drawn == bytes(kind, &same.results()), "{kind}");
         assert!(drawn != bytes(kind, &other.results()), "{kind}");
     }
+}
+
+/// Tables of these arms, each with what it holds, as a results folder has them.
+fn described(arms: &[(&str, &str)]) -> crate::results::Tables {
+    let names: Vec<&str> = arms.iter().map(|(name, _)| *name).collect();
+    let Tables { trials, curves, .. } = Tables::new(&names, &[50.0], 5);
+    let arms: serde_json::Map<String, serde_json::Value> = arms
+        .iter()
+        .map(|(name, arm)| (name.to_string(), serde_json::from_str(arm).unwrap()))
+        .collect();
+    let manifest = serde_json::json!({"classes": 10, "data_digest": "0", "experiment": {
+        "name": "study", "data": {"name": "bars", "image_size": 8, "train_sizes": [50], "validation": 9},
+        "model": {"name": "net"}, "arms": arms, "train": {"batch": 4}, "seeds": [0],
+        "figures": [], "report": {},
+    }});
+    let about = crate::results::About::of_manifest(&manifest.to_string()).unwrap();
+    crate::results::Tables { about, trials, curves }
+}
+
+#[test]
+fn arms_are_dashed_by_what_they_hold() {
+    let arms = [
+        ("a", r#"{"signs": "init", "hold": "all"}"#),
+        ("b", r#"{"signs": "init", "hold": "none"}"#),
+        ("fluid-c", r#"{"signs": "init", "hold": ["features"]}"#),
+        ("d", r#"{"signs": "init", "hold": "all", "until": {"step": 5}}"#),
+    ];
+    let tables = described(&arms);
+    let results = Results::new(&tables, None);
+    let fluid: Vec<(&str, bool)> =
+        results.arms.iter().map(String::as_str).zip(results.fluid.iter().copied()).collect();
+    assert_eq!(fluid, [("a", false), ("b", true), ("fluid-c", false), ("d", false)]);
+    let names = ["b".to_owned(), "of-no-description".to_owned()];
+    assert_eq!(Results::new(&tables, Some(&names)).fluid, [true, false]);
+}
+
+#[test]
+fn doses_are_on_a_line_by_what_their_arms_hold() {
+    let tables = Tables::new(&["frozen-signs", "mine", "fluid-random", "also-mine"], &[50.0], 5);
+    let named = bytes("dose-response", &tables.results());
+    let fluid = vec![false, true, false, true];
+    assert!(named != bytes("dose-response", &Results { fluid, ..tables.results() }));
 }
 
 #[test]

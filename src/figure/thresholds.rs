@@ -17,7 +17,7 @@ const HEIGHT: f64 = 300.0;
 pub(super) fn draw(results: &Results, path: &Path) -> Result<(), Error> {
     results.threshold()?;
     let runs = Runs::new(results)?;
-    let looks = looks(&results.arms);
+    let looks = looks(&results.arms, &results.fluid);
     let caption = format!(
         "{} runs an arm and size. Share: bars are {} % Wilson intervals. Steps: median, bars from the \
          lower to the upper quartile; a run that never gets there is above all others. Accuracy is \

@@ -18,7 +18,7 @@ use super::{Error, Results, save};
 pub(super) fn draw(results: &Results, path: &Path) -> Result<(), Error> {
     let baseline = results.baseline()?;
     let sizes = by_size(results)?;
-    let looks = looks(&results.arms);
+    let looks = looks(&results.arms, &results.fluid);
     let page = match &sizes[..] {
         [only] => strip::draw(results, only, baseline, &looks),
         several => lines::draw(results, several, baseline, &looks),

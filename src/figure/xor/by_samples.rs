@@ -72,7 +72,7 @@ struct Grid<'a> {
 
 impl Grid<'_> {
     fn draw(&self, results: &Results, panel_height: f64) -> Canvas {
-        let looks = looks(&results.arms);
+        let looks = looks(&results.arms, &results.fluid);
         let inner = WIDTH as f64 - 2.0 * MARGIN;
         let lines = legend_lines(&results.arms, inner);
         let top = LEGEND + lines.len() as f64 * LINE + ABOVE;

@@ -23,7 +23,7 @@ const THEORY: f64 = 0.36;
 /// Draws the figure.
 pub(in crate::figure) fn fig4a(results: &Results, path: &Path) -> Result<(), Error> {
     let study = Study::new(results)?;
-    let looks = looks(&results.arms);
+    let looks = looks(&results.arms, &results.fluid);
     let size = study.sizes().last().copied().unwrap_or(0);
     let widths: Vec<f64> = study.widths().iter().map(|width| *width as f64).collect();
     let inner = WIDTH as f64 - 2.0 * MARGIN;

@@ -58,7 +58,7 @@ pub(in crate::figure) fn fig4d(results: &Results, path: &Path) -> Result<(), Err
         None => place(FREE)?,
     };
     let held = [place(HELD[0])?, place(HELD[1])?];
-    let looks = looks(&results.arms);
+    let looks = looks(&results.arms, &results.fluid);
     let atlas = Atlas {
         sizes: shown(study.sizes(), |size| SIZES.contains(&size)),
         widths: shown(study.widths(), |width| width <= WIDEST),

@@ -58,6 +58,7 @@ fn png(
         name: "study",
         title: "A study of XOR",
         arms: arms.to_vec(),
+        fluid: arms.iter().map(|arm| arm.starts_with("fluid")).collect(),
         baseline: Some("fluid"),
         chance: 0.5,
         epochs,
