@@ -50,10 +50,11 @@ impl Axis {
         Axis { low, high, ticks: round_ticks(low, high, count), ..axis }
     }
 
-    /// An axis of training sizes, with a tick at each and a margin of `margin` of its length.
+    /// An axis of training sizes, with a tick at each and a margin of `margin` of its length. A single
+    /// size has no length of its own on a logarithmic axis and stands between its half and its double.
     pub(super) fn sizes(sizes: &[f64], margin: f64) -> Axis {
         let (low, high) = extent(sizes.iter().copied());
-        let ratio = (high / low).powf(margin);
+        let ratio = if high > low { (high / low).powf(margin) } else { 2.0 };
         Axis { scale: Scale::Log, low: low / ratio, high: high * ratio, ticks: sizes.to_vec() }
     }
 
@@ -175,6 +176,13 @@ mod tests {
         let length = |a, b| axis.share(b) - axis.share(a);
         let (first, second) = (length(100.0, 1000.0), length(1000.0, 10_000.0));
         approx::assert_abs_diff_eq!(first, second, epsilon = 1e-12);
+    }
+
+    #[test]
+    fn a_single_size_stands_in_the_middle() {
+        let axis = Axis::sizes(&[60.0], 0.04);
+        approx::assert_abs_diff_eq!(axis.share(60.0), 0.5, epsilon = 1e-12);
+        assert_eq!((axis.low, axis.high, axis.ticks), (30.0, 120.0, vec![60.0]));
     }
 
     #[test]

@@ -37,11 +37,6 @@ impl Series<'_> {
     pub(super) fn panel(&self, area: Area, last: f64, also: &[f64]) -> Panel {
         let sizes: Vec<f64> = self.sizes.iter().map(|size| size.unwrap_or(1.0)).collect();
         let x = Axis::sizes(&sizes, if sizes.len() > 3 { 0.08 } else { 0.3 });
-        // One size has no length of its own on a logarithmic axis.
-        let x = match sizes[..] {
-            [only] => Axis { low: only / 2.0, high: only * 2.0, ..x },
-            _ => x,
-        };
         let known = || self.intervals.iter().flatten().flatten();
         let ends = known().flat_map(|i| [i.estimate, i.low, i.high]).chain(also.iter().copied());
         let y = match self.unit {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Study, about_epochs};
+use super::{Study, about_epochs, draw_ends, shifts};
 use crate::figure::axis::Axis;
 use crate::figure::canvas::{Canvas, Point};
 use crate::figure::legend;
@@ -132,16 +132,19 @@ impl Grid<'_> {
             panel.name_x(canvas, "training samples");
         }
         let inside = |value: f64| value.clamp(panel.y.low, panel.y.high);
-        for (line, look) in lines.iter().zip(looks) {
+        let shifts = shifts(looks.len(), sizes.len(), &panel);
+        for ((line, look), shift) in lines.iter().zip(looks).zip(&shifts) {
             let edge = |(size, [_, low, high]): &(u64, [f64; 3])| {
                 let (x, high) = panel.place(*size as f64, inside(*high));
-                (x, high, panel.height(inside(*low)))
+                (x + shift, high, panel.height(inside(*low)))
             };
-            canvas.band(&line.iter().map(edge).collect::<Vec<_>>(), look.color().faint(0.08));
+            draw_ends(canvas, &line.iter().map(edge).collect::<Vec<_>>(), *look);
         }
-        for (line, look) in lines.iter().zip(looks) {
-            let place =
-                |(size, [middle, ..]): &(u64, [f64; 3])| panel.place(*size as f64, inside(*middle));
+        for ((line, look), shift) in lines.iter().zip(looks).zip(&shifts) {
+            let place = |(size, [middle, ..]): &(u64, [f64; 3])| {
+                let (x, y) = panel.place(*size as f64, inside(*middle));
+                (x + shift, y)
+            };
             let known = line.iter().filter(|(_, values)| values[0].is_finite());
             let points: Vec<Point> = known.map(place).collect();
             canvas.line(&points, look.stroke(3.0));
@@ -185,8 +188,12 @@ impl Grid<'_> {
             }
             false => "",
         };
+        let (lines, band) = match self.study.sizes().len() {
+            1 => ("Markers", "bar"),
+            _ => ("Lines", "band"),
+        };
         format!(
-            "Lines: {} runs an arm and point. Errors: median; band from the lower to the upper quartile. \
+            "{lines}: {} runs an arm and point. Errors: median; {band} from the lower to the upper quartile. \
              {shares}{} {}",
             text::range(self.study.counts(|_, width| self.widths.contains(&width))),
             about_epochs(self.study.epochs),

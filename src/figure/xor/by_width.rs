@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::Study;
+use super::{Study, draw_ends, shifts};
 use crate::figure::axis::{Axis, tick_text};
 use crate::figure::canvas::{Align, Canvas, Stroke};
 use crate::figure::legend;
@@ -68,17 +68,18 @@ pub(in crate::figure) fn fig4a(results: &Results, path: &Path) -> Result<(), Err
     );
     panel.name_x(&mut canvas, "hidden units");
     draw_theory(&mut canvas, &panel);
-    for (arm, look) in looks.iter().enumerate() {
+    let shifts = shifts(looks.len(), widths.len(), &panel);
+    for (arm, (look, shift)) in looks.iter().zip(shifts).enumerate() {
         let mut line = Vec::new();
         let mut band = Vec::new();
         for width in study.widths() {
             let share = study.group(arm, size, width).and_then(|group| group.represent());
             let Some(share) = share else { continue };
             let (x, y) = panel.place(width as f64, share.estimate);
-            line.push((x, y));
-            band.push((x, panel.height(share.high), panel.height(share.low)));
+            line.push((x + shift, y));
+            band.push((x + shift, panel.height(share.high), panel.height(share.low)));
         }
-        canvas.band(&band, look.color().faint(0.08));
+        draw_ends(&mut canvas, &band, *look);
         canvas.line(&line, look.stroke(3.0));
         for at in line {
             look.mark(&mut canvas, at, 5.0);

@@ -21,7 +21,10 @@ pub(super) use maps::fig4d;
 
 use std::collections::BTreeMap;
 
+use super::canvas::{Canvas, Stroke};
+use super::panel::Panel;
 use super::runs::TRAIN_SIZE;
+use super::style::Look;
 use super::{Error, Results};
 use crate::results::Epochs;
 use crate::results::table::Trial;
@@ -125,6 +128,30 @@ impl Group<'_> {
     fn median_epochs(&self, epochs: Epochs) -> Option<Interval> {
         let needed: Vec<f64> = self.0.iter().filter_map(|trial| epochs.of(trial)).collect();
         epochs.median(&needed, &Bootstrap { resamples: 2000, ..Bootstrap::default() })
+    }
+}
+
+/// The most pixels between neighbouring arms where they stand side by side.
+const DODGE: f64 = 17.0;
+
+/// How far each of `arms` stands from its place: arms share a place along a line, and stand side by
+/// side where the panel has one place alone.
+fn shifts(arms: usize, places: usize, panel: &Panel) -> Vec<f64> {
+    let apart = match places {
+        1 => (0.7 * panel.area.width() / arms.max(1) as f64).min(DODGE),
+        _ => 0.0,
+    };
+    (0..arms).map(|arm| (arm as f64 - (arms.max(1) - 1) as f64 / 2.0) * apart).collect()
+}
+
+/// Draws the ends of an arm's quantity, `(x, high, low)` on the page: a band along several places, a
+/// bar at a single one.
+fn draw_ends(canvas: &mut Canvas, ends: &[(f64, f64, f64)], look: Look) {
+    match *ends {
+        [(x, high, low)] => {
+            canvas.line(&[(x, low), (x, high)], Stroke::solid(look.color().faint(0.55), 4.0));
+        }
+        _ => canvas.band(ends, look.color().faint(0.08)),
     }
 }
 

@@ -92,6 +92,43 @@ fn every_figure_is_drawn_and_depends_on_the_numbers_alone() {
     }
 }
 
+/// Those trials of [`trials`] whose setting `name` is `value`.
+fn with(name: &str, value: f64, shift: f64) -> Vec<Trial> {
+    let all = trials(&arms(), shift).into_iter();
+    all.filter(|trial| trial.key.setting(name) == Some(value)).collect()
+}
+
+#[test]
+fn a_single_training_size_or_width_is_drawn_with_its_medians() {
+    for (kind, name, value) in [
+        ("fig1", "train_size", 60.0),
+        ("fig4bc", "train_size", 60.0),
+        ("fig4a", "train_size", 60.0),
+        ("fig1", "width", 10.0),
+        ("fig4bc", "width", 10.0),
+        ("fig4a", "width", 10.0),
+    ] {
+        let [drawn, other] = [0.0, 0.03]
+            .map(|shift| png(kind, &arms(), &with(name, value, shift), Some(EPOCHS)).unwrap());
+        assert_ne!(drawn, other, "{kind} shows nothing of a single {name}");
+    }
+}
+
+#[test]
+fn the_quartiles_of_a_single_training_size_are_drawn() {
+    let trials = with("train_size", 60.0, 0.0);
+    let mut spread = trials.clone();
+    for trial in &mut spread {
+        let error = trial.outcome.test_error.as_mut().unwrap();
+        *error += [0.0, 0.0, 0.0, 0.1, 0.1][trial.key.seed as usize];
+    }
+    for kind in ["fig1", "fig4bc"] {
+        let [drawn, spread] =
+            [&trials, &spread].map(|trials| png(kind, &arms(), trials, Some(EPOCHS)).unwrap());
+        assert_ne!(drawn, spread, "{kind}");
+    }
+}
+
 #[test]
 fn how_epochs_are_counted_is_drawn() {
     let (arms, trials) = (arms(), trials(&arms(), 0.0));
