@@ -3,24 +3,22 @@
 //! A row a training size, a column a tabulated step and one for the test error. The source's own signs
 //! are a fraction of 0, all inverted a fraction of 1.
 
-use std::path::Path;
-
 use super::axis::{Axis, tick_text};
-use super::canvas::{Point, Stroke};
+use super::canvas::{Canvas, Point, Stroke};
 use super::fig2::scaled;
 use super::measured::{BySeed, Runs, all};
 use super::page::{Frame, Page};
 use super::panel::Panel;
 use super::style::{Look, looks};
 use super::text;
-use super::{Error, Results, save};
+use super::{Error, Results};
 use crate::results::Measure;
 use crate::stats::{Bootstrap, CONFIDENCE, Interval};
 
 const HEIGHT: f64 = 340.0;
 
 /// Draws the figure.
-pub(super) fn draw(results: &Results, path: &Path) -> Result<(), Error> {
+pub(super) fn draw(results: &Results) -> Result<Canvas, Error> {
     let runs = Runs::new(results)?;
     let baseline = results.baseline()?;
     let all_looks = looks(&results.arms, &results.fluid);
@@ -70,7 +68,7 @@ pub(super) fn draw(results: &Results, path: &Path) -> Result<(), Error> {
             }
         }
     }
-    save(&page.canvas, path)
+    Ok(page.canvas)
 }
 
 /// Arms that differ in the fraction only, by rising fraction.

@@ -1,8 +1,6 @@
 //! The paper's figure 2: error, share of runs that reach an accuracy, and steps until they do, by
 //! training size.
 
-use std::path::Path;
-
 use super::canvas::{Align, Canvas, Stroke};
 use super::measured::{BySeed, Runs, all};
 use super::page::{Frame, Page};
@@ -11,7 +9,7 @@ use super::published;
 use super::series::{Series, Unit};
 use super::style::{Look, TICK, looks};
 use super::text;
-use super::{Error, Results, save};
+use super::{Error, Results};
 use crate::results::Measure;
 use crate::stats::proportion::wilson;
 use crate::stats::quantile::quartiles;
@@ -20,7 +18,7 @@ use crate::stats::{CONFIDENCE, Interval};
 const HEIGHT: f64 = 480.0;
 
 /// Draws the figure.
-pub(super) fn draw(results: &Results, path: &Path) -> Result<(), Error> {
+pub(super) fn draw(results: &Results) -> Result<Canvas, Error> {
     let runs = Runs::new(results)?;
     let threshold = results.threshold()?;
     let looks = looks(&results.arms, &results.fluid);
@@ -52,7 +50,7 @@ pub(super) fn draw(results: &Results, path: &Path) -> Result<(), Error> {
         panel.heading(&mut page.canvas, &heading);
         panel.name_x(&mut page.canvas, "training samples");
     }
-    save(&page.canvas, path)
+    Ok(page.canvas)
 }
 
 /// The share of runs that reach `threshold`, and the heading of its panel.

@@ -4,15 +4,14 @@
 //! The paper tests unpaired runs within one size; here arms are paired by seed, and Holm's correction
 //! goes over all comparisons of the figure.
 
-use std::path::Path;
-
+use super::canvas::Canvas;
 use super::fig2::{accuracy, scaled};
 use super::measured::{BySeed, Runs, median_difference, pairs};
 use super::page::{Frame, Page};
 use super::series::{Series, Unit};
 use super::style::looks;
 use super::text;
-use super::{Error, Results, save};
+use super::{Error, Results};
 use crate::results::Measure;
 use crate::stats::hypothesis::{holm, signed_rank};
 use crate::stats::proportion;
@@ -27,7 +26,7 @@ const LEVEL: f64 = 0.05;
 type Difference = Option<(Interval, f64)>;
 
 /// Draws the figure.
-pub(super) fn draw(results: &Results, path: &Path) -> Result<(), Error> {
+pub(super) fn draw(results: &Results) -> Result<Canvas, Error> {
     let baseline = results.required_baseline()?;
     let threshold = results.threshold()?;
     let runs = Runs::new(results)?;
@@ -69,7 +68,7 @@ pub(super) fn draw(results: &Results, path: &Path) -> Result<(), Error> {
         panel.heading(&mut page.canvas, &heading);
         panel.name_x(&mut page.canvas, "training samples");
     }
-    save(&page.canvas, path)
+    Ok(page.canvas)
 }
 
 /// The differences of every arm but the baseline to it, `[arm][size]`.

@@ -4,8 +4,6 @@
 //! - **layers**: the difference early and late in training, a column a tabulated step and one for the
 //!   test error, at the smallest training size, where signs do most.
 
-use std::path::Path;
-
 use super::axis::{Axis, near_ends, tick_text};
 use super::canvas::{Align, Canvas, Stroke};
 use super::legend;
@@ -13,7 +11,7 @@ use super::measured::{BySeed, Runs, median_difference, pairs};
 use super::panel::{Area, Panel};
 use super::style::{AXIS, LABEL, Look, MARGIN, MUTED, STAR, TICK, WIDTH, looks};
 use super::text;
-use super::{Error, Results, save};
+use super::{Error, Results};
 use crate::results::Measure;
 use crate::stats::hypothesis::{holm, signed_rank};
 use crate::stats::{CONFIDENCE, Interval};
@@ -35,7 +33,7 @@ struct Column {
 }
 
 /// Draws the figure of the controls.
-pub(super) fn draw_controls(results: &Results, path: &Path) -> Result<(), Error> {
+pub(super) fn draw_controls(results: &Results) -> Result<Canvas, Error> {
     let baseline = results.required_baseline()?;
     let runs = Runs::new(results)?;
     let values = runs.values(Measure::TestError);
@@ -44,11 +42,11 @@ pub(super) fn draw_controls(results: &Results, path: &Path) -> Result<(), Error>
         differences: differences(values, baseline),
     };
     let columns = runs.sizes.iter().zip(&values).map(column).collect();
-    draw(results, &runs, baseline, columns, "test error", path)
+    Ok(draw(results, &runs, baseline, columns, "test error"))
 }
 
 /// Draws the figure of the layers.
-pub(super) fn draw_layers(results: &Results, path: &Path) -> Result<(), Error> {
+pub(super) fn draw_layers(results: &Results) -> Result<Canvas, Error> {
     let baseline = results.required_baseline()?;
     let runs = Runs::new(results)?;
     let early = results.steps.iter().map(|step| {
@@ -70,7 +68,7 @@ pub(super) fn draw_layers(results: &Results, path: &Path) -> Result<(), Error> {
         Some(size) => format!("error with {} training samples", tick_text(size)),
         None => "error".to_owned(),
     };
-    draw(results, &runs, baseline, columns, &what, path)
+    Ok(draw(results, &runs, baseline, columns, &what))
 }
 
 /// The difference of every arm to the baseline, in points.
@@ -93,8 +91,7 @@ fn draw(
     baseline: usize,
     columns: Vec<Column>,
     what: &str,
-    path: &Path,
-) -> Result<(), Error> {
+) -> Canvas {
     let looks = looks(&results.arms, &results.fluid);
     let p: Vec<f64> =
         columns.iter().flat_map(|c| c.differences.iter().flatten().map(|(_, p)| *p)).collect();
@@ -143,7 +140,7 @@ fn draw(
         Align::Left,
         LABEL,
     );
-    save(&canvas, path)
+    canvas
 }
 
 fn draw_difference(

@@ -4,8 +4,6 @@
 //! first steps, so steps are spaced by the logarithm of one more than their number: step 0 has a
 //! place, and early steps have room.
 
-use std::path::Path;
-
 use super::axis::{Axis, tick_text};
 use super::canvas::{Align, Canvas, Point};
 use super::curves::{Curve, Curves, by_size};
@@ -13,7 +11,7 @@ use super::legend;
 use super::panel::{Area, Panel};
 use super::style::{AXIS, Look, MARGIN, WIDTH, looks};
 use super::text;
-use super::{Error, Results, save};
+use super::{Error, Results};
 
 /// From the page's top to one panel and to several, and from the panels to the caption.
 const ABOVE: [f64; 2] = [130.0, 160.0];
@@ -29,7 +27,7 @@ const DOWN: f64 = 52.0;
 const MARKERS: f64 = 120.0;
 
 /// Draws the figure.
-pub(super) fn draw(results: &Results, path: &Path) -> Result<(), Error> {
+pub(super) fn draw(results: &Results) -> Result<Canvas, Error> {
     let sizes = by_size(results)?;
     let looks = looks(&results.arms, &results.fluid);
     let caption = caption(&sizes);
@@ -68,7 +66,7 @@ pub(super) fn draw(results: &Results, path: &Path) -> Result<(), Error> {
     }
     let name = "optimizer steps, spaced by log(1 + step)";
     Panel { area, x, y }.name_x(&mut canvas, name);
-    save(&canvas, path)
+    Ok(canvas)
 }
 
 fn caption(sizes: &[Curves]) -> String {

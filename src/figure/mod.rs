@@ -53,6 +53,7 @@ mod xor;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use self::canvas::Canvas;
 use crate::results::table::{CurveRow, Trial};
 use crate::results::{Arm, Epochs, Hold, Reference, Tables};
 
@@ -100,8 +101,8 @@ pub struct Kind {
     pub needs_threshold: bool,
     /// Whether it needs a baseline.
     pub needs_baseline: bool,
-    /// Draws it, as a PNG at the path given, which is replaced only by a whole file.
-    pub draw: fn(&Results, &Path) -> Result<(), Error>,
+    /// Draws its page; [`draw`] alone saves one.
+    draw: fn(&Results) -> Result<Canvas, Error>,
 }
 
 /// Why a figure could not be drawn.
@@ -261,7 +262,7 @@ pub fn kinds() -> &'static [Kind] {
 }
 
 /// Draws the kind of figure named `kind` as `<folder>/<kind>.png`, and gives back that path. The
-/// folder is made where it is missing.
+/// folder is made where it is missing, and a picture that is there is replaced by a whole one only.
 ///
 /// # Errors
 /// When there is no such kind, the tables hold nothing for it, or the file cannot be written.
@@ -269,10 +270,11 @@ pub fn draw(kind: &str, results: &Results, folder: &Path) -> Result<PathBuf, Err
     let Some(kind) = kinds().iter().find(|known| known.name == kind) else {
         return Err(Error::UnknownKind { kind: kind.to_owned() });
     };
-    std::fs::create_dir_all(folder)
-        .map_err(|source| Error::Write { path: folder.to_owned(), source })?;
+    let page = (kind.draw)(results)?;
     let path = folder.join(kind.name).with_extension("png");
-    (kind.draw)(results, &path)?;
+    let write = |path: &Path, source| Error::Write { path: path.to_owned(), source };
+    std::fs::create_dir_all(folder).map_err(|source| write(folder, source))?;
+    page.save(&path).map_err(|source| write(&path, source))?;
     Ok(path)
 }
 
@@ -326,9 +328,4 @@ impl<'a> Results<'a> {
         let first = self.thresholds.first().copied();
         first.ok_or_else(|| Error::NoThreshold { experiment: self.name.to_owned() })
     }
-}
-
-/// Writes a finished page.
-fn save(canvas: &canvas::Canvas, path: &Path) -> Result<(), Error> {
-    canvas.save(path).map_err(|source| Error::Write { path: path.to_owned(), source })
 }

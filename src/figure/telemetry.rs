@@ -4,7 +4,6 @@
 //! evaluation before. A line is a tensor, early layers dark and late ones light.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use super::axis::{Axis, tick_text};
 use super::canvas::{Canvas, Point};
@@ -13,7 +12,7 @@ use super::panel::Panel;
 use super::runs::{TRAIN_SIZE, sizes};
 use super::style::{AXIS, Look};
 use super::text;
-use super::{Error, Results, save};
+use super::{Error, Results};
 use crate::results::CurveIndex;
 use crate::results::table::{CurvePoint, CurveRow, TensorCounts};
 use crate::stats::quantile::median;
@@ -33,7 +32,7 @@ enum Count {
 type Rates = Vec<(f64, f64)>;
 
 /// Draws the figure.
-pub(super) fn draw(results: &Results, path: &Path) -> Result<(), Error> {
+pub(super) fn draw(results: &Results) -> Result<Canvas, Error> {
     let known =
         |row: &&CurveRow| results.arms.contains(&row.key.arm) && !row.point.tensors.is_empty();
     let rows: Vec<&CurveRow> = results.curves.iter().filter(known).collect();
@@ -82,7 +81,7 @@ pub(super) fn draw(results: &Results, path: &Path) -> Result<(), Error> {
             }
         }
     }
-    save(&page.canvas, path)
+    Ok(page.canvas)
 }
 
 fn draw_line(canvas: &mut Canvas, panel: &Panel, rates: &Rates, look: Look) {

@@ -266,6 +266,18 @@ fn long_names_and_titles_stay_on_the_page() {
     }
 }
 
+#[test]
+fn drawing_writes_nothing_and_saving_is_one_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let new = folder.path().join("new");
+    let tables = Tables::new(&["frozen-signs", "fluid-signs"], &[50.0], 2);
+    for kind in general_kinds() {
+        (kind.draw)(&tables.results()).unwrap();
+    }
+    draw("fig3", &Results { baseline: None, ..tables.results() }, &new).unwrap_err();
+    assert!(!new.exists(), "a figure that is refused leaves no folder");
+}
+
 #[track_caller]
 fn refused(kind: &str, results: &Results) -> String {
     let folder = tempfile::tempdir().unwrap();

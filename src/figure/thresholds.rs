@@ -1,20 +1,19 @@
 //! The paper's figure A.2: at several accuracies, the share of runs that reach them and the steps until
 //! they do, by training size.
 
-use std::path::Path;
-
+use super::canvas::Canvas;
 use super::fig2::{share, steps};
 use super::measured::Runs;
 use super::page::{Frame, Page};
 use super::style::looks;
 use super::text;
-use super::{Error, Results, save};
+use super::{Error, Results};
 use crate::stats::CONFIDENCE;
 
 const HEIGHT: f64 = 300.0;
 
 /// Draws the figure: a row an accuracy.
-pub(super) fn draw(results: &Results, path: &Path) -> Result<(), Error> {
+pub(super) fn draw(results: &Results) -> Result<Canvas, Error> {
     results.threshold()?;
     let runs = Runs::new(results)?;
     let looks = looks(&results.arms, &results.fluid);
@@ -42,5 +41,5 @@ pub(super) fn draw(results: &Results, path: &Path) -> Result<(), Error> {
             }
         }
     }
-    save(&page.canvas, path)
+    Ok(page.canvas)
 }

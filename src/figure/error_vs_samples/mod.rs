@@ -8,20 +8,18 @@
 mod lines;
 mod strip;
 
-use std::path::Path;
-
+use super::canvas::Canvas;
 use super::runs::by_size;
 use super::style::looks;
-use super::{Error, Results, save};
+use super::{Error, Results};
 
 /// Draws the figure.
-pub(super) fn draw(results: &Results, path: &Path) -> Result<(), Error> {
+pub(super) fn draw(results: &Results) -> Result<Canvas, Error> {
     let baseline = results.baseline()?;
     let sizes = by_size(results)?;
     let looks = looks(&results.arms, &results.fluid);
-    let page = match &sizes[..] {
+    Ok(match &sizes[..] {
         [only] => strip::draw(results, only, baseline, &looks),
         several => lines::draw(results, several, baseline, &looks),
-    };
-    save(&page, path)
+    })
 }

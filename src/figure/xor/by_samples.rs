@@ -1,7 +1,5 @@
 //! A grid of panels over the number of training samples: a row a width, a column a quantity.
 
-use std::path::Path;
-
 use super::{Study, about_epochs, draw_ends, shifts};
 use crate::figure::axis::Axis;
 use crate::figure::canvas::{Canvas, Point};
@@ -9,7 +7,7 @@ use crate::figure::legend;
 use crate::figure::panel::{Area, Panel};
 use crate::figure::style::{Look, MARGIN, WIDTH, looks};
 use crate::figure::text;
-use crate::figure::{Error, Results, save};
+use crate::figure::{Error, Results};
 
 /// From the page's top to the legend and from there to the panels, and from the panels to the caption.
 const LEGEND: f64 = 96.0;
@@ -44,15 +42,15 @@ impl Quantity {
 }
 
 /// Epochs and errors at the greatest width.
-pub(in crate::figure) fn fig1(results: &Results, path: &Path) -> Result<(), Error> {
+pub(in crate::figure) fn fig1(results: &Results) -> Result<Canvas, Error> {
     let study = Study::new(results)?;
     let widest = study.widths().last().copied().into_iter().collect();
     let grid = Grid { study, widths: widest, columns: &[Quantity::Epochs, Quantity::Error] };
-    save(&grid.draw(results, 520.0), path)
+    Ok(grid.draw(results, 520.0))
 }
 
 /// Shares, epochs and errors at widths 10 and 20.
-pub(in crate::figure) fn fig4bc(results: &Results, path: &Path) -> Result<(), Error> {
+pub(in crate::figure) fn fig4bc(results: &Results) -> Result<Canvas, Error> {
     let study = Study::new(results)?;
     let widths = study.widths();
     let mut shown: Vec<u64> = widths.iter().copied().filter(|w| [10, 20].contains(w)).collect();
@@ -61,7 +59,7 @@ pub(in crate::figure) fn fig4bc(results: &Results, path: &Path) -> Result<(), Er
     }
     let columns = &[Quantity::Learned, Quantity::Epochs, Quantity::Error];
     let grid = Grid { study, widths: shown, columns };
-    save(&grid.draw(results, 400.0), path)
+    Ok(grid.draw(results, 400.0))
 }
 
 struct Grid<'a> {

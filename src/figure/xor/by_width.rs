@@ -1,7 +1,5 @@
 //! By width: what random held signs can represent, and what networks came to.
 
-use std::path::Path;
-
 use super::{Study, draw_ends, shifts};
 use crate::figure::axis::{Axis, tick_text};
 use crate::figure::canvas::{Align, Canvas, Stroke};
@@ -9,7 +7,7 @@ use crate::figure::legend;
 use crate::figure::panel::{Area, Panel};
 use crate::figure::style::{DARK, LABEL, MARGIN, WIDTH, looks};
 use crate::figure::text;
-use crate::figure::{Error, Results, save};
+use crate::figure::{Error, Results};
 use crate::stats::occupancy::{LOOSE, NEEDED, STRICT, capable};
 
 const ABOVE: f64 = 130.0;
@@ -21,7 +19,7 @@ const ACROSS: f64 = 70.0;
 const THEORY: f64 = 0.36;
 
 /// Draws the figure.
-pub(in crate::figure) fn fig4a(results: &Results, path: &Path) -> Result<(), Error> {
+pub(in crate::figure) fn fig4a(results: &Results) -> Result<Canvas, Error> {
     let study = Study::new(results)?;
     let looks = looks(&results.arms, &results.fluid);
     let size = study.sizes().last().copied().unwrap_or(0);
@@ -85,7 +83,7 @@ pub(in crate::figure) fn fig4a(results: &Results, path: &Path) -> Result<(), Err
             look.mark(&mut canvas, at, 5.0);
         }
     }
-    save(&canvas, path)
+    Ok(canvas)
 }
 
 fn theories() -> [(Stroke, &'static str); 2] {

@@ -1,7 +1,6 @@
 //! Three maps of width by training samples: where each kind of held signs beats free ones.
 
 use std::cmp::Ordering;
-use std::path::Path;
 
 use super::{Group, Study, about_epochs};
 use crate::figure::axis::tick_text;
@@ -9,7 +8,7 @@ use crate::figure::canvas::{Align, Canvas, Color, Stroke};
 use crate::figure::panel::Area;
 use crate::figure::style::{AXIS, GRID, LABEL, Look, MARGIN, MUTED, TICK, WIDTH, looks};
 use crate::figure::text;
-use crate::figure::{Error, Results, save};
+use crate::figure::{Error, Results};
 
 /// The arms compared, which share a cell of the map.
 const HELD: [&str; 2] = ["frozen-informed", "frozen-uninformed"];
@@ -43,7 +42,7 @@ const MAPS: [(&str, Compare); 3] = [
 ];
 
 /// Draws the figure.
-pub(in crate::figure) fn fig4d(results: &Results, path: &Path) -> Result<(), Error> {
+pub(in crate::figure) fn fig4d(results: &Results) -> Result<Canvas, Error> {
     let study = Study::new(results)?;
     let place = |arm: &'static str| {
         let found = results.arms.iter().position(|known| known == arm);
@@ -67,7 +66,7 @@ pub(in crate::figure) fn fig4d(results: &Results, path: &Path) -> Result<(), Err
         free,
         looks: held.map(|arm| looks[arm]),
     };
-    save(&atlas.draw(results), path)
+    Ok(atlas.draw(results))
 }
 
 /// The values that the published maps show; all where there are none of those.
