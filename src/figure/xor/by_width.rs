@@ -29,8 +29,12 @@ pub(in crate::figure) fn fig4a(results: &Results) -> Result<Canvas, Error> {
         "Left: the probability that a network of so many units with random signs has {NEEDED} different \
          useful units, patterns counted with the signs of the noise inputs (loose, as published) and without \
          them (strict). Right: {} runs an arm and width with {size} training samples; share above 95 % on \
-         the validation points after any epoch, with its 95 % interval (Wilson), beside the theory. {}",
+         the validation points after any epoch, with its 95 % interval (Wilson), beside the theory. {}{}",
         text::range(study.counts(|of, _| of == size)),
+        match widths[..] {
+            [only] => format!("Arms stand side by side at {only} units. "),
+            _ => String::new(),
+        },
         text::VARIES,
     );
     let bottom = ABOVE + PANEL;
