@@ -14,7 +14,6 @@ use polarity_core::random::Stream;
 use polarity_core::sign::{Reset, SignMask};
 
 const SIZES: [usize; 3] = [60_000, 3_800_000, 61_100_840];
-const RESET: Reset = Reset::Uniform(1e-3);
 
 /// What is held, and how many of the held weights violate after the update.
 const HOLDS: [(&str, Option<usize>); 4] =
@@ -142,7 +141,7 @@ impl Tensor {
 }
 
 fn hold(mask: &SignMask) -> Hold<'_> {
-    Hold { mask, reset: RESET, key: ResetKey { seed: 1, step: 2, tensor: 3 } }
+    Hold { mask, reset: Reset::default(), key: ResetKey { seed: 1, step: 2, tensor: 3 } }
 }
 
 criterion_group!(benches, kernels);

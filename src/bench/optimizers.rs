@@ -35,7 +35,6 @@ pub(super) const PROJECTION: &str = "projection alone";
 /// So small that about one weight in a thousand leaves its side between two steps of one case.
 const LEARNING_RATE: f64 = 2e-6;
 const MOMENTUM: f64 = 0.9;
-const RESET: Reset = Reset::Uniform(1e-3);
 
 /// The network whose weights are stepped over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,7 +132,7 @@ pub(super) fn measure(subject: Subject, threads: NonZeroUsize) -> Result<Vec<Cas
     let sgd = Optimizer::Sgd(Sgd { lr: LEARNING_RATE, momentum: MOMENTUM, ..Sgd::default() });
     let ours = |rule: &Optimizer, template: &Template| -> Result<Box<dyn Contender>, Error> {
         let frozen = Frozen::new(&variables, template.clone(), rule.clone())?;
-        Ok(Box::new(frozen.with_reset(RESET).with_threads(threads)))
+        Ok(Box::new(frozen.with_reset(Reset::default()).with_threads(threads)))
     };
     let libtorch_adam = || nn::Adam::default().build(&variables, LEARNING_RATE);
     let libtorch_sgd =
@@ -261,7 +260,7 @@ impl Contender for Projection {
 
     fn step(&mut self) -> Result<(), Error> {
         let key = ResetKey { seed: 1, step: self.resets, tensor: 3 };
-        let hold = Hold { mask: &self.mask, reset: RESET, key };
+        let hold = Hold { mask: &self.mask, reset: Reset::default(), key };
         let counts = self.fused.project(vec![ProjectTensor { weights: &mut self.weights, hold }]);
         self.resets += counts[0].resets;
         Ok(())

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use tch::{TchError, Tensor};
 
 use super::fused::{AdamStep, AdamTensor, Counts, Fused};
-use super::{Rule, Slices, in_range};
+use super::{Rule, Slices, above_zero, at_least_zero, in_range};
 
 /// Hyperparameters of Adam.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -45,13 +45,11 @@ impl Adam {
 impl Rule for Adam {
     fn check(&self) -> Result<(), String> {
         let share = |value: f64| (0.0..1.0).contains(&value);
-        in_range("adam.lr", self.lr, "above 0", self.lr.is_finite() && self.lr > 0.0)?;
+        above_zero("adam.lr", self.lr)?;
         in_range("adam.beta1", self.beta1, "in [0, 1)", share(self.beta1))?;
         in_range("adam.beta2", self.beta2, "in [0, 1)", share(self.beta2))?;
-        let eps = self.eps;
-        in_range("adam.eps", eps, "above 0", eps.is_finite() && eps > 0.0)?;
-        let decay = self.weight_decay;
-        in_range("adam.weight_decay", decay, "of at least 0", decay.is_finite() && decay >= 0.0)
+        above_zero("adam.eps", self.eps)?;
+        at_least_zero("adam.weight_decay", self.weight_decay)
     }
 
     fn buffers(&self) -> &'static [&'static str] {

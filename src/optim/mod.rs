@@ -122,3 +122,16 @@ impl Rule for Optimizer {
 fn in_range(name: &str, value: f64, range: &str, legal: bool) -> Result<(), String> {
     if legal { Ok(()) } else { Err(format!("{name}: expected a number {range}, got `{value}`")) }
 }
+
+/// Refuses what is not above 0 in float32, in which a step is computed: an `eps` that rounds to 0 there
+/// would divide 0 by 0.
+fn above_zero(name: &str, value: f64) -> Result<(), String> {
+    let single = value as f32;
+    in_range(name, value, "above 0 that float32 holds", single.is_finite() && single > 0.0)
+}
+
+/// Refuses what is below 0, or not finite in float32.
+fn at_least_zero(name: &str, value: f64) -> Result<(), String> {
+    let legal = (value as f32).is_finite() && value >= 0.0;
+    in_range(name, value, "of at least 0 that float32 holds", legal)
+}

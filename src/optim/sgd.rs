@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use tch::{TchError, Tensor};
 
 use super::fused::{Counts, Fused, Momentum, SgdStep, SgdTensor};
-use super::{Rule, Slices, in_range};
+use super::{Rule, Slices, above_zero, at_least_zero, in_range};
 
 /// Hyperparameters of stochastic gradient descent.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,14 +34,12 @@ impl Default for Sgd {
 
 impl Rule for Sgd {
     fn check(&self) -> Result<(), String> {
-        in_range("sgd.lr", self.lr, "above 0", self.lr.is_finite() && self.lr > 0.0)?;
+        above_zero("sgd.lr", self.lr)?;
         let momentum = self.momentum;
         in_range("sgd.momentum", momentum, "in [0, 1)", (0.0..1.0).contains(&momentum))?;
         let dampening = self.dampening;
         in_range("sgd.dampening", dampening, "in [0, 1]", (0.0..=1.0).contains(&dampening))?;
-        let decay = self.weight_decay;
-        let legal = decay.is_finite() && decay >= 0.0;
-        in_range("sgd.weight_decay", decay, "of at least 0", legal)?;
+        at_least_zero("sgd.weight_decay", self.weight_decay)?;
         if self.nesterov && (momentum == 0.0 || dampening != 0.0) {
             return Err("sgd.nesterov: needs a momentum above 0 and a dampening of 0".into());
         }

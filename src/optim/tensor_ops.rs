@@ -31,9 +31,9 @@ pub(super) fn project(
     let replacement = match reset {
         Reset::Zero => weight.f_zeros_like()?,
         Reset::Flip => weight.f_neg()?,
-        Reset::Constant(magnitude) => mask.f_mul_scalar(f64::from(magnitude))?,
+        Reset::Constant(magnitude) => mask.f_mul_scalar(f64::from(magnitude.get()))?,
         Reset::Uniform(max) => {
-            let draws = uniform(key, weight)?.f_mul_scalar(f64::from(max))?;
+            let draws = uniform(key, weight)?.f_mul_scalar(f64::from(max.get()))?;
             mask.f_mul(&draws)?
         }
     };

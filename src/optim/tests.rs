@@ -95,10 +95,14 @@ fn an_all_free_template_trains_bit_for_bit_like_none() {
     }
 }
 
+fn resets() -> [Reset; 4] {
+    [Reset::Zero, Reset::Flip, Reset::default(), Reset::constant(0.01).unwrap()]
+}
+
 #[test]
 fn no_held_weight_violates_after_any_step_by_any_rule() {
     for rule in rules() {
-        for reset in [Reset::Zero, Reset::Flip, Reset::Uniform(0.001), Reset::Constant(0.01)] {
+        for reset in resets() {
             let variables = variables(2, Kind::Float);
             let template = transfer::own_signs(&variables).unwrap();
             let optimizer = Frozen::new(&variables, template.clone(), rule.clone()).unwrap();
@@ -381,20 +385,55 @@ fn a_template_that_does_not_fit_is_refused_by_name() {
 
 #[test]
 fn hyperparameters_out_of_range_are_refused_by_name() {
+    let adam = |change: fn(&mut Adam)| {
+        let mut adam = Adam::default();
+        change(&mut adam);
+        Optimizer::Adam(adam)
+    };
+    let sgd = |change: fn(&mut Sgd)| {
+        let mut sgd = Sgd::default();
+        change(&mut sgd);
+        Optimizer::Sgd(sgd)
+    };
     for (rule, words) in [
-        (
-            Optimizer::Adam(Adam { lr: 0.0, ..Adam::default() }),
-            "adam.lr: expected a number above 0",
-        ),
-        (Optimizer::Adam(Adam { beta1: 1.0, ..Adam::default() }), "adam.beta1"),
-        (Optimizer::Adam(Adam { eps: f64::NAN, ..Adam::default() }), "adam.eps"),
-        (
-            Optimizer::Sgd(Sgd { nesterov: true, ..Sgd::default() }),
-            "sgd.nesterov: needs a momentum",
-        ),
+        (adam(|adam| adam.lr = 0.0), "adam.lr: expected a number above 0"),
+        (adam(|adam| adam.lr = -0.1), "adam.lr: expected a number above 0"),
+        (adam(|adam| adam.lr = f64::INFINITY), "adam.lr"),
+        (adam(|adam| adam.lr = 1e39), "adam.lr"),
+        (adam(|adam| adam.beta1 = 1.0), "adam.beta1: expected a number in [0, 1), got `1`"),
+        (adam(|adam| adam.beta1 = -0.1), "adam.beta1"),
+        (adam(|adam| adam.beta2 = f64::NAN), "adam.beta2"),
+        (adam(|adam| adam.eps = f64::NAN), "adam.eps"),
+        (adam(|adam| adam.eps = 1e-50), "adam.eps: expected a number above 0"),
+        (adam(|adam| adam.weight_decay = -1.0), "adam.weight_decay: expected a number of at least"),
+        (adam(|adam| adam.weight_decay = 1e39), "adam.weight_decay"),
+        (sgd(|sgd| sgd.lr = f64::NAN), "sgd.lr: expected a number above 0"),
+        (sgd(|sgd| sgd.lr = 1e-50), "sgd.lr"),
+        (sgd(|sgd| sgd.momentum = f64::INFINITY), "sgd.momentum"),
+        (sgd(|sgd| sgd.momentum = -0.5), "sgd.momentum"),
+        (sgd(|sgd| sgd.dampening = 1.5), "sgd.dampening"),
+        (sgd(|sgd| sgd.weight_decay = f64::INFINITY), "sgd.weight_decay"),
+        (sgd(|sgd| sgd.nesterov = true), "sgd.nesterov: needs a momentum"),
     ] {
-        assert!(rule.check().unwrap_err().contains(words));
+        let variables = variables(1, Kind::Float);
+        let refused = Frozen::new(&variables, Template::new("none"), rule.clone());
+        let error = refused.err().unwrap_or_else(|| panic!("{rule:?} was accepted"));
+        assert!(matches!(error, Error::Hyperparameter(_)), "{error}");
+        assert!(error.to_string().starts_with(words), "{error}");
     }
+}
+
+#[test]
+fn an_eps_that_float32_holds_keeps_unmoved_weights_numbers() {
+    let variables = variables(1, Kind::Float);
+    let smallest = Adam { eps: f64::from(f32::from_bits(1)), ..Adam::default() };
+    let mut optimizer = FrozenAdam::new(&variables, Template::new("none"), smallest).unwrap();
+    for (_, tensor) in variables.variables() {
+        (&tensor * 0.0).sum(tensor.kind()).backward();
+    }
+    let before = values(&variables);
+    optimizer.step().unwrap();
+    assert_eq!(values(&variables), before);
 }
 
 #[test]
@@ -418,7 +457,7 @@ proptest! {
         signs in proptest::collection::vec(-1i8..=1, 200),
         which in 0..3usize,
     ) {
-        let reset = [Reset::Zero, Reset::Flip, Reset::Constant(0.5)][which];
+        let reset = [Reset::Zero, Reset::Flip, Reset::constant(0.5).unwrap()][which];
         let mask = SignMask::from_signs(&signs[..weights.len()]);
         let mut expected = weights.clone();
         let resets =

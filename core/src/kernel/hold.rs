@@ -108,12 +108,12 @@ impl Part<'_> {
             Reset::Zero => signs.replace(group, |_, _, _| 0.0),
             Reset::Flip => signs.replace(group, |weight, _, _| -weight),
             Reset::Constant(magnitude) => {
-                signs.replace(group, |_, negative, _| signed(magnitude, negative))
+                signs.replace(group, |_, negative, _| signed(magnitude.get(), negative))
             }
             Reset::Uniform(max) => {
                 let first = self.start.wrapping_add((tile * TILE + place * GROUP) as u32);
                 signs.replace(group, |_, negative, lane| {
-                    signed(max * self.draws.uniform(first.wrapping_add(lane)), negative)
+                    signed(max.get() * self.draws.uniform(first.wrapping_add(lane)), negative)
                 })
             }
         }

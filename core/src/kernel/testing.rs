@@ -7,7 +7,8 @@ use proptest::prelude::*;
 
 use crate::kernel::{Counts, Fused, Hold, Path, ResetKey};
 use crate::random::Stream;
-use crate::sign::{Reset, SignMask};
+use crate::sign::SignMask;
+use crate::sign::reset::RULES;
 
 /// Around the sizes of a word and a tile, and one of several chunks.
 pub(super) const LENGTHS: [usize; 12] = [0, 1, 63, 64, 65, 127, 255, 256, 257, 511, 1000, 70_001];
@@ -51,7 +52,7 @@ pub(super) fn every_hold(length: usize, mut test: impl FnMut(Hold<'_>)) {
     signs.iter_mut().for_each(|sign| *sign *= stream.below(2) as i8);
     let mixed = SignMask::from_signs(&signs);
     let key = ResetKey { seed: 1, step: 2, tensor: 3 };
-    for reset in [Reset::Zero, Reset::Flip, Reset::Uniform(1e-3), Reset::Constant(1e-3)] {
+    for reset in RULES {
         for mask in [&held, &mixed] {
             test(Hold { mask, reset, key });
         }

@@ -30,5 +30,5 @@ pub mod template;
 
 pub use file::{FileError, Flaw};
 pub use mask::{NotANumber, SignMask};
-pub use reset::{InvalidMagnitude, Reset, project};
+pub use reset::{InvalidMagnitude, Magnitude, Reset, project};
 pub use template::{Agreement, Layer, Shuffle, Template, TemplateError, is_below};

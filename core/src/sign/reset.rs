@@ -10,9 +10,8 @@
 
 use std::fmt;
 
-use serde::de::{self, MapAccess, Unexpected, Visitor};
-use serde::ser::SerializeMap;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use thiserror::Error;
 
 use super::mask::SignMask;
@@ -21,61 +20,118 @@ use crate::random::Stream;
 /// The new value of a violator.
 ///
 /// In files it is `zero`, `flip`, `{uniform: 0.001}` or `{constant: 0.001}`.
-#[derive(Clone, Copy, Debug, PartialEq)]
+///
+/// ```
+/// use polarity_core::sign::Reset;
+///
+/// assert_eq!(Reset::uniform(0.001)?, Reset::default());
+/// let error = Reset::constant(-0.1).unwrap_err().to_string();
+/// assert_eq!(error, "constant: expected a finite number above 0, got `-0.1`");
+/// # Ok::<(), polarity_core::sign::InvalidMagnitude>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Written", into = "Written")]
 pub enum Reset {
     /// 0, from where the optimizer may move it again (`zero`).
     Zero,
     /// The same magnitude on the right side of zero (`flip`).
     Flip,
-    /// A magnitude drawn uniformly from [0, this), which is finite and above 0 (`posRand`).
-    Uniform(f32),
-    /// This magnitude, which is finite and above 0 (`posCon`).
-    Constant(f32),
+    /// A magnitude drawn uniformly from [0, this) (`posRand`).
+    Uniform(Magnitude),
+    /// This magnitude (`posCon`).
+    Constant(Magnitude),
 }
 
-/// A magnitude that a reset rule cannot use.
+/// A number that a reset rule may put on the right side of zero: finite and above 0. Any other
+/// would leave violators, or weights that are no numbers.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
+pub struct Magnitude(f32);
+
+/// A number that is no [`Magnitude`].
 #[derive(Clone, Copy, Debug, PartialEq, Error)]
-#[error("{rule}: expected a finite number above 0, got `{got}`")]
+#[error("{what}: expected a finite number above 0, got `{got}`")]
 pub struct InvalidMagnitude {
-    rule: &'static str,
+    /// The rule that was to have it.
+    what: &'static str,
     got: f32,
+}
+
+impl Magnitude {
+    /// The magnitude `value`.
+    ///
+    /// # Errors
+    /// When it is not finite and above 0.
+    pub const fn new(value: f32) -> Result<Self, InvalidMagnitude> {
+        Self::of("magnitude", value)
+    }
+
+    const fn of(what: &'static str, got: f32) -> Result<Self, InvalidMagnitude> {
+        if got.is_finite() && got > 0.0 {
+            Ok(Magnitude(got))
+        } else {
+            Err(InvalidMagnitude { what, got })
+        }
+    }
+
+    /// The number, which is finite and above 0.
+    #[inline(always)]
+    pub const fn get(self) -> f32 {
+        self.0
+    }
+}
+
+impl TryFrom<f32> for Magnitude {
+    type Error = InvalidMagnitude;
+
+    fn try_from(value: f32) -> Result<Self, InvalidMagnitude> {
+        Self::new(value)
+    }
+}
+
+impl fmt::Display for Magnitude {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(out)
+    }
 }
 
 impl Default for Reset {
     /// The rule of all the paper's main results, uniform in [0, 0.001).
     fn default() -> Self {
-        Reset::Uniform(1e-3)
+        Reset::Uniform(Magnitude(1e-3))
     }
 }
 
 impl Reset {
+    /// The rule that draws a magnitude uniformly from [0, `max`).
+    ///
+    /// # Errors
+    /// When `max` is not finite and above 0.
+    pub fn uniform(max: f32) -> Result<Self, InvalidMagnitude> {
+        Magnitude::of("uniform", max).map(Reset::Uniform)
+    }
+
+    /// The rule that always gives `magnitude`.
+    ///
+    /// # Errors
+    /// When `magnitude` is not finite and above 0.
+    pub fn constant(magnitude: f32) -> Result<Self, InvalidMagnitude> {
+        Magnitude::of("constant", magnitude).map(Reset::Constant)
+    }
+
     /// What a violator of value `weight` becomes, where its weight must have `sign` (1 or −1).
     /// `draw` is a uniform number in [0, 1), which only the uniform rule looks at.
     pub fn apply(self, weight: f32, sign: f32, draw: f32) -> f32 {
         match self {
             Reset::Zero => 0.0,
             Reset::Flip => sign * weight.abs(),
-            Reset::Uniform(max) => sign * (max * draw),
-            Reset::Constant(magnitude) => sign * magnitude,
+            Reset::Uniform(max) => sign * (max.get() * draw),
+            Reset::Constant(magnitude) => sign * magnitude.get(),
         }
     }
 
     /// Whether the rule needs a random number for each violator.
     pub fn is_random(self) -> bool {
         matches!(self, Reset::Uniform(_))
-    }
-
-    /// Checks the rule's magnitude, for rules that were not read from a file.
-    ///
-    /// # Errors
-    /// When the magnitude is not finite and above 0.
-    pub fn check(self) -> Result<(), InvalidMagnitude> {
-        match self {
-            Reset::Zero | Reset::Flip => Ok(()),
-            Reset::Uniform(got) | Reset::Constant(got) if got.is_finite() && got > 0.0 => Ok(()),
-            Reset::Uniform(got) => Err(InvalidMagnitude { rule: "uniform", got }),
-            Reset::Constant(got) => Err(InvalidMagnitude { rule: "constant", got }),
-        }
     }
 }
 
@@ -110,61 +166,56 @@ impl fmt::Display for Reset {
     }
 }
 
-// By hand, since serde_yaml writes derived enums as `!uniform 0.001` and does not read
-// `{uniform: 0.001}`.
-impl Serialize for Reset {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let (rule, magnitude) = match self {
-            Reset::Zero => return serializer.serialize_str("zero"),
-            Reset::Flip => return serializer.serialize_str("flip"),
-            Reset::Uniform(max) => ("uniform", max),
-            Reset::Constant(magnitude) => ("constant", magnitude),
-        };
-        let mut map = serializer.serialize_map(Some(1))?;
-        map.serialize_entry(rule, magnitude)?;
-        map.end()
-    }
+/// A rule as files spell it. A derived enum would not do: what it says of a misspelt rule names no
+/// legal spelling.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged, deny_unknown_fields)]
+enum Written {
+    Word(String),
+    Uniform { uniform: f32 },
+    Constant { constant: f32 },
+    Other(Value),
 }
 
-impl<'de> Deserialize<'de> for Reset {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ResetVisitor)
-    }
-}
-
-struct ResetVisitor;
-
-impl<'de> Visitor<'de> for ResetVisitor {
-    type Value = Reset;
-
-    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "`zero`, `flip`, `{{uniform: NUMBER}}` or `{{constant: NUMBER}}`")
-    }
-
-    fn visit_str<E: de::Error>(self, rule: &str) -> Result<Reset, E> {
-        match rule {
-            "zero" => Ok(Reset::Zero),
-            "flip" => Ok(Reset::Flip),
-            _ => Err(E::invalid_value(Unexpected::Str(rule), &self)),
+impl From<Reset> for Written {
+    fn from(reset: Reset) -> Self {
+        match reset {
+            Reset::Zero => Written::Word("zero".to_string()),
+            Reset::Flip => Written::Word("flip".to_string()),
+            Reset::Uniform(max) => Written::Uniform { uniform: max.get() },
+            Reset::Constant(magnitude) => Written::Constant { constant: magnitude.get() },
         }
     }
+}
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Reset, A::Error> {
-        let Some(rule) = map.next_key::<String>()? else {
-            return Err(de::Error::invalid_length(0, &self));
+impl TryFrom<Written> for Reset {
+    type Error = String;
+
+    fn try_from(written: Written) -> Result<Self, String> {
+        let got = match written {
+            Written::Uniform { uniform } => {
+                return Reset::uniform(uniform).map_err(|error| error.to_string());
+            }
+            Written::Constant { constant } => {
+                return Reset::constant(constant).map_err(|error| error.to_string());
+            }
+            Written::Word(word) => match word.as_str() {
+                "zero" => return Ok(Reset::Zero),
+                "flip" => return Ok(Reset::Flip),
+                _ => word,
+            },
+            Written::Other(value) => value.to_string(),
         };
-        let reset = match rule.as_str() {
-            "uniform" => Reset::Uniform(map.next_value()?),
-            "constant" => Reset::Constant(map.next_value()?),
-            _ => return Err(de::Error::invalid_value(Unexpected::Str(&rule), &self)),
-        };
-        if map.next_key::<String>()?.is_some() {
-            return Err(de::Error::invalid_length(2, &self));
-        }
-        reset.check().map_err(de::Error::custom)?;
-        Ok(reset)
+        Err(format!(
+            "expected `zero`, `flip`, `{{uniform: NUMBER}}` or `{{constant: NUMBER}}`, got `{got}`"
+        ))
     }
 }
+
+/// Every rule, for tests that walk them.
+#[cfg(test)]
+pub(crate) const RULES: [Reset; 4] =
+    [Reset::Zero, Reset::Flip, Reset::Uniform(Magnitude(1e-3)), Reset::Constant(Magnitude(1e-3))];
 
 #[cfg(test)]
 mod tests {
@@ -172,9 +223,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    const RULES: [Reset; 4] =
-        [Reset::Zero, Reset::Flip, Reset::Uniform(1e-3), Reset::Constant(1e-3)];
 
     fn stream() -> Stream {
         Stream::new(5, "test")
@@ -201,8 +249,8 @@ mod tests {
         };
         assert_eq!(after(Reset::Zero), [0.0, 0.0, -0.125]);
         assert_eq!(after(Reset::Flip), [0.5, -0.25, -0.125]);
-        assert_eq!(after(Reset::Constant(0.01)), [0.01, -0.01, -0.125]);
-        let [first, second, free] = after(Reset::Uniform(0.01));
+        assert_eq!(after(Reset::constant(0.01).unwrap()), [0.01, -0.01, -0.125]);
+        let [first, second, free] = after(Reset::uniform(0.01).unwrap());
         assert!(
             (0.0..0.01).contains(&first) && (-0.01..=0.0).contains(&second),
             "{first} {second}"
@@ -214,11 +262,11 @@ mod tests {
     fn the_uniform_rule_fills_its_interval_and_never_reaches_the_end() {
         let largest = Stream::new(0, "test").uniform().max(1.0 - 1.0 / (1 << 24) as f32);
         for max in [1e-3, 1.0, 3.0, f32::MAX] {
-            assert!(Reset::Uniform(max).apply(-1.0, 1.0, largest) < max);
+            assert!(Reset::uniform(max).unwrap().apply(-1.0, 1.0, largest) < max);
         }
         let mut weights = vec![-1.0; 10_000];
         let mask = SignMask::from_signs(&[1; 10_000]);
-        project(&mut weights, &mask, Reset::Uniform(0.5), &mut stream());
+        project(&mut weights, &mask, Reset::uniform(0.5).unwrap(), &mut stream());
         let mean = weights.iter().sum::<f32>() / 10_000.0;
         // Five standard errors of the mean of 10,000 uniform numbers in [0, 0.5).
         assert!((mean - 0.25).abs() < 0.0073, "{mean}");
@@ -249,7 +297,7 @@ mod tests {
             assert_eq!(serde_json::from_str::<Reset>(&json).unwrap(), rule, "{json}");
         }
         assert_eq!(serde_json::to_string(&Reset::default()).unwrap(), r#"{"uniform":0.001}"#);
-        assert_eq!(serde_yaml::from_str::<Reset>("{uniform: 1}").unwrap(), Reset::Uniform(1.0));
+        assert_eq!(serde_yaml::from_str::<Reset>("{uniform: 1}").ok(), Reset::uniform(1.0).ok());
     }
 
     #[test]
@@ -265,12 +313,40 @@ mod tests {
     }
 
     #[test]
+    fn a_rule_with_a_magnitude_that_would_leave_violators_cannot_be_made() {
+        for wrong in [-0.1, -f32::MIN_POSITIVE, 0.0, -0.0, f32::NAN, f32::INFINITY, f32::MIN] {
+            let words = format!("expected a finite number above 0, got `{wrong}`");
+            let said = |error: InvalidMagnitude| error.to_string();
+            assert_eq!(Magnitude::new(wrong).map_err(said), Err(format!("magnitude: {words}")));
+            assert_eq!(
+                Magnitude::try_from(wrong).map_err(said),
+                Err(format!("magnitude: {words}"))
+            );
+            assert_eq!(Reset::uniform(wrong).map_err(said), Err(format!("uniform: {words}")));
+            assert_eq!(Reset::constant(wrong).map_err(said), Err(format!("constant: {words}")));
+        }
+        for legal in [1e-45, f32::MIN_POSITIVE, 1e-3, f32::MAX] {
+            assert_eq!(Magnitude::new(legal).map(Magnitude::get), Ok(legal));
+        }
+    }
+
+    #[test]
+    fn a_drawn_magnitude_that_rounds_to_zero_is_no_violator() {
+        let tiny = Reset::uniform(1e-45).unwrap();
+        let mut weights = [-1.0, 1.0];
+        let mask = SignMask::from_signs(&[1, -1]);
+        assert_eq!(project(&mut weights, &mask, tiny, &mut stream()), 2);
+        assert_eq!(mask.violators(&weights), 0);
+    }
+
+    #[test]
     fn anything_else_is_refused_with_the_legal_spellings() {
         let wrong =
             ["uniform", "Zero", "{}", "{zero: 1}", "{uniform: 1, constant: 1}", "[flip]", "3"];
         for yaml in wrong {
             let error = serde_yaml::from_str::<Reset>(yaml).unwrap_err().to_string();
             assert!(error.contains("`{uniform: NUMBER}`"), "{yaml}: {error}");
+            assert!(error.contains(", got `"), "{yaml}: {error}");
         }
     }
 

@@ -169,13 +169,13 @@ impl Resets {
         match self.rule {
             Reset::Zero => V::splat(0.0),
             Reset::Flip => signs.mul(value.abs()),
-            Reset::Constant(magnitude) => signs.mul(V::splat(magnitude)),
+            Reset::Constant(magnitude) => signs.mul(V::splat(magnitude.get())),
             Reset::Uniform(max) => {
                 let mut uniform = V::splat(0.0);
                 for (lane, value) in uniform.lanes_mut().iter_mut().enumerate() {
                     *value = self.draws[kernel][lane].uniform(index as u32);
                 }
-                signs.mul(V::splat(max).mul(uniform))
+                signs.mul(V::splat(max.get()).mul(uniform))
             }
         }
     }

@@ -64,7 +64,9 @@ fn trained(path: Path, members: &[Member], threads: usize) -> Vec<Trained> {
     train_on(path, members, &COURSE, threads, &AtomicBool::new(false)).unwrap()
 }
 
-const RULES: [Reset; 4] = [Reset::Zero, Reset::Flip, Reset::Uniform(1e-3), Reset::Constant(1e-3)];
+fn rules() -> [Reset; 4] {
+    [Reset::Zero, Reset::Flip, Reset::default(), Reset::constant(1e-3).unwrap()]
+}
 
 /// Ten nets, some held to informed signs by `rule`, some fluid.
 fn mixed(lessons: &[Lesson], width: usize, rule: Reset) -> Vec<Member<'_>> {
@@ -79,7 +81,7 @@ fn lessons(count: usize) -> Vec<Lesson> {
 #[test]
 fn a_net_in_an_ensemble_learns_as_it_does_alone_through_libtorch() {
     for (width, count, rule) in
-        [(3, 20, RULES[0]), (10, 60, RULES[1]), (64, 100, RULES[2]), (20, 40, RULES[3])]
+        [(3, 20, rules()[0]), (10, 60, rules()[1]), (64, 100, rules()[2]), (20, 40, rules()[3])]
     {
         let lessons = lessons(count);
         let members = &mixed(&lessons, width, rule)[..3];
@@ -106,7 +108,7 @@ fn a_net_in_an_ensemble_learns_as_it_does_alone_through_libtorch() {
 
 #[test]
 fn a_net_is_the_same_bits_in_every_lane_block_thread_and_path() {
-    for rule in RULES {
+    for rule in rules() {
         let lessons = lessons(36);
         let members = mixed(&lessons, 6, rule);
         let expected = trained(Path::Portable, &members, 1);
@@ -123,7 +125,7 @@ fn a_net_is_the_same_bits_in_every_lane_block_thread_and_path() {
 
 #[test]
 fn held_nets_end_without_violations_after_real_resets() {
-    for rule in RULES {
+    for rule in rules() {
         let lessons = lessons(20);
         let members = mixed(&lessons, 8, rule);
         for (member, trained) in members.iter().zip(trained(Path::best(), &members, 1)) {
