@@ -14,7 +14,7 @@ TRANSFER := $(TRANSFER_$(SCALE))
 ARGS     :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build data demo xor transfer figures bench bench-peers test lint clean
+.PHONY: help setup build data demo xor transfer figures bench bench-peers test lint lint-deep clean
 
 help:            ## Say what each target does
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 20
@@ -61,6 +61,21 @@ lint: setup      ## Formatting and lints; warnings are errors
 	cargo fmt --all --check
 	cargo clippy --workspace --release --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --release --locked --no-deps --quiet
+
+# Miri sees more, and the portable path only; valgrind sees what runs, AVX2 at most: it hides AVX-512.
+lint-deep:       ## The core's tests, its kernels' unsafe code among them, under Miri or valgrind (minutes)
+	@if cargo +nightly miri --version > /dev/null 2>&1; then \
+	  echo "lint-deep: the kernels' tests under Miri, portable path"; \
+	  PROPTEST_CASES=2 MIRIFLAGS=-Zmiri-disable-isolation \
+	    cargo +nightly miri test --package polarity-core --lib --locked kernel; \
+	elif command -v valgrind > /dev/null; then \
+	  echo "lint-deep: no Miri here; polarity-core's tests under $$(valgrind --version) memcheck, up to AVX2"; \
+	  PROPTEST_CASES=4 cargo test --package polarity-core --lib --release --locked \
+	    --config 'target."cfg(all())".runner = ["valgrind", "--quiet", "--error-exitcode=9"]'; \
+	else \
+	  echo "lint-deep: neither Miri nor valgrind is here; install one: \`rustup +nightly component add miri\`" \
+	    "or \`apt-get install valgrind\`" >&2; exit 1; \
+	fi
 
 clean:           ## Remove what was built; libtorch, data and results stay
 	cargo clean
