@@ -66,6 +66,7 @@ pub mod fetch;
 pub mod figure;
 pub mod models;
 pub mod optim;
+mod range;
 pub mod results;
 pub mod stats;
 pub mod train;

@@ -18,11 +18,28 @@ fn refused(from: &str, to: &str, words: &[&str]) {
 
 #[test]
 fn unknown_keys_and_wrong_types_are_named_with_their_path() {
-    refused("batch: 8", "bach: 8", &["train.bach", "unknown field `bach`", "`batch`"]);
-    refused("batch: 8", "batch: many", &["train.batch", "invalid type"]);
-    refused("hold: none", "hold: some", &["arms.fluid.hold", "`all`, `none` or a list"]);
-    refused("alexnet-mini", "alexnett", &["model", "unknown variant `alexnett`", "`alexnet`"]);
-    refused("adam:", "adamm:", &["train.optimizer", "unknown variant `adamm`", "`sgd`"]);
+    let keys =
+        "train.bach: no such key; did you mean `batch`? the keys here are `optimizer`, `batch`";
+    refused("batch: 8", "bach: 8", &[keys]);
+    refused("batch: 8", "batch: many", &["train.batch: expected a whole number, got `many`"]);
+    refused("batch: 8", "batch: 1.5", &["train.batch: expected a whole number, got `1.5`"]);
+    refused("batch: 8", "batch: -1", &["train.batch: expected a whole number of at least 0"]);
+    refused("batch: 8", "batch: 1.0e+20", &["train.batch: expected a whole number below 2^64"]);
+    refused("batch: 8", "bat: 8", &["train.bat: no such key"]);
+    refused(", batch: 8", "", &["train.batch: expected a value, since it has no default"]);
+    refused("[8, 16]", "[8, x]", &["data.train_sizes[1]: expected a whole number, got `x`"]);
+    refused("[8, 16]", "8", &["data.train_sizes: expected a list, got `8`"]);
+    refused("hidden: 16", "hidden: x", &["model.hidden: expected a whole number, got `x`"]);
+    refused("hidden: 16", "hiden: 16", &["model.hiden: no such key; did you mean `hidden`?"]);
+    refused("{adam: {lr: 0.003}}", "adam", &["train.optimizer: expected a value beside it"]);
+    refused("signs: init, hold: none", "signs: {init: 3}, hold: none", &["the word `init` alone"]);
+    let hold = ["arms.fluid.hold: expected `all`, `none` or a list", "did you mean `none`?"];
+    refused("hold: none", "hold: nome", &hold);
+    let model = ["model.name: ", "`alexnet`", "got `alexnett`; did you mean `alexnet`?"];
+    refused("alexnet-mini", "alexnett", &model);
+    refused("name: alexnet-mini, hidden: 16", "name: 1", &["model.name: expected one of", "`1`"]);
+    let optimizer = ["train.optimizer: expected one of `adam`, `sgd`, got `adamm`", "mean `adam`?"];
+    refused("adam:", "adamm:", &optimizer);
     refused("name: tiny", "name: tiny\nname: again", &["duplicate entry"]);
 }
 
@@ -43,9 +60,12 @@ fn values_out_of_range_are_named_with_the_range() {
     refused("{steps: [0]}", "{steps: [7]}", &["report.steps", "at most 6", "`7`"]);
     let first = "steps: 6, evaluate_at: [1]}\nreport: {steps: [5]}";
     refused("steps: 6}\nreport: {steps: [0]}", first, &["report.steps", "{0, 1, 6}", "`5`"]);
+    let setting = "report.at.train_sizes: no such key; did you mean `train_size`?";
+    refused("{steps: [0]}", "{at: {train_sizes: [8]}}", &[setting]);
     refused("{steps: [0]}", "{thresholds: [80]}", &["report.thresholds", "below 1", "`80`"]);
     refused("{steps: [0]}", "{thresholds: [0]}", &["report.thresholds", "above 0", "`0`"]);
     refused("learning-curves]", "pie]", &["figures", "`error-vs-samples`", "`pie`"]);
+    refused("learning-curves]", "learning-curve]", &["figures", "did you mean `learning-curves`?"]);
 }
 
 #[test]
@@ -82,6 +102,61 @@ fn impossible_arms_are_named_with_the_reason() {
         &["arms.odd.biases", "use `init`"],
     );
     refused("baseline: fluid", "baseline: liquid", &["baseline", "`frozen`", "`liquid`"]);
+    refused("baseline: fluid", "baseline: fluiid", &["baseline: ", "did you mean `fluid`?"]);
+    let layer = ["arms.odd.hold: expected layers", "did you mean `classifier.1`?"];
+    refused(arm, &with("{signs: init, hold: [clasifier.1]}"), &layer);
+}
+
+/// Plans with these overrides and expects these words in the refusal.
+fn override_refused(text: &str, words: &[&str]) {
+    let lab = Laboratory::new();
+    let (code, said) = lab.fails(&["plan", "tiny.yaml", text]);
+    assert_eq!(code, 2, "{said}");
+    for word in words {
+        assert!(said.contains(word), "`{word}` is not in: {said}");
+    }
+}
+
+#[test]
+fn an_override_that_brings_a_mistake_is_named() {
+    let key = "tiny.yaml with `train.bach=7`: train.bach: no such key; did you mean `batch`?";
+    override_refused("train.bach=7", &[key]);
+    override_refused("trian.batch=7", &["with `trian.batch=7`: trian: ", "mean `train`?"]);
+    let arm = ["with `arms.fluidd.hold=all`: arms.fluidd.signs: ", "mean `arms.fluid`?"];
+    override_refused("arms.fluidd.hold=all", &arm);
+    override_refused("train.batch=many", &["with `train.batch=many`: train.batch: expected"]);
+    override_refused("arms.\"fluid.hold=all", &["never closed", "`key.path=value`"]);
+    override_refused("train.batch", &["no `=` in it", "`key.path=value`"]);
+}
+
+#[test]
+fn a_key_with_dots_is_overridden_in_double_quotes() {
+    let lab = Laboratory::new();
+    lab.edit("  fluid: {", "  frozen-0.001: {signs: init, hold: none}\n  fluid: {");
+    let plan = |text: &str| common::stdout(&lab, &["plan", "tiny.yaml", text]);
+    assert!(plan("seeds=[0]").contains("frozen-0.001: starts with its own random signs on random"));
+    let held = plan("arms.\"frozen-0.001\".hold=all");
+    assert!(
+        held.lines().any(|line| line.contains("frozen-0.001: ") && line.contains("signs held"))
+    );
+    let (code, said) = lab.fails(&["plan", "tiny.yaml", "arms.frozen-0.001.hold=all"]);
+    assert!(code == 2 && said.contains("double quotes, `\"frozen-0.001\"`"), "{said}");
+}
+
+#[test]
+fn names_of_data_sets_and_templates_are_proposed() {
+    let lab = Laboratory::new();
+    let text = lab.read("tiny.yaml");
+    let files = &text[text.find("  files:").unwrap()..text.find("  train_sizes").unwrap()];
+    lab.edit(files, "");
+    lab.edit("name: bars", "name: fashon-mnist");
+    lab.edit("arms:\n", "source: {template: alexnet-imagnet}\narms:\n");
+    let (code, said) = lab.fails(&["plan", "tiny.yaml"]);
+    assert_eq!(code, 2);
+    for words in ["data.name: ", "mean `fashion-mnist`?", "source.template: ", "`alexnet-imagenet`"]
+    {
+        assert!(said.contains(words), "`{words}` is not in: {said}");
+    }
 }
 
 #[test]
@@ -134,6 +209,30 @@ fn several_mistakes_are_reported_together() {
     lab.edit("baseline: fluid", "baseline: liquid");
     let (_, said) = lab.fails(&["plan", "tiny.yaml"]);
     assert!(said.contains("train.batch") && said.contains("baseline"), "{said}");
+}
+
+#[test]
+fn all_that_is_missing_is_reported_together() {
+    let lab = Laboratory::new();
+    lab.edit(
+        "arms:\n",
+        "source: {template: no-such}\nsources:\n  a: {weights: no-such.pth}\n  \
+         b: {train: {data: {name: mnits, images: 5}, epochs: 1}}\narms:\n  \
+         b: {signs: source, source: b, hold: all, until: {step: 9}}\n",
+    );
+    lab.edit("train-labels", "no-such-labels");
+    let (code, said) = lab.fails(&["plan", "tiny.yaml"]);
+    assert_eq!(code, 2);
+    for words in [
+        "no-such-labels: ",
+        "source.template: ",
+        "sources.a.weights: ",
+        "sources.b.train.data.name: ",
+        "did you mean `mnist`?",
+        "arms.b.until: ",
+    ] {
+        assert!(said.contains(words), "`{words}` is not in: {said}");
+    }
 }
 
 #[test]
@@ -265,6 +364,8 @@ fn a_checkpoint_that_cannot_be_a_source_is_refused_by_name() {
         &source("template: alexnet-imagenet, layout: bvlc-alexnet"),
         &["source.layout"],
     );
+    let known = ["source.weights: ", "did you mean `alexnet-imagenet`?"];
+    refused("arms:", &source("weights: alexnet-imagnet"), &known);
     let missing = ["source.weights: ", "no-such.pth: cannot be read"];
     refused("arms:", &source("weights: no-such.pth"), &missing);
 

@@ -158,6 +158,8 @@ fn what_does_not_go_with_points_is_refused_by_its_key() {
         ("data.train_sizes=[10]", "data.train_sizes: expected multiples of 4"),
         ("widths=[3, 3]", "widths: a width stands twice"),
         ("widths=[0]", "widths: expected at least 1"),
+        ("widths=[16385]", "widths: expected at least 1 and at most 16384, got `16385`"),
+        ("train.epochs=90000000", "train.epochs: expected at least 1 and at most 100000"),
         ("train.optimizer={sgd: {lr: 0.1}}", "train.optimizer: networks `mlp` are trained"),
         ("train.steps=5", "train: expected exactly one of `epochs` and `steps`"),
         ("arms.fluid.signs=random", "arms.fluid.signs: expected `init`, `informed` or"),

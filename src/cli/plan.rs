@@ -61,8 +61,7 @@ fn summary(plan: &Plan, records: &Records) -> String {
         Some(seconds) => {
             let cores = std::thread::available_parallelism().map_or(1, usize::from);
             let workers = plan.workers(cores);
-            let rest =
-                HumanDuration(Duration::from_secs_f64(seconds * left as f64 / workers as f64));
+            let rest = duration(seconds * left as f64 / workers as f64);
             text += &format!("about {rest} left, {workers} cells at a time\n");
         }
         None => text += "no cell has run yet, so the time is not known\n",
@@ -92,9 +91,14 @@ fn calibration(plan: &Plan, records: &Records) -> Result<String, Failure> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let workers = plan.workers(cores);
     let seconds = shapes.iter().map(|shape| shape.total).sum::<f64>() / workers as f64;
-    let rest = HumanDuration(Duration::from_secs_f64(seconds));
+    let rest = duration(seconds);
     text += &format!("estimated from these steps: about {rest} left, {workers} cells at a time\n");
     Ok(text)
+}
+
+/// `seconds` in words; what is too long to count is as long as can be counted.
+fn duration(seconds: f64) -> HumanDuration {
+    HumanDuration(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
 }
 
 fn line(cell: &Cell, records: &Records) -> String {

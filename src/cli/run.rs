@@ -18,6 +18,11 @@ use crate::experiment::{self, Published, RunError, RunOptions, Shard};
   polarity run experiments/demo.yaml
   polarity run experiments/demo.yaml seeds=0..2 train.steps=8 results=/tmp/try
   polarity run experiments/demo.yaml --shard 0/4     one of four parts, for one of four machines
+  polarity run experiments/xor5d-epsilon.yaml 'arms.\"frozen-0.001\".reset=flip'
+
+KEY.PATH=VALUE replaces a value of the file or adds one: keys with dots between them, and a YAML
+value, or nothing for `null`. A key that has dots itself stands in double quotes, which single ones
+keep from the shell. A list is replaced as a whole.
 
 Finished cells are never run again; Ctrl-C keeps them.")]
 pub(super) struct Run {

@@ -6,15 +6,16 @@
 
 use std::collections::BTreeSet;
 use std::num::NonZeroU64;
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 use indexmap::IndexMap;
 
-use super::file::{Experiment, Source, SourceTraining, Train};
+use super::file::{Experiment, Source, SourceTraining, Train, limits};
 use super::problem::{Mistakes, Problem, Problems};
 use super::study::{self, Study};
 use crate::figure;
-use crate::optim::Rule;
+use crate::optim::{Optimizer, Rule};
 use crate::results::{About, Arm, Figure, Hold, Tabulated, Zeros};
 use crate::weights::Layout;
 
@@ -93,13 +94,14 @@ impl Checked {
 
 impl Length {
     fn of(train: &Train) -> Result<Self, Problem> {
-        let positive = |key: &str, value| {
-            NonZeroU64::new(value)
-                .ok_or_else(|| Problem::value(format!("train.{key}"), "at least 1", value))
+        let within = |key: &str, value, range: RangeInclusive<u64>| {
+            let legal = NonZeroU64::new(value).filter(|_| range.contains(&value));
+            let expected = format!("at least 1 and at most {}", range.end());
+            legal.ok_or_else(|| Problem::value(format!("train.{key}"), expected, value))
         };
         match (train.epochs, train.steps) {
-            (Some(epochs), None) => positive("epochs", epochs).map(Length::Epochs),
-            (None, Some(steps)) => positive("steps", steps).map(Length::Steps),
+            (Some(epochs), None) => within("epochs", epochs, limits::EPOCHS).map(Length::Epochs),
+            (None, Some(steps)) => within("steps", steps, limits::STEPS).map(Length::Steps),
             _ => Err(Problem::missing("train", "exactly one of `epochs` and `steps`")),
         }
     }
@@ -122,24 +124,29 @@ fn check_common(experiment: &Experiment, problems: &mut Problems) {
     problems.check(!data.train_sizes.is_empty(), || {
         Problem::missing("data.train_sizes", "at least one size, got none")
     });
-    for &size in &data.train_sizes {
-        at_least_one("data.train_sizes", size as u64, problems);
-    }
     once("data.train_sizes", "a size", &data.train_sizes, problems);
-    at_least_one("data.validation", data.validation as u64, problems);
-    at_least_one("data.test", data.test.unwrap_or(1) as u64, problems);
+    for &size in &data.train_sizes {
+        problems.within("data.train_sizes", size as u64, &limits::IMAGES);
+    }
+    problems.within("data.validation", data.validation as u64, &limits::IMAGES);
+    problems.within("data.test", data.test.unwrap_or(1) as u64, &limits::IMAGES);
+    problems.within("data.image_size", data.image_size as u64, &limits::IMAGE_SIZE);
     let checked = model.check(data.image_size);
-    problems.take(checked.map_err(|what| split_key("", &what)));
+    problems.take(checked.map_err(|value| Problem::out_of_range("", value)));
     problems
         .check(!seeds.0.is_empty(), || Problem::missing("seeds", "at least one seed, got none"));
     once("seeds", "a seed", &seeds.0, problems);
-    let checked = train.optimizer.check();
-    problems.take(checked.map_err(|what| split_key("train.optimizer.", &what)));
-    at_least_one("train.batch", train.batch as u64, problems);
-    at_least_one("train.threads", train.threads as u64, problems);
+    check_count(experiment, problems);
+    check_optimizer("train.optimizer.", &train.optimizer, problems);
+    problems.within("train.batch", train.batch as u64, &limits::BATCH);
+    problems.within("train.threads", train.threads as u64, &limits::THREADS);
     check_arms(experiment, problems);
     let Experiment { arms, baseline, figures, report, .. } = experiment;
     check_figures(arms, baseline.as_deref(), figures, report, problems);
+    let settings = study::kind(experiment).settings();
+    for setting in report.at.keys().filter(|setting| !settings.contains(&setting.as_str())) {
+        problems.add(Problem::unknown_key(format!("report.at.{setting}"), setting, settings));
+    }
     problems.check(experiment.reference.is_none() || data.name == "fashion-mnist", || {
         let why = format!("`published` is of fashion-mnist, the data are `{}`", data.name);
         Problem::no_effect("reference", why)
@@ -157,14 +164,21 @@ pub fn check_shown(about: &About, place: &Path) -> Result<(), Mistakes> {
     problems.none_in(place)
 }
 
-/// A problem said as `key: what` by a room that knows no experiments.
-pub(crate) fn split_key(room: &str, said: &str) -> Problem {
-    let (key, why) = said.split_once(": ").unwrap_or((said, "not legal"));
-    Problem::conflict(format!("{room}{key}"), why)
+/// Whether the grid can be laid out.
+fn check_count(experiment: &Experiment, problems: &mut Problems) {
+    let Experiment { data, widths, arms, seeds, .. } = experiment;
+    let axes = [data.train_sizes.len(), widths.len().max(1), arms.len(), seeds.0.len()];
+    let cells = axes.into_iter().fold(1, |cells: u64, axis| cells.saturating_mul(axis as u64));
+    problems.check(cells <= limits::MOST_CELLS, || {
+        let most = limits::MOST_CELLS;
+        let expected = format!("at most {most} cells in all, sizes × widths × arms × seeds");
+        Problem::value("seeds", expected, format!("{cells} cells"))
+    });
 }
 
-pub(crate) fn at_least_one(key: &str, value: u64, problems: &mut Problems) {
-    problems.check(value >= 1, || Problem::value(key, "at least 1", value));
+/// Whether the hyperparameters below the key `room` are in their ranges.
+pub(crate) fn check_optimizer(room: &str, optimizer: &Optimizer, problems: &mut Problems) {
+    problems.take(optimizer.check().map_err(|value| Problem::out_of_range(room, value)));
 }
 
 pub(crate) fn once<T: Ord>(key: &str, what: &'static str, values: &[T], problems: &mut Problems) {

@@ -3,17 +3,22 @@
 //! A problem begins with the key that it stands under, says what was expected and what was found, and
 //! proposes the nearest legal word to a mistyped one. All problems of a file are found together.
 
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use crate::nearest::{hint, nearest};
+use crate::range::OutOfRange;
 
 /// A mistake in an experiment file, or in what it asks for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs)]
 pub enum Problem {
+    /// A key that there is not.
+    #[error("{key}: no such key{}{}", hint(.near), keys(.known, .near))]
+    UnknownKey { key: String, known: Vec<String>, near: Option<String> },
     /// A value that is not legal.
-    #[error("{key}: expected {expected}, got `{got}`")]
-    Value { key: String, expected: String, got: String },
+    #[error("{key}: expected {expected}, got `{got}`{}", hint(.near))]
+    Value { key: String, expected: String, got: String, near: Option<String> },
     /// A word that names nothing that is there.
     #[error("{key}: expected {}, got `{got}`{}", listed(.known), hint(.near))]
     Unknown { key: String, got: String, known: Vec<String>, near: Option<String> },
@@ -42,14 +47,40 @@ fn listed(known: &[String]) -> String {
     }
 }
 
+fn keys(known: &[String], near: &Option<String>) -> String {
+    let semicolon = if near.is_some() { "" } else { ";" };
+    match known {
+        [] => format!("{semicolon} there are no keys here"),
+        many => format!("{semicolon} the keys here are `{}`", many.join("`, `")),
+    }
+}
+
+/// The words that stand between backticks in `text`.
+fn quoted(text: &str) -> impl Iterator<Item = &str> {
+    let is_word =
+        |word: &&str| word.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+    text.split('`').skip(1).step_by(2).filter(is_word)
+}
+
 impl Problem {
-    /// A value that is not as `expected`.
+    /// The key `got`, with its room `key`, that is none of `known`.
+    pub(crate) fn unknown_key(key: impl Into<String>, got: &str, known: &[&str]) -> Self {
+        let near = nearest(got, known.iter().copied()).map(str::to_owned);
+        let known = known.iter().map(|&key| key.into()).collect();
+        Problem::UnknownKey { key: key.into(), known, near }
+    }
+
+    /// A value that is not as `expected`. Where words between backticks are expected, the nearest of
+    /// them to a mistyped one is proposed.
     pub(crate) fn value(
         key: impl Into<String>,
         expected: impl Into<String>,
         got: impl ToString,
     ) -> Self {
-        Problem::Value { key: key.into(), expected: expected.into(), got: got.to_string() }
+        let (expected, got) = (expected.into(), got.to_string());
+        let is_word = got.starts_with(|c: char| c.is_ascii_alphabetic());
+        let near = nearest(&got, quoted(&expected).filter(|_| is_word)).map(str::to_owned);
+        Problem::Value { key: key.into(), expected, got, near }
     }
 
     /// A word that is none of `known`.
@@ -61,6 +92,19 @@ impl Problem {
         let known: Vec<String> = known.into_iter().map(str::to_owned).collect();
         let near = nearest(got, known.iter().map(String::as_str)).map(str::to_owned);
         Problem::Unknown { key: key.into(), got: got.into(), known, near }
+    }
+
+    /// The same, proposing the word `near` where there is one.
+    pub(crate) fn meaning(mut self, word: Option<&str>) -> Self {
+        if let Problem::Value { near, .. } = &mut self {
+            *near = word.map(str::to_owned);
+        }
+        self
+    }
+
+    /// What a room that knows no experiments says of a value below the key `room`.
+    pub(crate) fn out_of_range(room: &str, OutOfRange { key, expected, got }: OutOfRange) -> Self {
+        Problem::value(format!("{room}{key}"), expected, got)
     }
 
     pub(crate) fn missing(key: impl Into<String>, expected: impl Into<String>) -> Self {
@@ -94,6 +138,14 @@ impl Problems {
         if !legal {
             self.add(problem());
         }
+    }
+
+    /// Adds a problem where the whole number `value` is not in `range`.
+    pub(crate) fn within(&mut self, key: &str, value: u64, range: &RangeInclusive<u64>) {
+        self.check(range.contains(&value), || {
+            let (least, most) = (range.start(), range.end());
+            Problem::value(key, format!("at least {least} and at most {most}"), value)
+        });
     }
 
     /// The value of `result`, or its problem added.

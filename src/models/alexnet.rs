@@ -6,7 +6,7 @@ use tch::nn;
 
 use super::init::Law;
 use super::network::{Builder, Network};
-use super::{Architecture, Entry, check};
+use super::{Architecture, Entry, OutOfRange, check};
 
 /// The smallest image side for which the last pooling still has a row to pool.
 pub const SMALLEST_IMAGE: usize = 63;
@@ -15,7 +15,7 @@ pub const SMALLEST_IMAGE: usize = 63;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AlexNet {
-    /// Widths of the two hidden layers of the head.
+    /// Widths of the two hidden layers of the head, 1 to 16,384.
     pub hidden: [usize; 2],
     /// Share of activations dropped before each hidden layer while training, in [0, 1).
     pub dropout: f64,
@@ -82,10 +82,13 @@ impl Architecture for AlexNet {
         3
     }
 
-    fn check(&self, image_size: usize) -> Result<(), String> {
+    fn check_options(&self) -> Result<(), OutOfRange> {
         check::hidden(&self.hidden)?;
-        check::dropout(self.dropout)?;
-        check::image_at_least(SMALLEST_IMAGE, image_size, Self::ENTRY)
+        check::dropout(self.dropout)
+    }
+
+    fn check_image(&self, size: usize) -> Result<(), OutOfRange> {
+        check::image_at_least(SMALLEST_IMAGE, size, Self::ENTRY)
     }
 }
 
@@ -98,7 +101,7 @@ pub fn alexnet(root: &nn::Path, classes: usize) -> Network {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AlexNetMini {
-    /// Width of the hidden layer.
+    /// Width of the hidden layer, 1 to 16,384.
     pub hidden: usize,
     /// Share of activations dropped before each linear layer while training, in [0, 1).
     pub dropout: f64,
@@ -158,13 +161,19 @@ impl Architecture for AlexNetMini {
         1
     }
 
-    fn check(&self, image_size: usize) -> Result<(), String> {
+    fn check_options(&self) -> Result<(), OutOfRange> {
         check::hidden(&[self.hidden])?;
-        check::dropout(self.dropout)?;
-        if image_size != Self::IMAGE {
-            let (name, side) = (Self::ENTRY.name, Self::IMAGE);
-            return Err(format!("data.image_size: {name} takes {side} pixels, got `{image_size}`"));
+        check::dropout(self.dropout)
+    }
+
+    fn check_image(&self, size: usize) -> Result<(), OutOfRange> {
+        let (name, side) = (Self::ENTRY.name, Self::IMAGE);
+        match size == side {
+            true => Ok(()),
+            false => {
+                let expected = format!("{side} pixels, as {name} takes");
+                Err(OutOfRange::new("data.image_size", expected, size))
+            }
         }
-        Ok(())
     }
 }

@@ -19,7 +19,7 @@ use tch::nn;
 
 use super::init::Law;
 use super::network::{Builder, Network, ResponseNorm};
-use super::{Architecture, Entry, check};
+use super::{Architecture, Entry, OutOfRange, check};
 
 /// The smallest image side for which the last pooling still has a row to pool.
 const SMALLEST_IMAGE: usize = 67;
@@ -113,12 +113,15 @@ impl Architecture for AlexNetOfficial {
         3
     }
 
-    fn check(&self, image_size: usize) -> Result<(), String> {
+    fn check_options(&self) -> Result<(), OutOfRange> {
         if !matches!(self.groups, 1 | 2) {
-            return Err(format!("model.groups: expected 1 or 2, got `{}`", self.groups));
+            return Err(OutOfRange::new("model.groups", "1 or 2", self.groups));
         }
-        check::dropout(self.dropout)?;
-        check::image_at_least(SMALLEST_IMAGE, image_size, Self::ENTRY)
+        check::dropout(self.dropout)
+    }
+
+    fn check_image(&self, size: usize) -> Result<(), OutOfRange> {
+        check::image_at_least(SMALLEST_IMAGE, size, Self::ENTRY)
     }
 }
 

@@ -8,7 +8,7 @@ use tch::{TchError, Tensor, nn};
 
 use super::init::Law;
 use super::network::{Builder, Network};
-use super::{Architecture, Entry, check};
+use super::{Architecture, Entry, OutOfRange, check};
 use crate::random::Stream;
 use crate::sign::{SignMask, Template};
 
@@ -31,7 +31,7 @@ const DEVIATION: f64 = 0.25;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Mlp {
-    /// Units of the hidden layer.
+    /// Units of the hidden layer, 1 to 16,384.
     pub hidden: usize,
 }
 
@@ -74,8 +74,12 @@ impl Architecture for Mlp {
         0
     }
 
-    fn check(&self, _image_size: usize) -> Result<(), String> {
+    fn check_options(&self) -> Result<(), OutOfRange> {
         check::hidden(&[self.hidden])
+    }
+
+    fn check_image(&self, _: usize) -> Result<(), OutOfRange> {
+        Ok(())
     }
 }
 
@@ -119,7 +123,7 @@ impl Weights {
         }
     }
 
-    /// Units of the hidden layer.
+    /// Units of the hidden layer, 1 to 16,384.
     pub fn width(&self) -> usize {
         self.hidden.len()
     }

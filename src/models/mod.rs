@@ -5,7 +5,7 @@
 
 mod alexnet;
 mod alexnet_official;
-mod check;
+pub(crate) mod check;
 mod init;
 pub mod mlp;
 mod network;
@@ -16,6 +16,7 @@ mod vgg;
 use serde::{Deserialize, Serialize};
 use tch::nn;
 
+pub use crate::range::OutOfRange;
 pub use alexnet::{AlexNet, AlexNetMini, SMALLEST_IMAGE, alexnet};
 pub use alexnet_official::AlexNetOfficial;
 pub use mlp::Mlp;
@@ -74,7 +75,9 @@ trait Architecture {
 
     fn channels(&self) -> usize;
 
-    fn check(&self, image_size: usize) -> Result<(), String>;
+    fn check_options(&self) -> Result<(), OutOfRange>;
+
+    fn check_image(&self, size: usize) -> Result<(), OutOfRange>;
 }
 
 impl Model {
@@ -113,9 +116,15 @@ impl Model {
     /// Checks the options and the side of the images, in pixels.
     ///
     /// # Errors
-    /// The key, the legal values and the one given, as text for an error message.
-    pub fn check(&self, image_size: usize) -> Result<(), String> {
-        self.architecture().check(image_size)
+    /// The key, `model.…` or `data.image_size`, the legal values and the one given.
+    pub fn check(&self, image_size: usize) -> Result<(), OutOfRange> {
+        self.check_options()?;
+        self.architecture().check_image(image_size)
+    }
+
+    /// Checks the options alone: with legal ones it can be built.
+    pub(crate) fn check_options(&self) -> Result<(), OutOfRange> {
+        self.architecture().check_options()
     }
 }
 
@@ -305,7 +314,7 @@ mod tests {
     fn options_out_of_range_are_named_with_the_range() {
         let refusal = |model: &str| {
             let model: Model = serde_yaml::from_str(model).unwrap();
-            model.check(227).unwrap_err()
+            model.check(227).unwrap_err().to_string()
         };
         assert_eq!(
             refusal("{name: alexnet-official, groups: 3}"),
@@ -319,7 +328,7 @@ mod tests {
         }
         assert_eq!(
             refusal("{name: vgg16, hidden: [4, 0]}"),
-            "model.hidden: expected widths of at least 1, got `[4, 0]`"
+            "model.hidden: expected widths of at least 1 and at most 16384, got `0`"
         );
     }
 }

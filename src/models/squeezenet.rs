@@ -5,7 +5,7 @@ use tch::nn;
 
 use super::init::Law;
 use super::network::{Builder, Network};
-use super::{Architecture, Entry, check};
+use super::{Architecture, Entry, OutOfRange, check};
 
 /// The smallest image side for which the last pooling still has two rows to pool.
 const SMALLEST_IMAGE: usize = 17;
@@ -77,8 +77,11 @@ impl Architecture for SqueezeNet {
         3
     }
 
-    fn check(&self, image_size: usize) -> Result<(), String> {
-        check::dropout(self.dropout)?;
-        check::image_at_least(SMALLEST_IMAGE, image_size, Self::ENTRY)
+    fn check_options(&self) -> Result<(), OutOfRange> {
+        check::dropout(self.dropout)
+    }
+
+    fn check_image(&self, size: usize) -> Result<(), OutOfRange> {
+        check::image_at_least(SMALLEST_IMAGE, size, Self::ENTRY)
     }
 }

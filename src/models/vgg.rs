@@ -5,7 +5,7 @@ use tch::nn;
 
 use super::init::Law;
 use super::network::{Builder, Network};
-use super::{Architecture, Entry, check};
+use super::{Architecture, Entry, OutOfRange, check};
 
 /// The smallest image side for which the last pooling still has a row to pool.
 const SMALLEST_IMAGE: usize = 32;
@@ -18,7 +18,7 @@ const STAGES: [&[i64]; 5] =
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Vgg16 {
-    /// Widths of the two hidden layers of the head.
+    /// Widths of the two hidden layers of the head, 1 to 16,384.
     pub hidden: [usize; 2],
     /// Share of activations dropped after each hidden layer while training, in [0, 1).
     pub dropout: f64,
@@ -84,9 +84,12 @@ impl Architecture for Vgg16 {
         3
     }
 
-    fn check(&self, image_size: usize) -> Result<(), String> {
+    fn check_options(&self) -> Result<(), OutOfRange> {
         check::hidden(&self.hidden)?;
-        check::dropout(self.dropout)?;
-        check::image_at_least(SMALLEST_IMAGE, image_size, Self::ENTRY)
+        check::dropout(self.dropout)
+    }
+
+    fn check_image(&self, size: usize) -> Result<(), OutOfRange> {
+        check::image_at_least(SMALLEST_IMAGE, size, Self::ENTRY)
     }
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use tch::{TchError, Tensor};
 
 use super::fused::{AdamStep, AdamTensor, Counts, Fused};
-use super::{Rule, Slices, above_zero, at_least_zero, in_range};
+use super::{OutOfRange, Rule, Slices, above_zero, at_least_zero, in_range};
 
 /// Hyperparameters of Adam.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -43,7 +43,7 @@ impl Adam {
 }
 
 impl Rule for Adam {
-    fn check(&self) -> Result<(), String> {
+    fn check(&self) -> Result<(), OutOfRange> {
         let share = |value: f64| (0.0..1.0).contains(&value);
         above_zero("adam.lr", self.lr)?;
         in_range("adam.beta1", self.beta1, "in [0, 1)", share(self.beta1))?;

@@ -7,7 +7,7 @@ use std::num::NonZeroUsize;
 use tch::{Device, Kind, TchError, Tensor, nn};
 
 use super::fused::{Counts, Fused, Hold, ResetKey};
-use super::{Rule, Slices, tensor_ops};
+use super::{OutOfRange, Rule, Slices, tensor_ops};
 use crate::sign::{Reset, SignMask, Template};
 
 /// The update rule `R`, followed by the projection.
@@ -74,8 +74,8 @@ impl Signs {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A hyperparameter out of its range.
-    #[error("{0}")]
-    Hyperparameter(String),
+    #[error(transparent)]
+    Hyperparameter(#[from] OutOfRange),
     /// The template names a tensor that the network lacks.
     #[error("{name}: in the template but not in the network, which has {known}")]
     UnknownTensor {
@@ -124,7 +124,7 @@ impl<R: Rule> Frozen<R> {
     /// When a hyperparameter is out of range, or the template names a tensor that is not in
     /// `variables`, has another shape, or is a bias.
     pub fn new(variables: &nn::VarStore, template: Template, rule: R) -> Result<Self, Error> {
-        rule.check().map_err(Error::Hyperparameter)?;
+        rule.check()?;
         let mut named: Vec<_> = variables
             .variables()
             .into_iter()

@@ -19,6 +19,7 @@ mod tests;
 use serde::{Deserialize, Serialize};
 use tch::{TchError, Tensor};
 
+pub use crate::range::OutOfRange;
 pub use adam::Adam;
 pub use frozen::{Error, Frozen};
 use fused::{Fused, Hold};
@@ -53,8 +54,8 @@ pub trait Rule {
     /// Checks the hyperparameters.
     ///
     /// # Errors
-    /// The hyperparameter, its range and the value given, as text for an error message.
-    fn check(&self) -> Result<(), String>;
+    /// The hyperparameter, its range and the value given.
+    fn check(&self) -> Result<(), OutOfRange>;
 
     /// Names of the tensors it keeps for each weight, in PyTorch's words.
     fn buffers(&self) -> &'static [&'static str];
@@ -95,7 +96,7 @@ impl Optimizer {
 }
 
 impl Rule for Optimizer {
-    fn check(&self) -> Result<(), String> {
+    fn check(&self) -> Result<(), OutOfRange> {
         self.rule().check()
     }
 
@@ -119,19 +120,19 @@ impl Rule for Optimizer {
 }
 
 /// Refuses a hyperparameter outside its range.
-fn in_range(name: &str, value: f64, range: &str, legal: bool) -> Result<(), String> {
-    if legal { Ok(()) } else { Err(format!("{name}: expected a number {range}, got `{value}`")) }
+fn in_range(name: &str, value: f64, range: &str, legal: bool) -> Result<(), OutOfRange> {
+    if legal { Ok(()) } else { Err(OutOfRange::new(name, format!("a number {range}"), value)) }
 }
 
 /// Refuses what is not above 0 in float32, in which a step is computed: an `eps` that rounds to 0 there
 /// would divide 0 by 0.
-fn above_zero(name: &str, value: f64) -> Result<(), String> {
+fn above_zero(name: &str, value: f64) -> Result<(), OutOfRange> {
     let single = value as f32;
     in_range(name, value, "above 0 that float32 holds", single.is_finite() && single > 0.0)
 }
 
 /// Refuses what is below 0, or not finite in float32.
-fn at_least_zero(name: &str, value: f64) -> Result<(), String> {
+fn at_least_zero(name: &str, value: f64) -> Result<(), OutOfRange> {
     let legal = (value as f32).is_finite() && value >= 0.0;
     in_range(name, value, "of at least 0 that float32 holds", legal)
 }

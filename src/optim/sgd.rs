@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use tch::{TchError, Tensor};
 
 use super::fused::{Counts, Fused, Momentum, SgdStep, SgdTensor};
-use super::{Rule, Slices, above_zero, at_least_zero, in_range};
+use super::{OutOfRange, Rule, Slices, above_zero, at_least_zero, in_range};
 
 /// Hyperparameters of stochastic gradient descent.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -33,7 +33,7 @@ impl Default for Sgd {
 }
 
 impl Rule for Sgd {
-    fn check(&self) -> Result<(), String> {
+    fn check(&self) -> Result<(), OutOfRange> {
         above_zero("sgd.lr", self.lr)?;
         let momentum = self.momentum;
         in_range("sgd.momentum", momentum, "in [0, 1)", (0.0..1.0).contains(&momentum))?;
@@ -41,7 +41,8 @@ impl Rule for Sgd {
         in_range("sgd.dampening", dampening, "in [0, 1]", (0.0..=1.0).contains(&dampening))?;
         at_least_zero("sgd.weight_decay", self.weight_decay)?;
         if self.nesterov && (momentum == 0.0 || dampening != 0.0) {
-            return Err("sgd.nesterov: needs a momentum above 0 and a dampening of 0".into());
+            let expected = "`false`, or a momentum above 0 and a dampening of 0 beside it";
+            return Err(OutOfRange::new("sgd.nesterov", expected, true));
         }
         Ok(())
     }

@@ -413,7 +413,7 @@ fn hyperparameters_out_of_range_are_refused_by_name() {
         (sgd(|sgd| sgd.momentum = -0.5), "sgd.momentum"),
         (sgd(|sgd| sgd.dampening = 1.5), "sgd.dampening"),
         (sgd(|sgd| sgd.weight_decay = f64::INFINITY), "sgd.weight_decay"),
-        (sgd(|sgd| sgd.nesterov = true), "sgd.nesterov: needs a momentum"),
+        (sgd(|sgd| sgd.nesterov = true), "sgd.nesterov: expected `false`, or a momentum"),
     ] {
         let variables = variables(1, Kind::Float);
         let refused = Frozen::new(&variables, Template::new("none"), rule.clone());

@@ -22,18 +22,21 @@ pub struct Data {
     /// A folder of images of one's own.
     #[serde(default)]
     pub folder: Option<ImageFolder>,
-    /// Side of the images after resizing, in pixels.
+    /// Side of the images after resizing, 1 to 2,048 pixels.
     #[serde(default = "image_size")]
     pub image_size: usize,
-    /// Numbers of training images, each an own row of cells.
+    /// Numbers of training images, each an own row of cells: 1 to as many as there are; of points, 4 to
+    /// 1,000,000.
     pub train_sizes: Vec<usize>,
-    /// Images split from the training set for curves and for choosing the best step.
+    /// Images split from the training set for curves and for choosing the best step, 1 to as many as there
+    /// are; of points, 4 to 1,000,000.
     #[serde(default = "validation")]
     pub validation: usize,
-    /// Test images used at the end: the first so many of the test set, by default all.
+    /// Test images used at the end: the first so many of the test set, by default all. Of points, 4 to
+    /// 1,000,000, which must be said.
     #[serde(default)]
     pub test: Option<usize>,
-    /// Labels to keep, renumbered in this order; by default all.
+    /// Labels to keep, 0 to 255, renumbered in this order; by default all.
     #[serde(default)]
     pub classes: Option<Vec<u8>>,
     /// How training images are chosen.
@@ -47,8 +50,11 @@ pub struct Data {
     pub channels: ChannelOrder,
 }
 
+/// The side of MNIST's images.
+pub(crate) const IMAGE_SIZE: usize = 28;
+
 fn image_size() -> usize {
-    28
+    IMAGE_SIZE
 }
 
 fn validation() -> usize {
@@ -72,7 +78,7 @@ pub struct IdxFiles {
 pub struct ImageFolder {
     /// The folder: `train` and `test` in it have the classes, or else it has them itself.
     pub path: PathBuf,
-    /// The share of each class that is set apart for the test, where there is no folder `test`.
+    /// The share of each class that is set apart for the test, in (0, 1), where there is no folder `test`.
     #[serde(default)]
     pub test_share: Option<f64>,
 }
@@ -90,7 +96,8 @@ pub enum Normalise {
     Given(Moments),
 }
 
-/// A mean and a deviation for each channel, or one for all, of pixel values in [0, 1].
+/// A mean and a deviation above 0 for each channel, or one for all, of pixel values in [0, 1]; both
+/// finite as 32-bit numbers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs)]

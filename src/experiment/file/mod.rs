@@ -1,9 +1,12 @@
 //! An experiment as its file says it; nothing here looks at data.
 //!
-//! Every type refuses unknown keys. What an arm can say is in [`Arm`]; whether the values make sense
+//! Every type refuses unknown keys, and every number has its range in the comment of its key. What an arm can say is in [`Arm`]; whether the values make sense
 //! together is left to [`check`](super::check).
 
 mod data;
+pub(crate) mod limits;
+mod misfit;
+mod overrides;
 mod parse;
 mod seeds;
 mod source;
@@ -19,6 +22,7 @@ use crate::models::Model;
 pub use crate::results::{
     Arm, Biases, Faithful, Figure, Hold, Magnitudes, Reference, Signs, Tabulated, Until, Zeros,
 };
+pub(crate) use data::IMAGE_SIZE;
 pub use data::{ChannelOrder, Data, IdxFiles, ImageFolder, Moments, Normalise};
 pub use parse::{Error, apply_overrides};
 pub use seeds::Seeds;
@@ -38,7 +42,8 @@ pub struct Experiment {
     pub data: Data,
     /// The architecture of the fresh networks, and of a source trained here.
     pub model: Model,
-    /// Widths of an `mlp`'s hidden layer in place of `model.hidden`, each an own row of cells.
+    /// Widths of an `mlp`'s hidden layer in place of `model.hidden`, 1 to 16,384, each an own row of
+    /// cells.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub widths: Vec<usize>,
     /// Where signs (and magnitudes) come from.
@@ -54,7 +59,7 @@ pub struct Experiment {
     pub baseline: Option<String>,
     /// How every arm is trained.
     pub train: Train,
-    /// The seeds, each of which runs every arm.
+    /// The seeds, each of which runs every arm; all cells together are at most 1,000,000.
     pub seeds: Seeds,
     /// The figures that `polarity plot` draws.
     #[serde(default)]

@@ -1,10 +1,28 @@
-//! Text → YAML value (duplicate keys refused) → `key.path=value` overrides → typed [`Experiment`].
+//! Text → YAML value (duplicate keys refused) → overrides → typed [`Experiment`].
+//!
+//! An override replaces one value of the file, or adds one. Its grammar:
+//!
+//! ```text
+//! override = path "=" value
+//! path     = key *( "." key )
+//! key      = 1*( any character but `.`, `=` and `"` )
+//!          / `"` 1*( any character but `"` ) `"`
+//! value    = a YAML value; nothing at all is `null`
+//! ```
+//!
+//! So a key that has dots stands in double quotes, `arms."frozen-0.001".hold=all`, which a shell leaves
+//! alone inside single ones: `'arms."frozen-0.001".hold=all'`. A list is replaced as a whole.
 
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
 use super::Experiment;
+use super::misfit::{Step, read, written};
+use super::overrides::{Applied, apply};
+use crate::experiment::problem::Problem;
+use crate::models::REGISTRY;
+use crate::nearest::hint;
 
 /// Why an experiment file was refused.
 #[derive(Debug, thiserror::Error)]
@@ -26,17 +44,30 @@ pub enum Error {
         what: String,
     },
     /// A key or value is not one an experiment has.
-    #[error("{file}: {key}: {what}")]
+    #[error("{file}: {problem}")]
     Value {
         /// The experiment file.
         file: PathBuf,
-        /// The full key.
-        key: String,
-        /// What was expected and what was found.
-        what: String,
+        /// The key, what was expected and what was found.
+        problem: Problem,
+    },
+    /// A key or value that an override brings is not one an experiment has.
+    #[error("{file} with `{text}`: {problem}{}", hint(.near))]
+    Overridden {
+        /// The experiment file.
+        file: PathBuf,
+        /// The override as typed.
+        text: String,
+        /// The key, what was expected and what was found.
+        problem: Problem,
+        /// The key of the file that the override may have meant.
+        near: Option<String>,
     },
     /// An override is not `key.path=value`.
-    #[error("`{text}`: {what}; an override is `key.path=value`, for example `train.batch=50`")]
+    #[error(
+        "`{text}`: {what}; an override is `key.path=value`, for example `train.batch=50` or \
+         `arms.\"frozen-0.1\".hold=all`"
+    )]
     Override {
         /// The override as typed.
         text: String,
@@ -68,17 +99,59 @@ impl Experiment {
         let document: serde_yaml::Value = serde_yaml::from_str(text).map_err(yaml)?;
         let mut document =
             to_json(document).map_err(|what| Error::Yaml { file: file.to_owned(), what })?;
-        apply_overrides(&mut document, overrides)?;
-        serde_path_to_error::deserialize(document).map_err(|error| Error::Value {
-            file: file.to_owned(),
-            key: error.path().to_string(),
-            what: error.inner().to_string(),
-        })
+        let mut applied = Vec::new();
+        for text in overrides {
+            let wrong = |what| Error::Override { text: text.clone(), what };
+            applied.push(apply(&mut document, text).map_err(wrong)?);
+        }
+        check_model(&document)
+            .and_then(|()| read(&document))
+            .map_err(|(path, problem)| mistake(file, &applied, &path, problem))
     }
 }
 
+/// Refuses a number as the name of a network, which serde takes for its place in the registry.
+fn check_model(document: &Value) -> Result<(), (Vec<Step>, Problem)> {
+    match document.pointer("/model/name") {
+        Some(name) if !name.is_string() => {
+            let path = ["model", "name"].map(|key| Step::Key(key.into())).to_vec();
+            let names = REGISTRY.iter().map(|entry| entry.name);
+            let problem = Problem::unknown(written(&path), &name.to_string(), names);
+            Err((path, problem))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The `problem` at `path`, as that of the file or of the override that brought it.
+fn mistake(file: &Path, applied: &[Applied], path: &[Step], problem: Problem) -> Error {
+    let file = file.to_owned();
+    let Some(by) = applied.iter().rev().find(|by| by.is_at(path)) else {
+        return Error::Value { file, problem };
+    };
+    let says_more = matches!(&problem, Problem::UnknownKey { near: Some(_), .. });
+    let near = by.near().filter(|_| !says_more);
+    Error::Overridden { file, text: by.text.into(), problem, near }
+}
+
 /// YAML's values as JSON's, which serde reads enums like `{adam: {…}}` from.
-fn to_json(value: serde_yaml::Value) -> Result<Value, String> {
+///
+/// # Errors
+/// What JSON has no form for, and under which key.
+pub(super) fn to_json(value: serde_yaml::Value) -> Result<Value, String> {
+    converted(value, &mut Vec::new()).map_err(|(path, what)| match path.is_empty() {
+        true => what,
+        false => format!("{}: {what}", written(&path)),
+    })
+}
+
+fn converted(value: serde_yaml::Value, path: &mut Vec<Step>) -> Result<Value, (Vec<Step>, String)> {
+    let at = |path: &mut Vec<Step>, step, value| {
+        path.push(step);
+        let value = converted(value, path)?;
+        path.pop();
+        Ok(value)
+    };
     match value {
         serde_yaml::Value::Null => Ok(Value::Null),
         serde_yaml::Value::Bool(flag) => Ok(flag.into()),
@@ -88,24 +161,30 @@ fn to_json(value: serde_yaml::Value) -> Result<Value, String> {
             (_, Some(integer)) => Ok(integer.into()),
             _ => serde_json::Number::from_f64(number.as_f64().unwrap_or(f64::NAN))
                 .map(Value::Number)
-                .ok_or(format!("expected a finite number, got `{number}`")),
+                .ok_or_else(|| (path.clone(), format!("expected a finite number, got `{number}`"))),
         },
         serde_yaml::Value::Sequence(items) => {
-            items.into_iter().map(to_json).collect::<Result<_, _>>().map(Value::Array)
+            let items = items.into_iter().enumerate();
+            let items = items.map(|(place, item)| at(path, Step::Place(place), item));
+            items.collect::<Result<_, _>>().map(Value::Array)
         }
-        serde_yaml::Value::Mapping(entries) => entries
-            .into_iter()
-            .map(|(key, value)| match key {
+        serde_yaml::Value::Mapping(entries) => {
+            let entries = entries.into_iter().map(|(key, value)| match key {
                 serde_yaml::Value::String(key) => {
-                    let value = to_json(value).map_err(|what| format!("{key}: {what}"))?;
-                    Ok((key, value))
+                    Ok((key.clone(), at(path, Step::Key(key), value)?))
                 }
-                other => Err(format!("expected keys that are words, got `{other:?}`")),
-            })
-            .collect::<Result<_, _>>()
-            .map(Value::Object),
+                other => {
+                    let text = serde_yaml::to_string(&other).unwrap_or_default();
+                    let text = text.trim();
+                    let what = format!("expected keys that are words, got `{text}`; quote it");
+                    Err((path.clone(), what))
+                }
+            });
+            entries.collect::<Result<_, _>>().map(Value::Object)
+        }
         serde_yaml::Value::Tagged(tagged) => {
-            Err(format!("expected no tag, got `{}`; write `{{adam: {{…}}}}`", tagged.tag))
+            let what = format!("expected no tag, got `{}`; write `{{adam: {{…}}}}`", tagged.tag);
+            Err((path.clone(), what))
         }
     }
 }
@@ -115,30 +194,10 @@ fn to_json(value: serde_yaml::Value) -> Result<Value, String> {
 /// # Errors
 /// When one is no override, or its path leads into something that has no keys.
 pub fn apply_overrides(document: &mut Value, overrides: &[String]) -> Result<(), Error> {
-    overrides.iter().try_for_each(|text| apply(document, text))
-}
-
-/// Puts the value of `key.path=value` in its place, making the maps on the way to it.
-fn apply(document: &mut Value, text: &str) -> Result<(), Error> {
-    let wrong = |what: String| Error::Override { text: text.to_owned(), what };
-    let (path, value) = text.split_once('=').ok_or(wrong("no `=` in it".into()))?;
-    let value = serde_yaml::from_str(value).map_err(|error| wrong(error.to_string()))?;
-    let value = to_json(value).map_err(wrong)?;
-    let mut place = document;
-    for key in path.split('.') {
-        if key.is_empty() {
-            return Err(wrong("an empty key".into()));
-        }
-        if place.is_null() {
-            *place = Value::Object(serde_json::Map::new());
-        }
-        let Value::Object(map) = place else {
-            return Err(wrong(format!("`{key}` is inside something that has no keys")));
-        };
-        place = map.entry(key).or_insert(Value::Null);
-    }
-    *place = value;
-    Ok(())
+    overrides.iter().try_for_each(|text| match apply(document, text) {
+        Ok(_) => Ok(()),
+        Err(what) => Err(Error::Override { text: text.clone(), what }),
+    })
 }
 
 #[cfg(test)]
@@ -188,14 +247,17 @@ seeds: 0..3
     #[test]
     fn an_unknown_key_is_refused_with_its_path_and_the_legal_ones() {
         let message = refusal(&MINIMAL.replace("batch: 5", "batsh: 5"), &[]);
-        assert!(message.starts_with("tiny.yaml: train.batsh: unknown field `batsh`"), "{message}");
-        assert!(message.contains("`batch`"), "{message}");
+        assert!(message.starts_with("tiny.yaml: train.batsh: no such key; did you mean `batch`?"));
+        assert!(message.contains("the keys here are `optimizer`, `batch`, "), "{message}");
     }
 
     #[test]
     fn a_wrong_type_is_refused_with_its_path() {
         let message = refusal(MINIMAL, &["data.train_sizes=[10, many]"]);
-        assert!(message.starts_with("tiny.yaml: data.train_sizes[1]: invalid type"), "{message}");
+        assert!(
+            message.ends_with("data.train_sizes[1]: expected a whole number, got `many`"),
+            "{message}"
+        );
     }
 
     #[test]
@@ -220,7 +282,10 @@ seeds: 0..3
 
     #[test]
     fn an_override_of_an_unknown_key_or_without_a_value_is_refused() {
-        assert!(refusal(MINIMAL, &["train.speed=9"]).contains("unknown field `speed`"));
+        assert!(
+            refusal(MINIMAL, &["train.speed=9"])
+                .contains("`train.speed=9`: train.speed: no such key")
+        );
         assert!(refusal(MINIMAL, &["train.batch"]).contains("`key.path=value`"));
         assert!(refusal(MINIMAL, &["name.x=1"]).contains("`x` is inside something"));
     }

@@ -33,15 +33,16 @@ pub struct Source {
 pub struct SourceTraining {
     /// What it learns from; the fresh networks never see these images in training or validation.
     pub data: SourceData,
-    /// Passes over its images; after 0 it is a network as it was initialised, which knows nothing.
+    /// Passes over its images, 0 to 10,000; after 0 it is a network as it was initialised, which knows
+    /// nothing.
     pub epochs: u64,
-    /// Images a step.
+    /// Images a step, 1 to 1,000,000.
     #[serde(default)]
     pub batch: Option<usize>,
     /// The update rule.
     #[serde(default)]
     pub optimizer: Option<Optimizer>,
-    /// Threads of libtorch; part of what is computed, since sums depend on it.
+    /// Threads of libtorch, 1 to 1,024; part of what is computed, since sums depend on it.
     #[serde(default = "one")]
     pub threads: usize,
     /// The seed of its initial weights and batch order; that of the first source that learns from the
@@ -57,10 +58,11 @@ pub struct SourceData {
     /// A registered data set; by default the experiment's.
     #[serde(default)]
     pub name: Option<String>,
-    /// Labels to keep, renumbered in this order; by default all.
+    /// Labels to keep, 0 to 255, renumbered in this order; by default all.
     #[serde(default)]
     pub classes: Option<Vec<u8>>,
-    /// Images of the training set that are the source's, whatever their class. The experiment's own
+    /// Images of the training set that are the source's, whatever their class, 1 to as many as there
+    /// are. The experiment's own
     /// subsets and validation images come from those that are no source's.
     pub images: usize,
 }

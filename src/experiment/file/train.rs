@@ -15,12 +15,12 @@ use crate::sign::Reset;
 pub struct Train {
     /// The update rule.
     pub optimizer: Optimizer,
-    /// Images a step; the last batch of an epoch may be smaller.
+    /// Images a step, 1 to 1,000,000; the last batch of an epoch may be smaller.
     pub batch: usize,
-    /// Passes over the training subset; or give `steps`.
+    /// Passes over the training subset, 1 to 100,000; or give `steps`.
     #[serde(default)]
     pub epochs: Option<u64>,
-    /// Optimizer steps; or give `epochs`.
+    /// Optimizer steps, 1 to 1,000,000,000; or give `epochs`.
     #[serde(default)]
     pub steps: Option<u64>,
     /// What replaces a weight that left its side.
@@ -28,13 +28,14 @@ pub struct Train {
     pub reset: Reset,
     /// Steps at which the validation images are evaluated, besides the first and the last, or
     /// `every-epoch`; by default late powers of two, as many as cost a tenth of the training, and those
-    /// that the report tabulates. Data `xor-5d` are evaluated after every epoch.
+    /// that the report tabulates. At most 10,000 of them, none after the last step. Data `xor-5d` are
+    /// evaluated after every epoch.
     #[serde(default)]
     pub evaluate_at: Option<Evaluations>,
     /// Which weights are tested.
     #[serde(default)]
     pub select: Select,
-    /// Threads of libtorch; part of what is computed, since sums depend on it.
+    /// Threads of libtorch, 1 to 1,024; part of what is computed, since sums depend on it.
     #[serde(default = "one")]
     pub threads: usize,
     /// What activations and products are computed in.

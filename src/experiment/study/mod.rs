@@ -4,6 +4,7 @@
 //! one, write its folder and name it in [`kind`].
 
 pub(crate) mod image;
+mod layers;
 pub(crate) mod xor;
 
 use std::fmt::Debug;

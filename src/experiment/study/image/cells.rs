@@ -3,13 +3,52 @@
 use indexmap::IndexMap;
 
 use super::sources::PlannedSource;
-use super::{Draft, schedule};
+use super::{Draft, Place, schedule};
 use crate::experiment::cell::{
     ArmSpec, Cell, DataSpec, ImageSpec, RESULTS_VERSION, Share, SourceSpec, Spec, TrainSpec,
 };
+use crate::experiment::check::Checked;
 use crate::experiment::file::{Arm, Evaluations, Experiment, Hold, Until};
 use crate::experiment::problem::{Problem, Problems};
 use crate::experiment::study::device_name;
+
+/// What the cells of one training size have in common.
+pub(super) struct Course {
+    size: usize,
+    train: TrainSpec,
+    /// The last step at which each arm holds its signs, where it lets them go.
+    releases: Vec<Option<u64>>,
+}
+
+/// The courses of every training size; what does not fit into one is added to `problems`.
+pub(super) fn courses(checked: &Checked, place: &Place, problems: &mut Problems) -> Vec<Course> {
+    let Experiment { data, arms, .. } = checked.experiment();
+    let mut courses = Vec::new();
+    for &size in &data.train_sizes {
+        let Some(train) = problems.take(training(checked, place, size)) else { continue };
+        let mut releases = Vec::new();
+        for (name, arm) in arms {
+            let step = arm.until.map(|until| release(name, until, size, &train));
+            releases.push(step.and_then(|step| problems.take(step)));
+        }
+        courses.push(Course { size, train, releases });
+    }
+    courses
+}
+
+fn training(checked: &Checked, place: &Place, size: usize) -> Result<TrainSpec, Problem> {
+    let train = &checked.experiment().train;
+    let evaluate_at = schedule::evaluations(checked, size)?;
+    Ok(TrainSpec {
+        optimizer: train.optimizer.clone(),
+        batch: train.batch,
+        steps: checked.length().steps(size, train.batch),
+        evaluate_at: Evaluations::Steps(evaluate_at.into_iter().collect()),
+        select: train.select,
+        threads: train.threads,
+        precision: train.precision.on(place.device),
+    })
+}
 
 impl Draft<'_> {
     /// The cells of the arms, from the `share` of the training images.
@@ -17,29 +56,26 @@ impl Draft<'_> {
         &self,
         share: Share,
         sources: &IndexMap<String, PlannedSource>,
-        problems: &mut Problems,
+        courses: &[Course],
     ) -> Vec<Cell> {
         let experiment = self.checked.experiment();
-        let Experiment { data, arms, seeds, .. } = experiment;
         let mut cells = Vec::new();
-        for &size in &data.train_sizes {
-            let Some(train) = problems.take(self.train(size)) else { continue };
-            for (name, arm) in arms {
-                let release_at = arm.until.map(|until| release(name, until, size, &train));
-                let Some(release_at) = problems.take(release_at.transpose()) else { continue };
+        for Course { size, train, releases } in courses {
+            for ((name, arm), release_at) in experiment.arms.iter().zip(releases) {
                 let source = experiment.source_of(arm).and_then(|(name, _)| sources.get(name));
-                let arm = self.arm(arm, source.map(|source| &source.spec), release_at);
-                for &seed in &seeds.0 {
+                let arm = self.arm(arm, source.map(|source| &source.spec), *release_at);
+                for &seed in &experiment.seeds.0 {
                     let spec = Spec {
                         version: RESULTS_VERSION,
                         device: device_name(self.place.device).into(),
-                        data: self.images(share, size),
+                        data: self.images(share, *size),
                         model: experiment.model.clone(),
                         arm: Some(arm.clone()),
                         train: train.clone(),
                         seed,
                     };
-                    cells.push(Cell::new(name, vec![("train_size".into(), size as f64)], spec));
+                    let settings = vec![("train_size".into(), *size as f64)];
+                    cells.push(Cell::new(name, settings, spec));
                 }
             }
         }
@@ -78,20 +114,6 @@ impl Draft<'_> {
             source: source.filter(|_| arm.needs_source()).cloned(),
         }
     }
-
-    fn train(&self, size: usize) -> Result<TrainSpec, Problem> {
-        let train = &self.checked.experiment().train;
-        let evaluate_at = schedule::evaluations(self.checked, size)?;
-        Ok(TrainSpec {
-            optimizer: train.optimizer.clone(),
-            batch: train.batch,
-            steps: self.checked.length().steps(size, train.batch),
-            evaluate_at: Evaluations::Steps(evaluate_at.into_iter().collect()),
-            select: train.select,
-            threads: train.threads,
-            precision: train.precision.on(self.place.device),
-        })
-    }
 }
 
 /// The last step at which the arm `name` holds its signs.
@@ -103,6 +125,8 @@ fn release(name: &str, until: Until, size: usize, train: &TrainSpec) -> Result<u
     }
     let last = train.steps - 1;
     let legal = match until {
+        _ if last == 0 => "more than one step to train".into(),
+        Until::Epoch(_) if last < steps_an_epoch => "more than one epoch to train".into(),
         Until::Step(_) => format!("a step of 1 to {last}"),
         Until::Epoch(_) => format!("an epoch of 1 to {}", last / steps_an_epoch),
     };

@@ -1,25 +1,20 @@
 //! What only a study of images may say, and what it may not.
 
-use tch::{Device, nn};
-
 use crate::data::xor;
-use crate::experiment::check::{at_least_one, split_key};
+use crate::experiment::check::check_optimizer;
 use crate::experiment::file::{
-    self, Arm, Data, Experiment, Moments, Normalise, Signs, Source, SourceTraining, Zeros,
+    self, Arm, Data, Experiment, Moments, Normalise, Signs, Source, SourceTraining, Zeros, limits,
 };
 use crate::experiment::problem::{Problem, Problems};
 use crate::experiment::study::image::sources::arm_name;
+use crate::experiment::study::layers::Layers;
 use crate::models::Model;
-use crate::optim::Rule;
-use crate::results::Hold;
-use crate::sign::is_below;
-use crate::transfer;
 
 /// Adds every mistake in the values of `experiment`.
 pub(crate) fn check(experiment: &Experiment, problems: &mut Problems) {
     let Experiment { data, model, widths, arms, train, .. } = experiment;
     problems.check(!matches!(model, Model::Mlp(_)), || {
-        let why = format!("networks `mlp` learn from data `{}` only", xor::NAME);
+        let why = format!("networks `mlp` and data `{}` go together", xor::NAME);
         Problem::conflict("model", why)
     });
     problems
@@ -29,7 +24,7 @@ pub(crate) fn check(experiment: &Experiment, problems: &mut Problems) {
         Problem::no_effect("train.faithful", why)
     });
     check_data(data, model.channels(), problems);
-    let layers = Layers::of(model, data.image_size);
+    let layers = Layers::of(model);
     for (name, arm) in arms {
         check_arm(experiment, &layers, &format!("arms.{name}"), arm, problems);
         let mut sources = experiment.all_sources();
@@ -79,8 +74,13 @@ fn check_moments(Moments { mean, deviation }: &Moments, channels: usize, problem
             Problem::missing(format!("data.normalise.{key}"), expected)
         });
     }
-    problems.check(deviation.iter().all(|value| *value > 0.0), || {
-        Problem::value("data.normalise.deviation", "numbers above 0", format!("{deviation:?}"))
+    // A number that is finite in a file may be too large for 32 bits.
+    problems.check(mean.iter().all(|value| value.is_finite()), || {
+        Problem::value("data.normalise.mean", "finite numbers of 32 bits", format!("{mean:?}"))
+    });
+    problems.check(deviation.iter().all(|value| value.is_finite() && *value > 0.0), || {
+        let expected = "finite numbers above 0 of 32 bits";
+        Problem::value("data.normalise.deviation", expected, format!("{deviation:?}"))
     });
 }
 
@@ -108,11 +108,7 @@ fn check_arm(
         Problem::no_effect(format!("{key}.zeros"), "the signs do not come from the source")
     });
     layers.check(&format!("{key}.only"), &arm.only, problems);
-    match &arm.hold {
-        Hold::All | Hold::None => {}
-        Hold::Layers(held) => layers.check(&format!("{key}.hold"), held, problems),
-        Hold::Except(free) => layers.check(&format!("{key}.hold.except"), free, problems),
-    }
+    layers.check_hold(key, arm, problems);
 }
 
 /// Whether an arm has the source that it takes from.
@@ -149,42 +145,18 @@ fn check_source_of(experiment: &Experiment, key: &str, arm: &Arm, problems: &mut
 
 fn check_source(key: &str, source: &Source, layers: &Layers, problems: &mut Problems) {
     layers.check(&format!("{key}.except"), &source.except, problems);
-    let Some(SourceTraining { data, batch, optimizer, threads, .. }) = &source.train else {
+    let Some(SourceTraining { data, epochs, batch, optimizer, threads, .. }) = &source.train else {
         return;
     };
-    at_least_one(&format!("{key}.train.data.images"), data.images as u64, problems);
-    at_least_one(&format!("{key}.train.threads"), *threads as u64, problems);
-    at_least_one(&format!("{key}.train.batch"), batch.unwrap_or(1) as u64, problems);
+    for (name, value, range) in [
+        ("data.images", data.images as u64, limits::IMAGES),
+        ("epochs", *epochs, limits::SOURCE_EPOCHS),
+        ("threads", *threads as u64, limits::THREADS),
+        ("batch", batch.unwrap_or(1) as u64, limits::BATCH),
+    ] {
+        problems.within(&format!("{key}.train.{name}"), value, &range);
+    }
     if let Some(optimizer) = optimizer {
-        let room = format!("{key}.train.optimizer.");
-        problems.take(optimizer.check().map_err(|what| split_key(&room, &what)));
-    }
-}
-
-/// The layers of a network that can be held; none where the network cannot be built.
-struct Layers(Vec<String>);
-
-impl Layers {
-    fn of(model: &Model, image_size: usize) -> Self {
-        if model.check(image_size).is_err() {
-            return Layers(Vec::new());
-        }
-        let variables = nn::VarStore::new(Device::Cpu);
-        model.assemble(&variables.root(), 2);
-        let names = transfer::constrained(&variables);
-        Layers(names.into_iter().map(|(name, _)| name).collect())
-    }
-
-    /// Whether each of `wanted` is a layer of the network, or the start of some names.
-    fn check(&self, key: &str, wanted: &[String], problems: &mut Problems) {
-        let Layers(names) = self;
-        let is_there = |layer: &String| names.iter().any(|name| is_below(name, layer));
-        for layer in wanted.iter().filter(|layer| !names.is_empty() && !is_there(layer)) {
-            let expected = format!(
-                "layers of the network, `{}` or what stands before a dot",
-                names.join("`, `")
-            );
-            problems.add(Problem::value(key, expected, layer));
-        }
+        check_optimizer(&format!("{key}.train.optimizer."), optimizer, problems);
     }
 }

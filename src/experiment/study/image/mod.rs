@@ -10,6 +10,8 @@ mod schedule;
 mod sources;
 mod start;
 
+use std::collections::BTreeSet;
+
 use tch::{Device, nn};
 
 use super::{Opened, Place, Study};
@@ -18,9 +20,10 @@ use crate::experiment::cell::Cell;
 use crate::experiment::check::Checked;
 use crate::experiment::file::{Data, Experiment, ImageFolder};
 use crate::experiment::problem::{Problem, Problems};
+use cells::Course;
 use ground::ImageGround;
 use material::Material;
-use sources::PlannedSource;
+use sources::{Found, PlannedSource};
 
 /// The kind of study.
 #[derive(Debug)]
@@ -35,10 +38,17 @@ impl Study for Image {
         check::check(experiment, problems);
     }
 
+    /// What is missing is looked for everywhere before anything is given up, so that all of it is said
+    /// at once.
     fn open(&self, checked: &Checked, place: &Place) -> Result<Opened, Problems> {
-        let set =
-            load(&checked.experiment().data, place).map_err(|what| Problem::unfit("data", what))?;
-        Draft { checked, set: &set, place }.open()
+        let mut problems = Problems::default();
+        let set = problems.take(load("data", &checked.experiment().data, place));
+        let found = Found::new(checked, place, &mut problems);
+        let courses = cells::courses(checked, place, &mut problems);
+        match set {
+            Some(set) => Draft { checked, set: &set, place }.open(found, &courses, problems),
+            None => Err(problems),
+        }
     }
 }
 
@@ -50,25 +60,28 @@ struct Draft<'a> {
 }
 
 impl Draft<'_> {
-    fn open(&self) -> Result<Opened, Problems> {
-        let mut problems = Problems::default();
+    fn open(
+        &self,
+        found: Found,
+        courses: &[Course],
+        mut problems: Problems,
+    ) -> Result<Opened, Problems> {
         let Experiment { data, model, .. } = self.checked.experiment();
-        check_classes("data.classes", data.classes.as_deref(), self.set, &mut problems);
+        let classes = data.classes.as_deref();
+        let are_legal = check_classes("data.classes", classes, self.set, &mut problems);
         self.check_channels(&mut problems);
-        if !problems.is_empty() {
-            return Err(problems);
-        }
-        let sources = self.sources(&mut problems);
+        let sources = self.sources(found, &mut problems);
         let share = self.share();
         let input = material::input(self.set, data, model.channels());
-        let classes = data.classes.as_deref();
         let material =
             Material::new(self.set, share, classes, data.test, input).in_order(data.channels);
-        self.check_sizes(&material, &mut problems);
-        let cells = self.cells(share, &sources, &mut problems);
+        if are_legal {
+            self.check_sizes(&material, &mut problems);
+        }
         if !problems.is_empty() {
             return Err(problems);
         }
+        let cells = self.cells(share, &sources, courses);
         let firsts: Vec<Cell> = sources.values().filter_map(PlannedSource::cell).cloned().collect();
         let source_digests = sources
             .iter()
@@ -112,28 +125,33 @@ impl Draft<'_> {
     fn network(&self) -> nn::VarStore {
         let variables = nn::VarStore::new(Device::Cpu);
         let Experiment { data, model, .. } = self.checked.experiment();
-        let classes = data.classes.as_ref().map_or(self.set.train.classes, Vec::len);
+        let classes = data.classes.as_ref().map_or(self.set.train.classes, Vec::len).max(2);
         model.assemble(&variables.root(), classes);
         variables
     }
 }
 
-/// Adds a problem where the labels to keep are not some of those of `set`.
-fn check_classes(key: &str, classes: Option<&[u8]>, set: &DataSet, problems: &mut Problems) {
-    let Some(classes) = classes else { return };
+/// Whether the labels to keep are some of those of `set`; adds a problem where they are not.
+fn check_classes(
+    key: &str,
+    classes: Option<&[u8]>,
+    set: &DataSet,
+    problems: &mut Problems,
+) -> bool {
+    let Some(classes) = classes else { return true };
     let known = set.train.classes;
-    let mut different = classes.to_vec();
-    different.sort_unstable();
-    different.dedup();
-    let is_legal = classes.iter().all(|&class| usize::from(class) < known);
-    problems.check(classes.len() >= 2 && different.len() == classes.len() && is_legal, || {
+    let different: BTreeSet<u8> = classes.iter().copied().collect();
+    let are_known = classes.iter().all(|&class| usize::from(class) < known);
+    let are_legal = classes.len() >= 2 && different.len() == classes.len() && are_known;
+    problems.check(are_legal, || {
         let expected = format!("at least two different labels of 0 to {}", known - 1);
         Problem::value(key, expected, format!("{classes:?}"))
     });
+    are_legal
 }
 
-/// The data set that `data` names.
-fn load(data: &Data, place: &Place) -> Result<DataSet, data::Error> {
+/// The data set that `data` names; mistakes stand under `key`.
+fn load(key: &str, data: &Data, place: &Place) -> Result<DataSet, Problem> {
     let name = data.name.clone();
     let spec = match (&data.files, &data.cifar10, &data.folder) {
         (Some(files), ..) => data::Spec::Idx {
@@ -155,5 +173,8 @@ fn load(data: &Data, place: &Place) -> Result<DataSet, data::Error> {
         },
         (None, None, None) => data::Spec::Registered(name),
     };
-    data::load(&spec, place.cache)
+    data::load(&spec, place.cache).map_err(|error| match error {
+        data::Error::Unknown { got, known } => Problem::unknown(format!("{key}.name"), &got, known),
+        other => Problem::unfit(key, other),
+    })
 }

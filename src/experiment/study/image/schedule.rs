@@ -8,6 +8,7 @@
 use std::collections::BTreeSet;
 
 use crate::experiment::check::Checked;
+use crate::experiment::file::limits::MOST_EVALUATIONS;
 use crate::experiment::file::{Evaluations, EvaluationsWord, Experiment};
 use crate::experiment::problem::Problem;
 
@@ -34,10 +35,12 @@ pub(crate) fn evaluations(checked: &Checked, size: usize) -> Result<BTreeSet<u64
     let mut evaluate_at: BTreeSet<u64> = match &train.evaluate_at {
         Some(Evaluations::Steps(given)) => given.iter().copied().collect(),
         Some(Evaluations::Word(EvaluationsWord::EveryEpoch)) => {
+            check_count(steps / size.div_ceil(train.batch) as u64)?;
             every_epoch(steps, size, train.batch).collect()
         }
         None => &affordable(steps, train.batch.min(size), data.validation) | &tabulated,
     };
+    check_count(evaluate_at.len() as u64)?;
     check_late("train.evaluate_at", &evaluate_at)?;
     evaluate_at.extend([0, steps]);
     match tabulated.difference(&evaluate_at).next() {
@@ -47,6 +50,15 @@ pub(crate) fn evaluations(checked: &Checked, size: usize) -> Result<BTreeSet<u64
         }
         None => Ok(evaluate_at),
     }
+}
+
+/// Whether so many evaluations can stand in a specification.
+fn check_count(count: u64) -> Result<(), Problem> {
+    if count <= MOST_EVALUATIONS {
+        return Ok(());
+    }
+    let expected = format!("at most {MOST_EVALUATIONS} evaluations");
+    Err(Problem::value("train.evaluate_at", expected, format!("{count} of them")))
 }
 
 /// The steps at which an epoch over `size` images ends, and 0.

@@ -9,17 +9,18 @@ use indexmap::IndexMap;
 
 use super::knowledge::Knowledge;
 use super::material::{self, Material};
-use super::{Draft, check_classes, load, schedule, start};
+use super::{Draft, Place, check_classes, load, schedule, start};
 use crate::data::DataSet;
 use crate::experiment::cell::{
     Cell, DataSpec, ImageSpec, RESULTS_VERSION, Share, SourceSpec, Spec, TrainSpec,
 };
-use crate::experiment::check::{CheckedSource, Origin};
+use crate::experiment::check::{Checked, CheckedSource, Origin};
 use crate::experiment::file::{
     Data, Evaluations, Experiment, SOURCE, Select, SourceTraining, source_key,
 };
 use crate::experiment::problem::{Problem, Problems};
 use crate::experiment::study::device_name;
+use crate::nearest::{hint, nearest};
 use crate::sign::Template;
 use crate::transfer;
 use crate::weights::sources::{self, Opened};
@@ -57,6 +58,89 @@ pub(super) fn arm_name(name: &str) -> String {
     if name == SOURCE { name.into() } else { format!("source-{name}") }
 }
 
+/// What the sources of an experiment are made of, before it is known whether it fits.
+pub(super) struct Found {
+    /// What the sources know that are there already, by name.
+    known: IndexMap<String, Knowledge>,
+    /// The data sets that sources learn from beside the experiment's, by name.
+    sets: IndexMap<String, DataSet>,
+}
+
+impl Found {
+    /// Opens the sources of `checked`, and the data sets of those that have to be trained. What is
+    /// missing or damaged is added to `problems`.
+    pub(super) fn new(checked: &Checked, place: &Place, problems: &mut Problems) -> Self {
+        let mut found = Found { known: IndexMap::new(), sets: IndexMap::new() };
+        for (name, source) in checked.sources() {
+            let key = source_key(name);
+            match &source.origin {
+                Origin::Training(train) => {
+                    let is_needed = is_needed(checked, name);
+                    let other = train.data.name.as_ref().filter(|name| !is_own(checked, name));
+                    let Some(name) = other.filter(|_| is_needed) else { continue };
+                    if !found.sets.contains_key(name) {
+                        let set = problems.take(other_set(checked, place, &key, name));
+                        found.sets.extend(set.map(|set| (name.clone(), set)));
+                    }
+                }
+                origin => {
+                    let known = problems.take(opened(&key, origin, place));
+                    found.known.extend(known.map(|known| (name.clone(), known)));
+                }
+            }
+        }
+        found
+    }
+}
+
+/// Whether an arm takes something from the source `name`.
+fn is_needed(checked: &Checked, name: &str) -> bool {
+    let experiment = checked.experiment();
+    experiment.arms.values().any(|arm| {
+        let source = experiment.source_of(arm);
+        arm.needs_source() && source.is_some_and(|(known, _)| known == name)
+    })
+}
+
+/// Whether `name` is the data set of the experiment itself.
+fn is_own(checked: &Checked, name: &str) -> bool {
+    name == checked.experiment().data.name
+}
+
+/// A data set that is not the experiment's, prepared as its own.
+fn other_set(checked: &Checked, place: &Place, key: &str, name: &str) -> Result<DataSet, Problem> {
+    let data = &checked.experiment().data;
+    let wanted =
+        Data { name: name.into(), files: None, cifar10: None, folder: None, ..data.clone() };
+    load(&format!("{key}.train.data"), &wanted, place)
+}
+
+/// What a source knows that is there already.
+fn opened(key: &str, origin: &Origin, place: &Place) -> Result<Knowledge, Problem> {
+    match origin {
+        Origin::Template(template) => {
+            let template = Template::open(template)
+                .map_err(|error| Problem::unfit(format!("{key}.template"), error))?;
+            Ok(Knowledge { template, weights: None })
+        }
+        Origin::Weights(weights, layout) => {
+            let key = format!("{key}.weights");
+            let meant = || hint(&meant(weights));
+            let Opened { weights, provenance } = sources::open(weights, *layout, place.cache)
+                .map_err(|error| Problem::unfit(&key, format!("{error}{}", meant())))?;
+            Knowledge::of_weights(weights, &provenance).map_err(|error| Problem::unfit(&key, error))
+        }
+        Origin::Training(_) => Err(Problem::conflict(key, "has to be trained")),
+    }
+}
+
+/// The known checkpoint that `weights` may have meant, where it is no file.
+fn meant(weights: &str) -> Option<String> {
+    let names = sources::PRETRAINED.iter().map(|known| known.package.name);
+    let is_file = std::path::Path::new(weights).exists() || sources::find(weights).is_some();
+    nearest(weights, names).filter(|_| !is_file).map(str::to_owned)
+}
+
 impl Draft<'_> {
     /// The part of the training set for the fresh networks.
     pub(super) fn share(&self) -> Share {
@@ -72,68 +156,36 @@ impl Draft<'_> {
             Origin::Training(train) => Some(train),
             Origin::Template(_) | Origin::Weights(..) => None,
         });
-        let own: Vec<_> = trained.filter(|train| self.is_own(train.data.name.as_deref())).collect();
+        let own: Vec<_> = trained.filter(|train| self.is_own(train)).collect();
         Some((own.iter().map(|train| train.data.images).max()?, own.first()?.seed))
     }
 
-    /// Whether `name` is the data set of the experiment itself.
-    fn is_own(&self, name: Option<&str>) -> bool {
-        name.is_none_or(|name| name == self.checked.experiment().data.name)
+    /// Whether a source learns from the data set of the experiment itself.
+    fn is_own(&self, train: &SourceTraining) -> bool {
+        train.data.name.as_ref().is_none_or(|name| is_own(self.checked, name))
     }
 
-    /// All sources by name, but those that no arm needs and that would have to be trained. What is
-    /// missing or does not fit is added to `problems`.
-    pub(super) fn sources(&self, problems: &mut Problems) -> IndexMap<String, PlannedSource> {
+    /// All sources by name, but those that no arm needs and that would have to be trained. What does
+    /// not fit is added to `problems`.
+    pub(super) fn sources(
+        &self,
+        mut found: Found,
+        problems: &mut Problems,
+    ) -> IndexMap<String, PlannedSource> {
         let mut planned = IndexMap::new();
         for (name, source) in self.checked.sources() {
-            let found = match &source.origin {
-                Origin::Training(train) => {
-                    problems.take(self.check_images(name, train));
-                    if !self.is_needed(name) || !problems.is_empty() {
-                        continue;
-                    }
-                    self.trained(name, source, train, problems)
-                }
-                Origin::Template(_) | Origin::Weights(..) => {
-                    problems.take(self.opened(name, source))
-                }
+            let made = match &source.origin {
+                Origin::Training(train) => self.trained(name, source, train, &found, problems),
+                _ => found.known.shift_remove(name).and_then(|known| {
+                    problems.take(self.check_fit(name, source, &known))?;
+                    let except = source.except.clone();
+                    let spec = SourceSpec { digest: known.digest(), except };
+                    Some(PlannedSource { spec, state: SourceState::Ready(Box::new(known)) })
+                }),
             };
-            planned.extend(found.map(|found| (name.clone(), found)));
+            planned.extend(made.map(|made| (name.clone(), made)));
         }
         planned
-    }
-
-    /// Whether an arm takes something from the source `name`.
-    fn is_needed(&self, name: &str) -> bool {
-        let experiment = self.checked.experiment();
-        experiment.arms.values().any(|arm| {
-            let source = experiment.source_of(arm);
-            arm.needs_source() && source.is_some_and(|(known, _)| known == name)
-        })
-    }
-
-    /// A source that is there already.
-    fn opened(&self, name: &str, source: &CheckedSource) -> Result<PlannedSource, Problem> {
-        let key = source_key(name);
-        let knowledge = match &source.origin {
-            Origin::Template(template) => {
-                let template = Template::open(template)
-                    .map_err(|error| Problem::unfit(format!("{key}.template"), error))?;
-                Knowledge { template, weights: None }
-            }
-            Origin::Weights(weights, layout) => {
-                let key = format!("{key}.weights");
-                let Opened { weights, provenance } =
-                    sources::open(weights, *layout, self.place.cache)
-                        .map_err(|error| Problem::unfit(&key, error))?;
-                Knowledge::of_weights(weights, &provenance)
-                    .map_err(|error| Problem::unfit(&key, error))?
-            }
-            Origin::Training(_) => return Err(Problem::conflict(key, "has to be trained")),
-        };
-        self.check_fit(name, source, &knowledge)?;
-        let spec = SourceSpec { digest: knowledge.digest(), except: source.except.clone() };
-        Ok(PlannedSource { spec, state: SourceState::Ready(Box::new(knowledge)) })
     }
 
     /// Whether the network can take the signs, in the layers of each arm.
@@ -157,37 +209,26 @@ impl Draft<'_> {
         Ok(())
     }
 
-    /// Whether there are as many images as the source `name` asks for of the experiment's own.
-    fn check_images(&self, name: &str, train: &SourceTraining) -> Result<(), Problem> {
-        match self.is_own(train.data.name.as_deref()) {
-            true => check_images(name, train, self.set),
-            false => Ok(()),
-        }
-    }
-
-    /// A source that must be trained first.
+    /// A source that must be trained first; none where no arm takes from it.
     fn trained(
         &self,
         name: &str,
         source: &CheckedSource,
         train: &SourceTraining,
+        found: &Found,
         problems: &mut Problems,
     ) -> Option<PlannedSource> {
         let Experiment { data, model, .. } = self.checked.experiment();
-        let key = source_key(name);
-        let is_own = self.is_own(train.data.name.as_deref());
-        let other;
+        let is_own = self.is_own(train);
         let set = match &train.data.name {
-            Some(name) if !is_own => {
-                other = problems.take(self.other_set(&key, name))?;
-                &other
-            }
+            Some(name) if !is_own => found.sets.get(name)?,
             _ => self.set,
         };
-        problems.take(check_images(name, train, set))?;
+        let key = source_key(name);
+        let are_there = problems.take(check_images(name, train, set));
         let classes = train.data.classes.as_deref();
-        check_classes(&format!("{key}.train.data.classes"), classes, set, problems);
-        if !problems.is_empty() {
+        let are_legal = check_classes(&format!("{key}.train.data.classes"), classes, set, problems);
+        if are_there.is_none() || !are_legal || !is_needed(self.checked, name) {
             return None;
         }
         let order = self.own_part().filter(|_| is_own).map_or(train.seed, |(_, seed)| seed);
@@ -207,15 +248,6 @@ impl Draft<'_> {
         let cell = Cell::new(&arm_name(name), settings, self.spec(train, set, share, size));
         let spec = SourceSpec { digest: cell.id.clone(), except: source.except.clone() };
         Some(PlannedSource { spec, state: SourceState::Train(Box::new(cell), Box::new(material)) })
-    }
-
-    /// A data set that is not the experiment's, prepared as its own.
-    fn other_set(&self, key: &str, name: &str) -> Result<DataSet, Problem> {
-        let data = &self.checked.experiment().data;
-        let wanted =
-            Data { name: name.into(), files: None, cifar10: None, folder: None, ..data.clone() };
-        load(&wanted, self.place)
-            .map_err(|error| Problem::unfit(format!("{key}.train.data"), error))
     }
 
     /// What the cell of a source computes, from `size` images.

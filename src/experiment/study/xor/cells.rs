@@ -1,5 +1,6 @@
 //! The cells of a study of XOR-5D: every training size, width, arm and seed.
 
+use super::check::no_mlp;
 use crate::data::xor::NAME;
 use crate::experiment::cell::{ArmSpec, Cell, DataSpec, RESULTS_VERSION, Spec, TrainSpec, XorSpec};
 use crate::experiment::check::Checked;
@@ -61,9 +62,4 @@ pub(super) fn cells(checked: &Checked, device: &str) -> Result<Vec<Cell>, Proble
         }
     }
     Ok(cells)
-}
-
-/// The network cannot learn from points.
-pub(super) fn no_mlp() -> Problem {
-    Problem::conflict("model", format!("data `{NAME}` are learned by networks `mlp` only"))
 }

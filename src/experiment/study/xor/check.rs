@@ -1,20 +1,34 @@
 //! What only a study of XOR-5D may say, and what it may not.
 
 use crate::data::xor;
-use crate::experiment::check::{at_least_one, once};
+use crate::experiment::check::once;
 use crate::experiment::file::{
-    Arm, Data, Experiment, Magnitudes, PrecisionChoice, Select, Signs, Train,
+    Arm, Data, Experiment, IMAGE_SIZE, Magnitudes, PrecisionChoice, Select, Signs, Train, Zeros,
+    limits,
 };
 use crate::experiment::problem::{Problem, Problems};
+use crate::experiment::study::layers::Layers;
+use crate::models::check::WIDEST;
+use crate::models::{Mlp, Model};
 use crate::optim::Optimizer;
 
 /// Adds every mistake in the values of `experiment`.
 pub(crate) fn check(experiment: &Experiment, problems: &mut Problems) {
-    let Experiment { data, widths, arms, train, .. } = experiment;
+    let Experiment { data, model, widths, arms, train, .. } = experiment;
     check_data(data, problems);
     once("widths", "a width", widths, problems);
     for width in widths {
-        at_least_one("widths", *width as u64, problems);
+        problems.within("widths", *width as u64, &(1..=WIDEST as u64));
+    }
+    match model {
+        Model::Mlp(mlp) => {
+            let is_swept = !widths.is_empty() && *mlp != Mlp::default();
+            problems.check(!is_swept, || {
+                Problem::no_effect("model.hidden", "each of `widths` takes its place")
+            });
+            check_memory(experiment, mlp.hidden, problems);
+        }
+        _ => problems.add(no_mlp()),
     }
     check_training(train, problems);
     problems.check(experiment.source.is_none(), || no_source("source"));
@@ -25,9 +39,39 @@ pub(crate) fn check(experiment: &Experiment, problems: &mut Problems) {
         let why = "points have milestones and no curves";
         Problem::no_effect("report.steps", why)
     });
+    problems.check(experiment.report.thresholds.is_empty(), || {
+        let why = "the milestone of points is an accuracy of 90 %";
+        Problem::no_effect("report.thresholds", why)
+    });
+    let layers = Layers::of(&Model::Mlp(Mlp::default()));
+    for (name, arm) in arms.iter().filter(|_| matches!(model, Model::Mlp(_))) {
+        layers.check_hold(&format!("arms.{name}"), arm, problems);
+    }
     for (name, arm) in arms {
         check_arm(&format!("arms.{name}"), arm, problems);
     }
+}
+
+/// The network cannot learn from points.
+pub(super) fn no_mlp() -> Problem {
+    Problem::conflict("model", format!("data `{}` and networks `mlp` go together", xor::NAME))
+}
+
+/// Whether batch orders and activations fit into memory.
+fn check_memory(experiment: &Experiment, hidden: usize, problems: &mut Problems) {
+    let Experiment { data, widths, train, .. } = experiment;
+    let largest = |sizes: &[usize]| sizes.iter().max().map_or(0, |size| *size as u64);
+    let ordered = largest(&data.train_sizes).saturating_mul(train.epochs.unwrap_or(0));
+    problems.check(ordered <= limits::MOST_ORDERED, || {
+        let expected = format!("at most {} points in all epochs", limits::MOST_ORDERED);
+        Problem::value("train.epochs", expected, ordered)
+    });
+    let width = if widths.is_empty() { hidden as u64 } else { largest(widths) };
+    let active = width.saturating_mul(train.batch as u64);
+    problems.check(active <= limits::MOST_ACTIVE, || {
+        let expected = format!("at most {} hidden units × points a step", limits::MOST_ACTIVE);
+        Problem::value("train.batch", expected, active)
+    });
 }
 
 fn no_source(key: &str) -> Problem {
@@ -41,6 +85,10 @@ fn check_data(data: &Data, problems: &mut Problems) {
         problems.check(size.is_multiple_of(xor::QUAD), || {
             Problem::value(key, "multiples of 4, one point a quadrant", size)
         });
+        problems.check(size as u64 <= *limits::POINTS.end(), || {
+            let expected = format!("at most {} points", limits::POINTS.end());
+            Problem::value(key, expected, size)
+        });
     }
     problems.check(data.test.is_some(), || Problem::missing("data.test", "a number of points"));
     let without_effect = [
@@ -51,6 +99,7 @@ fn check_data(data: &Data, problems: &mut Problems) {
         ("channels", !data.channels.is_rgb()),
         ("normalise", data.normalise != Default::default()),
         ("subset", data.subset != Default::default()),
+        ("image_size", data.image_size != IMAGE_SIZE),
     ];
     for (key, _) in without_effect.into_iter().filter(|(_, is_said)| *is_said) {
         problems.add(Problem::no_effect(format!("data.{key}"), "points are no images"));
@@ -89,8 +138,107 @@ fn check_arm(key: &str, arm: &Arm, problems: &mut Problems) {
         ("biases", arm.biases.is_some()),
         ("source", arm.source.is_some()),
         ("only", !arm.only.is_empty()),
+        ("zeros", arm.zeros != Zeros::Free),
     ];
     for (said, _) in without_effect.into_iter().filter(|(_, is_said)| *is_said) {
         problems.add(Problem::no_effect(format!("{key}.{said}"), "points know no such thing"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use crate::experiment::{Checked, Experiment};
+
+    const STUDY: &str = "
+name: points
+data: {name: xor-5d, train_sizes: [8], validation: 40, test: 40}
+model: {name: mlp}
+arms:
+  frozen: {signs: informed, hold: all}
+train: {optimizer: {adam: {lr: 0.03}}, batch: 8, epochs: 3}
+seeds: 0..2
+";
+
+    fn refusal(text: &str) -> Option<String> {
+        let file = Path::new("points.yaml");
+        let experiment = Experiment::parse(STUDY, file, &[text.to_owned()]).unwrap();
+        Checked::new(experiment, file).err().map(|mistakes| mistakes.to_string())
+    }
+
+    #[test]
+    fn a_key_that_changes_nothing_of_a_study_of_points_is_refused_by_its_name() {
+        for (key, value) in [
+            ("source", "{template: alexnet-imagenet}"),
+            ("sources.net", "{template: alexnet-imagenet}"),
+            ("data.files", "{train_images: a, train_labels: b, test_images: c, test_labels: d}"),
+            ("data.cifar10", "folder"),
+            ("data.folder", "{path: folder}"),
+            ("data.classes", "[0, 1]"),
+            ("data.channels", "bgr"),
+            ("data.normalise", "imagenet"),
+            ("data.subset", "uniform"),
+            ("data.image_size", "32"),
+            ("report.steps", "[1]"),
+            ("report.thresholds", "[0.8]"),
+            ("reference", "published"),
+            ("arms.frozen.until", "{step: 1}"),
+            ("arms.frozen.biases", "init"),
+            ("arms.frozen.source", "net"),
+            ("arms.frozen.only", "[layers.0]"),
+            ("arms.frozen.zeros", "held"),
+            ("train.precision", "auto"),
+            ("train.select", "last"),
+        ] {
+            let said = refusal(&format!("{key}={value}")).unwrap_or_default();
+            assert!(said.contains(&format!("points.yaml: {key}: ")), "{key}: {said}");
+        }
+        let refused = refusal("train.evaluate_at=every-epoch").unwrap();
+        assert!(refused.contains("evaluated after each"), "{refused}");
+        let widths = STUDY.replace("{name: mlp}", "{name: mlp, hidden: 8}\nwidths: [3]");
+        let experiment = Experiment::parse(&widths, Path::new("points.yaml"), &[]).unwrap();
+        let refused = Checked::new(experiment, Path::new("points.yaml")).unwrap_err().to_string();
+        assert!(refused.contains("model.hidden: each of `widths`"), "{refused}");
+    }
+
+    #[test]
+    fn a_key_that_is_written_with_its_default_is_no_mistake() {
+        for written in [
+            "data.image_size=28",
+            "data.subset=balanced",
+            "data.channels=rgb",
+            "data.normalise=dataset",
+            "data.classes=",
+            "report.steps=[]",
+            "report.thresholds=[]",
+            "arms.frozen.zeros=free",
+            "arms.frozen.only=[]",
+            "train.precision=float32",
+            "train.select=best",
+            "model.hidden=8",
+            "model.hidden=64",
+            "sources={}",
+        ] {
+            assert_eq!(refusal(written), None, "{written}");
+        }
+    }
+
+    #[test]
+    fn a_layer_that_is_mistyped_is_refused_with_the_nearest_one() {
+        let said = refusal("arms.frozen.hold=[layer.0]").unwrap();
+        assert!(said.contains("arms.frozen.hold: expected layers of the network"), "{said}");
+        assert!(said.contains("did you mean `layers.0`?"), "{said}");
+    }
+
+    #[test]
+    fn what_would_not_fit_into_memory_is_refused() {
+        let said =
+            refusal("train={optimizer: {adam: {}}, batch: 1000000, epochs: 100000}").unwrap();
+        assert!(said.contains("train.batch: expected at most 10000000 hidden units"), "{said}");
+        let said = refusal("data={name: xor-5d, train_sizes: [40000000], validation: 4, test: 4}");
+        let said = said.unwrap();
+        assert!(said.contains("data.train_sizes: expected at most 1000000 points"), "{said}");
+        assert!(said.contains("train.epochs: expected at most 100000000 points in all"), "{said}");
     }
 }
