@@ -2,6 +2,7 @@
 
 use crate::data::registry::DATA_SETS;
 use crate::fetch::Package;
+use crate::nearest::{hint, nearest};
 use crate::weights::sources::PRETRAINED;
 
 /// All packages, data sets first.
@@ -13,20 +14,26 @@ pub fn packages() -> impl Iterator<Item = &'static Package> {
 /// The package of that name.
 ///
 /// # Errors
-/// When there is none; lists the names that there are.
+/// When there is none; lists the names that there are, and proposes the nearest.
 pub fn find(name: &str) -> Result<&'static Package, Unknown> {
     packages().find(|package| package.name == name).ok_or_else(|| Unknown {
         got: name.to_owned(),
         known: packages().map(|package| format!("`{}`", package.name)).collect(),
+        near: nearest(name, packages().map(|package| package.name)).map(str::to_owned),
     })
 }
 
 /// There is no package of that name.
 #[derive(Debug, thiserror::Error)]
-#[error("unknown data set or weights; expected one of {}, got `{got}`", known.join(", "))]
+#[error(
+    "unknown data set or weights; expected one of {}, got `{got}`{}",
+    known.join(", "),
+    hint(near)
+)]
 pub struct Unknown {
     got: String,
     known: Vec<String>,
+    near: Option<String>,
 }
 
 #[cfg(test)]
@@ -78,5 +85,7 @@ mod tests {
             "unknown data set or weights; expected one of `fashion-mnist`, `mnist`, `cifar-10`, \
              `alexnet-imagenet`, `vgg16-imagenet`, `squeezenet-imagenet`, got `cifar`"
         );
+        let near = find("cifar10").unwrap_err().to_string();
+        assert!(near.ends_with("got `cifar10`; did you mean `cifar-10`?"), "{near}");
     }
 }
