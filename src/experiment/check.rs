@@ -1,60 +1,18 @@
 //! What every kind of study asks of its file, before any data are looked at.
 //!
-//! [`Checked`] is an experiment without mistakes: its fields are private and its length and sources are
-//! parsed, so nothing behind it asks again. What only one kind of study asks is in its own room; whether
-//! data and sources fit is found when the study is [opened](super::study::Study::open).
+//! What only one kind of study asks is in its own room; whether data and sources fit is found when the
+//! study is [opened](super::study::Study::open).
 
-use std::collections::BTreeSet;
-use std::num::NonZeroU64;
-use std::ops::RangeInclusive;
 use std::path::Path;
 
 use indexmap::IndexMap;
 
-use super::file::{Experiment, Source, SourceTraining, Train, limits};
+use super::checked::Checked;
+use super::file::{Experiment, limits};
 use super::problem::{Mistakes, Problem, Problems};
-use super::study::{self, Study};
+use super::study;
 use crate::figure;
-use crate::optim::{Optimizer, Rule};
 use crate::results::{About, Arm, Figure, Hold, Tabulated, Zeros};
-use crate::weights::Layout;
-
-/// An experiment that has no mistakes but those that its data may show.
-#[derive(Clone, Debug)]
-pub struct Checked {
-    experiment: Experiment,
-    length: Length,
-    sources: IndexMap<String, CheckedSource>,
-}
-
-/// How long a cell trains.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Length {
-    /// So many passes over the training data.
-    Epochs(NonZeroU64),
-    /// So many optimizer steps.
-    Steps(NonZeroU64),
-}
-
-/// A source of which exactly one origin is said.
-#[derive(Clone, Debug)]
-pub(crate) struct CheckedSource {
-    /// Where its signs come from.
-    pub(crate) origin: Origin,
-    /// Layers left fresh although the source has them.
-    pub(crate) except: Vec<String>,
-}
-
-/// Where the signs of a source come from.
-#[derive(Clone, Debug)]
-pub(crate) enum Origin {
-    /// A template file, or a built-in template.
-    Template(String),
-    /// A checkpoint, laid out so.
-    Weights(String, Layout),
-    /// A network that is trained first.
-    Training(SourceTraining),
-}
 
 impl Checked {
     /// `experiment`, read from `file`, if it has no mistakes.
@@ -65,53 +23,7 @@ impl Checked {
         let mut problems = Problems::default();
         check_common(&experiment, &mut problems);
         study::kind(&experiment).check(&experiment, &mut problems);
-        let length = problems.take(Length::of(&experiment.train));
-        let sources = checked_sources(&experiment, &mut problems);
-        problems.none_in(file)?;
-        let length = length.unwrap_or(Length::Steps(NonZeroU64::MIN));
-        Ok(Checked { experiment, length, sources })
-    }
-
-    /// The experiment as it is written, defaults filled in.
-    pub fn experiment(&self) -> &Experiment {
-        &self.experiment
-    }
-
-    pub(crate) fn length(&self) -> Length {
-        self.length
-    }
-
-    /// The sources by name.
-    pub(crate) fn sources(&self) -> &IndexMap<String, CheckedSource> {
-        &self.sources
-    }
-
-    /// The kind of study that it is.
-    pub(crate) fn study(&self) -> &'static dyn Study {
-        study::kind(&self.experiment)
-    }
-}
-
-impl Length {
-    fn of(train: &Train) -> Result<Self, Problem> {
-        let within = |key: &str, value, range: RangeInclusive<u64>| {
-            let legal = NonZeroU64::new(value).filter(|_| range.contains(&value));
-            let expected = format!("at least 1 and at most {}", range.end());
-            legal.ok_or_else(|| Problem::value(format!("train.{key}"), expected, value))
-        };
-        match (train.epochs, train.steps) {
-            (Some(epochs), None) => within("epochs", epochs, limits::EPOCHS).map(Length::Epochs),
-            (None, Some(steps)) => within("steps", steps, limits::STEPS).map(Length::Steps),
-            _ => Err(Problem::missing("train", "exactly one of `epochs` and `steps`")),
-        }
-    }
-
-    /// Optimizer steps on `size` samples, `batch` a step.
-    pub(crate) fn steps(self, size: usize, batch: usize) -> u64 {
-        match self {
-            Length::Epochs(epochs) => epochs.get().saturating_mul(size.div_ceil(batch) as u64),
-            Length::Steps(steps) => steps.get(),
-        }
+        Checked::of(experiment, problems).map_err(|problems| problems.of(file))
     }
 }
 
@@ -124,7 +36,7 @@ fn check_common(experiment: &Experiment, problems: &mut Problems) {
     problems.check(!data.train_sizes.is_empty(), || {
         Problem::missing("data.train_sizes", "at least one size, got none")
     });
-    once("data.train_sizes", "a size", &data.train_sizes, problems);
+    problems.once("data.train_sizes", "a size", &data.train_sizes);
     for &size in &data.train_sizes {
         problems.within("data.train_sizes", size as u64, &limits::IMAGES);
     }
@@ -135,9 +47,9 @@ fn check_common(experiment: &Experiment, problems: &mut Problems) {
     problems.take(checked.map_err(|value| Problem::out_of_range("", value)));
     problems
         .check(!seeds.0.is_empty(), || Problem::missing("seeds", "at least one seed, got none"));
-    once("seeds", "a seed", &seeds.0, problems);
+    problems.once("seeds", "a seed", &seeds.0);
     check_count(experiment, problems);
-    check_optimizer("train.optimizer.", &train.optimizer, problems);
+    problems.check_optimizer("train.optimizer.", &train.optimizer);
     problems.within("train.batch", train.batch as u64, &limits::BATCH);
     problems.within("train.threads", train.threads as u64, &limits::THREADS);
     check_arms(experiment, problems);
@@ -174,16 +86,6 @@ fn check_count(experiment: &Experiment, problems: &mut Problems) {
         let expected = format!("at most {most} cells in all, sizes × widths × arms × seeds");
         Problem::value("seeds", expected, format!("{cells} cells"))
     });
-}
-
-/// Whether the hyperparameters below the key `room` are in their ranges.
-pub(crate) fn check_optimizer(room: &str, optimizer: &Optimizer, problems: &mut Problems) {
-    problems.take(optimizer.check().map_err(|value| Problem::out_of_range(room, value)));
-}
-
-pub(crate) fn once<T: Ord>(key: &str, what: &'static str, values: &[T], problems: &mut Problems) {
-    let different = values.iter().collect::<BTreeSet<_>>().len();
-    problems.check(different == values.len(), || Problem::Twice { key: key.to_owned(), what });
 }
 
 fn check_arms(experiment: &Experiment, problems: &mut Problems) {
@@ -233,7 +135,7 @@ fn check_figures(
         });
     }
     let kinds: Vec<&str> = figures.iter().map(|figure| figure.kind.as_str()).collect();
-    once("figures", "a kind", &kinds, problems);
+    problems.once("figures", "a kind", &kinds);
     for Figure { kind, arms: shown } in figures {
         let known = || figure::kinds().iter();
         let Some(known) = known().find(|known| known.name == kind) else {
@@ -258,35 +160,9 @@ fn check_figures(
     }
 }
 
-/// The sources of which exactly one origin is said.
-fn checked_sources(
-    experiment: &Experiment,
-    problems: &mut Problems,
-) -> IndexMap<String, CheckedSource> {
-    let checked = experiment.all_sources().filter_map(|(name, source)| {
-        let origin = problems.take(origin(&super::file::source_key(name), source))?;
-        Some((name.to_owned(), CheckedSource { origin, except: source.except.clone() }))
-    });
-    checked.collect()
-}
-
-fn origin(key: &str, source: &Source) -> Result<Origin, Problem> {
-    let Source { template, weights, layout, train, .. } = source;
-    if *layout != Layout::default() && weights.is_none() {
-        let why = format!("`{layout}` says how a file of `{key}.weights` is laid out");
-        return Err(Problem::conflict(format!("{key}.layout"), why));
-    }
-    match (template, weights, train) {
-        (Some(template), None, None) => Ok(Origin::Template(template.clone())),
-        (None, Some(weights), None) => Ok(Origin::Weights(weights.clone(), *layout)),
-        (None, None, Some(train)) => Ok(Origin::Training(train.clone())),
-        _ => Err(Problem::missing(key, "exactly one of `template`, `weights` and `train`")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
+    use std::collections::BTreeSet;
 
     use super::*;
 

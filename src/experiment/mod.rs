@@ -7,11 +7,12 @@
 //! tables from them, which are read in [`results`](crate::results).
 //!
 //! Gradients are computed elsewhere, and nothing here prints. Inside, arrows point one way: `problem` ←
-//! `file` ← `cell` ← `study`, `check` ← `plan` ← `publish` ← `run`; `store` leans on `cell` only. What a
+//! `file` ← `cell` ← `checked` ← `study` ← `check` ← `plan` ← `publish` ← `run`; `store` leans on `cell` only. What a
 //! kind of study is stays behind [`study::Study`].
 
 pub mod cell;
 mod check;
+mod checked;
 mod estimate;
 pub mod file;
 mod plan;
@@ -22,7 +23,8 @@ mod store;
 mod study;
 
 pub use cell::{Cell, RESULTS_VERSION, Spec};
-pub use check::{Checked, check_shown};
+pub use check::check_shown;
+pub use checked::Checked;
 pub use estimate::{CalibrationError, Shape, calibrate};
 pub use file::{Error as FileError, Experiment, apply_overrides};
 pub use plan::Plan;

@@ -9,10 +9,10 @@ use serde_json::json;
 use tch::Device;
 
 use super::cell::{Cell, RESULTS_VERSION};
-use super::check::Checked;
+use super::checked::Checked;
 use super::file::Experiment;
 use super::problem::Mistakes;
-use super::study::{Ground, Opened, Place, device_name};
+use super::study::{self, Ground, Opened, Place, device_name};
 
 /// A checked experiment with its data.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ impl Plan {
         device: Device,
         cache: &Path,
     ) -> Result<Self, Mistakes> {
-        let opened = checked.study().open(&checked, &Place { device, cache });
+        let opened = study::kind(checked.experiment()).open(&checked, &Place { device, cache });
         let opened = opened.map_err(|problems| problems.of(file))?;
         let Opened { cells, firsts, ground, data_digest, source_digests, classes } = opened;
         let manifest = Facts { data_digest, source_digests, classes };
@@ -81,7 +81,7 @@ impl Plan {
 
     /// Names of the swept settings, in the order of the columns.
     pub fn settings(&self) -> Vec<String> {
-        self.checked.study().settings().iter().map(|&name| name.to_owned()).collect()
+        study::kind(self.experiment()).settings().iter().map(|&name| name.to_owned()).collect()
     }
 
     /// What was run and with what, as JSON.

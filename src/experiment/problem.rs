@@ -3,10 +3,12 @@
 //! A problem begins with the key that it stands under, says what was expected and what was found, and
 //! proposes the nearest legal word to a mistyped one. All problems of a file are found together.
 
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use crate::nearest::{hint, nearest};
+use crate::optim::{Optimizer, Rule};
 use crate::range::OutOfRange;
 
 /// A mistake in an experiment file, or in what it asks for.
@@ -138,6 +140,17 @@ impl Problems {
         if !legal {
             self.add(problem());
         }
+    }
+
+    /// Adds a problem where one of the `values` stands twice.
+    pub(crate) fn once<T: Ord>(&mut self, key: &str, what: &'static str, values: &[T]) {
+        let different = values.iter().collect::<BTreeSet<_>>().len();
+        self.check(different == values.len(), || Problem::Twice { key: key.to_owned(), what });
+    }
+
+    /// Adds a problem where a hyperparameter below the key `room` is out of its range.
+    pub(crate) fn check_optimizer(&mut self, room: &str, optimizer: &Optimizer) {
+        self.take(optimizer.check().map_err(|value| Problem::out_of_range(room, value)));
     }
 
     /// Adds a problem where the whole number `value` is not in `range`.

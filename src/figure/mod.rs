@@ -110,8 +110,8 @@ pub struct Kind {
 #[allow(missing_docs)]
 pub enum Error {
     /// There is no such kind.
-    #[error("figures: `{kind}` is no kind of figure; expected one of {}", names())]
-    UnknownKind { kind: String },
+    #[error("figures: `{kind}` is no kind of figure; expected one of {}", quoted(known))]
+    UnknownKind { kind: String, known: Vec<String> },
     /// The baseline is none of the arms.
     #[error("{experiment}: baseline `{baseline}` is none of the arms {}", quoted(arms))]
     UnknownBaseline { experiment: String, baseline: String, arms: Vec<String> },
@@ -141,11 +141,6 @@ pub enum Error {
     /// The picture cannot be written.
     #[error("{path}: the figure cannot be written: {source}")]
     Write { path: PathBuf, source: io::Error },
-}
-
-fn names() -> String {
-    let names: Vec<String> = kinds().iter().map(|kind| kind.name.to_owned()).collect();
-    quoted(&names)
 }
 
 fn quoted(names: &[String]) -> String {
@@ -268,7 +263,8 @@ pub fn kinds() -> &'static [Kind] {
 /// When there is no such kind, the tables hold nothing for it, or the file cannot be written.
 pub fn draw(kind: &str, results: &Results, folder: &Path) -> Result<PathBuf, Error> {
     let Some(kind) = kinds().iter().find(|known| known.name == kind) else {
-        return Err(Error::UnknownKind { kind: kind.to_owned() });
+        let known = kinds().iter().map(|kind| kind.name.to_owned()).collect();
+        return Err(Error::UnknownKind { kind: kind.to_owned(), known });
     };
     let page = (kind.draw)(results)?;
     let path = folder.join(kind.name).with_extension("png");

@@ -289,9 +289,10 @@ fn refused(kind: &str, results: &Results) -> String {
 #[test]
 fn a_kind_that_does_not_exist_is_refused_with_those_that_do() {
     let tables = Tables::new(&["frozen-signs"], &[50.0], 1);
+    let names: Vec<String> = kinds().iter().map(|kind| kind.name.to_owned()).collect();
     assert_eq!(
         refused("pie", &tables.results()),
-        format!("figures: `pie` is no kind of figure; expected one of {}", names()),
+        format!("figures: `pie` is no kind of figure; expected one of {}", quoted(&names)),
     );
 }
 

@@ -12,6 +12,7 @@
 
 mod archive;
 mod array;
+mod fault;
 mod floats;
 mod layout;
 mod npy;
@@ -22,10 +23,11 @@ pub mod sources;
 mod torch;
 mod tree;
 mod write;
+mod zipped;
 
 pub use array::Array;
+pub use fault::Fault as PickleFault;
 pub use layout::Layout;
-pub use pickle::Fault as PickleFault;
 pub use write::{digest, to_safetensors};
 
 use std::collections::BTreeMap;
@@ -53,7 +55,7 @@ pub fn load(path: &Path) -> Result<Checkpoint, Error> {
 fn parse(bytes: &[u8], name: &str) -> Result<Checkpoint, Problem> {
     let checkpoint = match Format::of(bytes)? {
         Format::Safetensors => safetensors::parse(bytes)?,
-        Format::Zip => archive::parse(bytes)?,
+        Format::Zip => zipped::parse(bytes)?,
         Format::Torch => torch::parse_legacy(bytes)?,
         Format::Npy => npy::parse(bytes, name)?,
         Format::Pickle => numpy::arrays(&pickle::Pickle::parse(bytes)?)?,

@@ -280,7 +280,7 @@ fn wholes(pickle: &Pickle, id: Id) -> Option<Vec<usize>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::weights::{archive, parse};
+    use crate::weights::{parse, zipped};
     use proptest::prelude::*;
     use std::io::{Cursor, Write};
     use zip::write::{FileOptions, ZipWriter};
@@ -433,7 +433,7 @@ mod tests {
             for (at, byte) in damage {
                 *at.get_mut(&mut item) = byte;
             }
-            let _ = archive::parse(&file(&[&item], b"little"));
+            let _ = zipped::parse(&file(&[&item], b"little"));
         }
     }
 }

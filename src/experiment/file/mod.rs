@@ -11,6 +11,7 @@ mod parse;
 mod seeds;
 mod source;
 mod train;
+mod values;
 
 use std::path::PathBuf;
 

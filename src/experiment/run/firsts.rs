@@ -6,23 +6,13 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Error, Event, Session};
+use super::{Error, Event, First, Session};
 use crate::experiment::cell::Cell;
 use crate::experiment::store::{Record, Turn};
 use crate::experiment::study::Ground;
 use crate::files;
 use crate::results::Status;
 use crate::weights::{self, Checkpoint};
-
-/// What became of a source.
-pub(super) enum First {
-    /// Its weights, and their digest.
-    Ready(Checkpoint, String),
-    /// It has none: why.
-    Dead(String),
-    /// The run was stopped.
-    Stopped,
-}
 
 impl Session<'_, '_> {
     /// The weights of the source `cell`: from its file if that is here and whole, else trained now, by

@@ -23,7 +23,6 @@ use super::study::{Computed, Failure, Ground, Job};
 use crate::results::Timing;
 use crate::train::Progress;
 use crate::weights::Checkpoint;
-use firsts::First;
 use pool::Message;
 pub use shard::Shard;
 
@@ -157,6 +156,16 @@ fn check_redo(plan: &Plan, options: &Options) -> Result<(), Error> {
         part if part == options.shard => Ok(()),
         part => Err(Error::OtherPart { id: id.clone(), part }),
     }
+}
+
+/// What became of a source.
+enum First {
+    /// Its weights, and their digest.
+    Ready(Checkpoint, String),
+    /// It has none: why.
+    Dead(String),
+    /// The run was stopped.
+    Stopped,
 }
 
 /// A run under way.

@@ -17,7 +17,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 pub use record::Record;
-pub use records::{Damage, Records};
+pub use records::Records;
+pub use segment::Damage;
 use segment::Segment;
 
 use crate::files;

@@ -5,17 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::Error;
 use super::record::Record;
-use super::segment::Segment;
+use super::segment::{Damage, Segment};
 use crate::experiment::cell::Cell;
-
-/// A line of a segment that is not what was written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Damage {
-    /// The segment.
-    pub path: PathBuf,
-    /// The line, from 1 on.
-    pub line: usize,
-}
 
 /// What a results folder holds.
 ///

@@ -6,11 +6,20 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::record::Record;
-use super::{Damage, Error, io_error};
+use super::{Error, io_error};
 use crate::files;
 
 /// How long a writer waits for its segment, which others hold only to mend it.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// A line of a segment that is not what was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// The segment.
+    pub path: PathBuf,
+    /// The line, from 1 on.
+    pub line: usize,
+}
 
 /// One file of finished cells.
 #[derive(Debug)]

@@ -16,7 +16,7 @@ use indexmap::IndexMap;
 use tch::{Device, TchError};
 
 use super::cell::{Cell, Spec};
-use super::check::Checked;
+use super::checked::Checked;
 use super::file::Experiment;
 use super::problem::{Problem, Problems};
 use crate::data::xor::NAME;

@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use super::key::{KEY, Key, SEED};
+use super::key::Key;
 
 /// One column of a table whose rows are `T`s.
 #[derive(Clone, Copy, Debug)]
@@ -18,6 +18,30 @@ pub struct Column<T: 'static> {
     /// Puts a value into a row; nothing where the text is no such value.
     pub(super) read: fn(&mut T, &str) -> Option<()>,
 }
+
+/// Columns before the swept settings, in every table of cells.
+pub const KEY: [Column<Key>; 2] = [
+    Column {
+        name: "id",
+        meaning: "the cell: first 16 hex digits of the digest of its specification",
+        write: |key| key.id.clone(),
+        read: |key, text| put(&mut key.id, text),
+    },
+    Column {
+        name: "arm",
+        meaning: "the experimental condition",
+        write: |key| key.arm.clone(),
+        read: |key, text| put(&mut key.arm, text),
+    },
+];
+
+/// The column after the swept settings, in every table of cells.
+pub const SEED: Column<Key> = Column {
+    name: "seed",
+    meaning: "the seed, shared by all arms (pairs)",
+    write: |key| key.seed.to_string(),
+    read: |key, text| put(&mut key.seed, text),
+};
 
 /// Reads a value.
 pub(super) fn put<V: FromStr>(place: &mut V, text: &str) -> Option<()> {

@@ -14,10 +14,10 @@ mod timing;
 mod trial;
 
 pub use crate::train::{CurvePoint, TensorCounts};
-pub use column::{Column, Error};
+pub use column::{Column, Error, KEY, SEED};
 pub use curve::{BY_TENSOR, CURVE, CurveRow, read_curves, write_curves};
 pub use index::CurveIndex;
-pub use key::{KEY, Key, SEED};
+pub use key::Key;
 pub use timing::{CellTime, TIMING, Timing, read_timings, write_timings};
 pub use trial::{
     MILESTONES, Milestones, Outcome, REASON, Status, TRIAL, Trial, read_ids, read_trials,

@@ -3,22 +3,14 @@
 use indexmap::IndexMap;
 
 use super::sources::PlannedSource;
-use super::{Draft, Place, schedule};
+use super::{Course, Draft, Place, schedule};
 use crate::experiment::cell::{
     ArmSpec, Cell, DataSpec, ImageSpec, RESULTS_VERSION, Share, SourceSpec, Spec, TrainSpec,
 };
-use crate::experiment::check::Checked;
+use crate::experiment::checked::Checked;
 use crate::experiment::file::{Arm, Evaluations, Experiment, Hold, Until};
 use crate::experiment::problem::{Problem, Problems};
 use crate::experiment::study::device_name;
-
-/// What the cells of one training size have in common.
-pub(super) struct Course {
-    size: usize,
-    train: TrainSpec,
-    /// The last step at which each arm holds its signs, where it lets them go.
-    releases: Vec<Option<u64>>,
-}
 
 /// The courses of every training size; what does not fit into one is added to `problems`.
 pub(super) fn courses(checked: &Checked, place: &Place, problems: &mut Problems) -> Vec<Course> {

@@ -1,7 +1,6 @@
 //! What only a study of images may say, and what it may not.
 
 use crate::data::xor;
-use crate::experiment::check::check_optimizer;
 use crate::experiment::file::{
     self, Arm, Data, Experiment, Moments, Normalise, Signs, Source, SourceTraining, Zeros, limits,
 };
@@ -157,6 +156,6 @@ fn check_source(key: &str, source: &Source, layers: &Layers, problems: &mut Prob
         problems.within(&format!("{key}.train.{name}"), value, &range);
     }
     if let Some(optimizer) = optimizer {
-        check_optimizer(&format!("{key}.train.optimizer."), optimizer, problems);
+        problems.check_optimizer(&format!("{key}.train.optimizer."), optimizer);
     }
 }

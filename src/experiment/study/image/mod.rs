@@ -16,11 +16,10 @@ use tch::{Device, nn};
 
 use super::{Opened, Place, Study};
 use crate::data::{self, DataSet};
-use crate::experiment::cell::Cell;
-use crate::experiment::check::Checked;
+use crate::experiment::cell::{Cell, TrainSpec};
+use crate::experiment::checked::Checked;
 use crate::experiment::file::{Data, Experiment, ImageFolder};
 use crate::experiment::problem::{Problem, Problems};
-use cells::Course;
 use ground::ImageGround;
 use material::Material;
 use sources::{Found, PlannedSource};
@@ -46,10 +45,54 @@ impl Study for Image {
         let found = Found::new(checked, place, &mut problems);
         let courses = cells::courses(checked, place, &mut problems);
         match set {
-            Some(set) => Draft { checked, set: &set, place }.open(found, &courses, problems),
+            Some(set) => opened(&Draft { checked, set: &set, place }, found, &courses, problems),
             None => Err(problems),
         }
     }
+}
+
+/// What the cells of one training size have in common.
+struct Course {
+    size: usize,
+    train: TrainSpec,
+    /// The last step at which each arm holds its signs, where it lets them go.
+    releases: Vec<Option<u64>>,
+}
+
+/// The study that `draft` comes to, with what was `found` of its sources.
+fn opened(
+    draft: &Draft,
+    found: Found,
+    courses: &[Course],
+    mut problems: Problems,
+) -> Result<Opened, Problems> {
+    let Experiment { data, model, .. } = draft.checked.experiment();
+    let classes = data.classes.as_deref();
+    let are_legal = check_classes("data.classes", classes, draft.set, &mut problems);
+    draft.check_channels(&mut problems);
+    let sources = draft.sources(found, &mut problems);
+    let share = draft.share();
+    let input = material::input(draft.set, data, model.channels());
+    let material =
+        Material::new(draft.set, share, classes, data.test, input).in_order(data.channels);
+    if are_legal {
+        draft.check_sizes(&material, &mut problems);
+    }
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    let cells = draft.cells(share, &sources, courses);
+    let firsts: Vec<Cell> = sources.values().filter_map(PlannedSource::cell).cloned().collect();
+    let source_digests =
+        sources.iter().map(|(name, source)| (name.clone(), source.spec.digest.clone())).collect();
+    Ok(Opened {
+        cells,
+        firsts,
+        data_digest: Some(draft.set.digest.clone()),
+        source_digests,
+        classes: material.train.classes,
+        ground: Box::new(ImageGround::new(draft.place.device, material, sources)),
+    })
 }
 
 /// What the parts of a study are made from.
@@ -60,43 +103,6 @@ struct Draft<'a> {
 }
 
 impl Draft<'_> {
-    fn open(
-        &self,
-        found: Found,
-        courses: &[Course],
-        mut problems: Problems,
-    ) -> Result<Opened, Problems> {
-        let Experiment { data, model, .. } = self.checked.experiment();
-        let classes = data.classes.as_deref();
-        let are_legal = check_classes("data.classes", classes, self.set, &mut problems);
-        self.check_channels(&mut problems);
-        let sources = self.sources(found, &mut problems);
-        let share = self.share();
-        let input = material::input(self.set, data, model.channels());
-        let material =
-            Material::new(self.set, share, classes, data.test, input).in_order(data.channels);
-        if are_legal {
-            self.check_sizes(&material, &mut problems);
-        }
-        if !problems.is_empty() {
-            return Err(problems);
-        }
-        let cells = self.cells(share, &sources, courses);
-        let firsts: Vec<Cell> = sources.values().filter_map(PlannedSource::cell).cloned().collect();
-        let source_digests = sources
-            .iter()
-            .map(|(name, source)| (name.clone(), source.spec.digest.clone()))
-            .collect();
-        Ok(Opened {
-            cells,
-            firsts,
-            data_digest: Some(self.set.digest.clone()),
-            source_digests,
-            classes: material.train.classes,
-            ground: Box::new(ImageGround::new(self.place.device, material, sources)),
-        })
-    }
-
     fn check_channels(&self, problems: &mut Problems) {
         let (given, wanted) = (self.set.train.channels, self.checked.experiment().model.channels());
         problems.check(given == 1 || given == wanted, || {

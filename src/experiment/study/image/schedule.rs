@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::experiment::check::Checked;
+use crate::experiment::checked::Checked;
 use crate::experiment::file::limits::MOST_EVALUATIONS;
 use crate::experiment::file::{Evaluations, EvaluationsWord, Experiment};
 use crate::experiment::problem::Problem;

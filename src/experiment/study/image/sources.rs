@@ -14,7 +14,7 @@ use crate::data::DataSet;
 use crate::experiment::cell::{
     Cell, DataSpec, ImageSpec, RESULTS_VERSION, Share, SourceSpec, Spec, TrainSpec,
 };
-use crate::experiment::check::{Checked, CheckedSource, Origin};
+use crate::experiment::checked::{Checked, CheckedSource, Origin};
 use crate::experiment::file::{
     Data, Evaluations, Experiment, SOURCE, Select, SourceTraining, source_key,
 };

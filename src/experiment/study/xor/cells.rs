@@ -3,7 +3,7 @@
 use super::check::no_mlp;
 use crate::data::xor::NAME;
 use crate::experiment::cell::{ArmSpec, Cell, DataSpec, RESULTS_VERSION, Spec, TrainSpec, XorSpec};
-use crate::experiment::check::Checked;
+use crate::experiment::checked::Checked;
 use crate::experiment::file::{Evaluations, EvaluationsWord, Experiment, Faithful, Hold};
 use crate::experiment::problem::Problem;
 use crate::models::{Mlp, Model, Precision};

@@ -1,7 +1,6 @@
 //! What only a study of XOR-5D may say, and what it may not.
 
 use crate::data::xor;
-use crate::experiment::check::once;
 use crate::experiment::file::{
     Arm, Data, Experiment, IMAGE_SIZE, Magnitudes, PrecisionChoice, Select, Signs, Train, Zeros,
     limits,
@@ -16,7 +15,7 @@ use crate::optim::Optimizer;
 pub(crate) fn check(experiment: &Experiment, problems: &mut Problems) {
     let Experiment { data, model, widths, arms, train, .. } = experiment;
     check_data(data, problems);
-    once("widths", "a width", widths, problems);
+    problems.once("widths", "a width", widths);
     for width in widths {
         problems.within("widths", *width as u64, &(1..=WIDEST as u64));
     }
@@ -107,7 +106,7 @@ fn check_data(data: &Data, problems: &mut Problems) {
 }
 
 fn check_training(train: &Train, problems: &mut Problems) {
-    once("train.faithful", "a switch", &train.faithful, problems);
+    problems.once("train.faithful", "a switch", &train.faithful);
     problems.check(matches!(train.optimizer, Optimizer::Adam(_)), || {
         let why = "networks `mlp` are trained side by side by `adam` only";
         Problem::conflict("train.optimizer", why)

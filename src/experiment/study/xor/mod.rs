@@ -12,7 +12,7 @@ mod lessons;
 use indexmap::IndexMap;
 
 use super::{Opened, Place, Study, device_name};
-use crate::experiment::check::Checked;
+use crate::experiment::checked::Checked;
 use crate::experiment::file::Experiment;
 use crate::experiment::problem::Problems;
 use ground::XorGround;
