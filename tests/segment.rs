@@ -4,7 +4,7 @@
 //!    `main`, that of part I of N is `shard-I-of-N`; it appends to its own segment only.
 //! 2. A segment has one line a cell. Every line ends with a newline, the last one too.
 //! 3. A line is one JSON object in UTF-8, without spaces, with the keys `id`, `spec`, `outcome`,
-//!    `curve`, `reason` (where there is one), `timing` and `digest` in this order.
+//!    `curve`, `reason` and `weights` (where there are such), `timing` and `digest` in this order.
 //! 4. `digest` is the first 16 hex digits, in lower case, of the SHA-256 of all that stands before
 //!    `,"digest":"` in the line.
 //! 5. `id` is the first 16 hex digits, in lower case, of the SHA-256 of the value of `spec` as it
@@ -12,9 +12,10 @@
 //! 6. A cell whose `outcome.status` is `failed` is not finished: it is computed again. Its line has a
 //!    `reason`, and no other line has one.
 //! 7. A line that breaks one of the rules 2 to 6 is damaged and counts for nothing, as does one with a
-//!    key twice or a key that is not known. `polarity plan` names it by file and line.
-//! 8. `polarity run` moves damaged lines to `cells/<writer>.damaged`, computes their cells again, and
-//!    leaves every other line as it is, byte for byte.
+//!    key twice or a key that is not known. `polarity plan` names it by file and line. A last line
+//!    without its end counts for nothing either, but is not called damaged: its writer may be at it.
+//! 8. `polarity run` moves the damaged lines of its own segment, an unfinished last one among them,
+//!    to `cells/<writer>.damaged`, computes their cells again, and leaves every other line as it is.
 //! 9. A reader reads all segments, whatever their writers are called, and no other file beside them.
 //! 10. A cell that stands twice with the same `outcome` and `curve` is one, whatever its `timing`.
 //! 11. A finished line stands above a failed one of the same cell, whichever comes first.
@@ -22,6 +23,8 @@
 //!     is read, run or written until one of them is gone, or `--redo` has set both aside.
 //! 13. Lines of cells that the experiment does not ask for stay, and are in no table.
 //! 14. A writer holds the lock of `cells/<writer>.lock` while it lives; a second one is refused.
+//! 15. `weights` is the digest of a trained source's weights, those that it came to or that a cell took;
+//!     cells of other weights than those in use are computed again (tested in `tests/shards.rs`).
 
 mod common;
 

@@ -36,7 +36,7 @@ pub struct Cli {
 const EXAMPLES: &str = "Examples:
   polarity data fetch fashion-mnist            get a data set
   polarity run experiments/demo.yaml           train what is not done yet
-  polarity run experiments/demo.yaml seeds=0..2 train.steps=8 results=/tmp/try
+  polarity run experiments/demo.yaml seeds=0..2 train.batch=50 results=/tmp/try
   polarity report experiments/demo.yaml        the table
   polarity plot experiments/demo.yaml          the figures
   polarity template info alexnet-imagenet      what a template holds

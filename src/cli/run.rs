@@ -16,7 +16,7 @@ use crate::experiment::{self, Published, RunError, RunOptions, Shard};
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   polarity run experiments/demo.yaml
-  polarity run experiments/demo.yaml seeds=0..2 train.steps=8 results=/tmp/try
+  polarity run experiments/demo.yaml seeds=0..2 train.batch=50 results=/tmp/try
   polarity run experiments/demo.yaml --shard 0/4     one of four parts, for one of four machines
   polarity run experiments/xor5d-epsilon.yaml 'arms.\"frozen-0.001\".reset=flip'
 

@@ -16,7 +16,7 @@ impl Shard {
     pub const WHOLE: Shard = Shard { index: 0, parts: 1 };
 
     /// The cells of `all` that are of this part.
-    pub(super) fn part<'a>(self, all: &'a [Cell]) -> Vec<&'a Cell> {
+    pub(super) fn part(self, all: &[Cell]) -> Vec<&Cell> {
         all.iter().skip(self.index).step_by(self.parts).collect()
     }
 
