@@ -1,6 +1,6 @@
 //! Cells: single training runs, each named by what it computes.
 //!
-//! How a cell is computed is left to its kind of [study](super::study).
+//! How a cell is computed is left to its kind of study.
 
 mod spec;
 

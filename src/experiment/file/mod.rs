@@ -1,7 +1,7 @@
 //! An experiment as its file says it; nothing here looks at data.
 //!
 //! Every type refuses unknown keys, and every number has its range in the comment of its key. What an arm can say is in [`Arm`]; whether the values make sense
-//! together is left to [`check`](super::check).
+//! together is left to `check`.
 
 mod data;
 pub(crate) mod limits;

@@ -5,7 +5,7 @@
 //! the p values of all comparisons together are adjusted by Holm's method. Cells that diverged, or never
 //! got better than guessing, are counted and shown, not pooled away.
 //!
-//! What a cell is measured by is in [`measure`], how a report is written in [`render`].
+//! What a cell is measured by is in `measure`, how a report is written in `render`.
 
 mod caveat;
 mod measure;
