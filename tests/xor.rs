@@ -163,7 +163,7 @@ fn what_does_not_go_with_points_is_refused_by_its_key() {
         ("train.optimizer={sgd: {lr: 0.1}}", "train.optimizer: networks `mlp` are trained"),
         ("train.steps=5", "train: expected exactly one of `epochs` and `steps`"),
         ("arms.fluid.signs=random", "arms.fluid.signs: expected `init`, `informed` or"),
-        ("model={name: alexnet-mini}", "model: data `xor-5d` are learned by networks `mlp` only"),
+        ("model={name: alexnet-mini}", "model: data `xor-5d` and networks `mlp` go together"),
         ("train.faithful=[one-draw, one-draw]", "train.faithful: a switch stands twice"),
         ("arms.fluid.hold=[features]", "arms.fluid.hold: expected layers of the network"),
     ] {
