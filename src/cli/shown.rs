@@ -37,9 +37,7 @@ pub(super) struct Shown {
 
 impl ShownArgs {
     pub(super) fn read(&self) -> Result<Shown, Failure> {
-        let shown = if self.target.is_dir() { self.of_folder()? } else { self.of_file()? };
-        check_shown(&shown.tables.about, &self.target).map_err(Failure::input)?;
-        Ok(shown)
+        if self.target.is_dir() { self.of_folder() } else { self.of_file() }
     }
 
     /// The results of an experiment file. A report with other values than the file's is not the file's
@@ -82,6 +80,7 @@ impl ShownArgs {
         let tables = Tables::read_as(&self.target, change);
         result.map_err(Failure::input)?;
         let tables = tables.map_err(Failure::input)?;
+        check_shown(&tables.about, &self.target).map_err(Failure::input)?;
         let plots = plots.join(&tables.about.name);
         Ok(Shown { folder: self.target.clone(), is_own: false, plots, tables })
     }

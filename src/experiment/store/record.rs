@@ -38,22 +38,10 @@ pub struct Record {
 impl Record {
     /// The end of a cell that failed after so many `seconds`.
     pub(crate) fn failed(cell: &Cell, reason: String, seconds: f64) -> Self {
-        let outcome = Outcome {
-            status: Status::Failed,
-            test_error: None,
-            validation_error: None,
-            train_error: None,
-            best_step: None,
-            steps: 0,
-            violations_after: 0,
-            resets: 0,
-            sign_flips: 0,
-            milestones: None,
-        };
         Record {
             id: cell.id.clone(),
             spec: cell.spec.clone(),
-            outcome,
+            outcome: Outcome::failed(),
             curve: Vec::new(),
             reason: Some(reason),
             weights: None,

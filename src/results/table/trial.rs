@@ -73,6 +73,24 @@ pub struct Milestones {
     pub epochs_to_90: Option<u64>,
 }
 
+impl Outcome {
+    /// That of a cell that failed: nothing is known of it.
+    pub(crate) fn failed() -> Self {
+        Outcome {
+            status: Status::Failed,
+            test_error: None,
+            validation_error: None,
+            train_error: None,
+            best_step: None,
+            steps: 0,
+            violations_after: 0,
+            resets: 0,
+            sign_flips: 0,
+            milestones: None,
+        }
+    }
+}
+
 impl Keyed for Trial {
     fn key(&self) -> &Key {
         &self.key
@@ -85,19 +103,7 @@ impl Keyed for Trial {
 
 impl Trial {
     fn blank() -> Self {
-        let outcome = Outcome {
-            status: Status::Failed,
-            test_error: None,
-            validation_error: None,
-            train_error: None,
-            best_step: None,
-            steps: 0,
-            violations_after: 0,
-            resets: 0,
-            sign_flips: 0,
-            milestones: None,
-        };
-        Trial { key: Key::blank(), outcome, reason: None }
+        Trial { key: Key::blank(), outcome: Outcome::failed(), reason: None }
     }
 }
 
