@@ -7,10 +7,14 @@ use std::fs::File;
 
 use common::{Laboratory, names};
 use polarity::models::{Entry, Model, REGISTRY};
-use polarity::results::table::{Status, Trial, read_curves, read_trials};
+use polarity::results::table::{CurveRow, Status, Trial, read_curves, read_trials};
 
 fn trials(lab: &Laboratory) -> Vec<Trial> {
     read_trials(&lab.path("results/tiny/trials.csv")).unwrap()
+}
+
+fn curves(lab: &Laboratory) -> Vec<CurveRow> {
+    read_curves(&lab.path("results/tiny/curves.csv"), &trials(lab)).unwrap()
 }
 
 #[test]
@@ -104,7 +108,7 @@ fn signs_are_held_until_the_step_that_an_arm_names_and_free_afterwards() {
     );
     lab.edit("steps: 6}", "steps: 6, evaluate_at: [0, 1, 2, 3, 4, 5]}");
     lab.run(&[]);
-    let curves = read_curves(&lab.path("results/tiny/curves.csv")).unwrap();
+    let curves = curves(&lab);
     let of = |arm: &str, steps: std::ops::RangeInclusive<u64>| -> Vec<_> {
         let rows = curves.iter().filter(|row| row.key.arm == arm);
         rows.map(|row| row.point.clone()).filter(|point| steps.contains(&point.step)).collect()
@@ -126,7 +130,7 @@ fn signs_are_held_until_the_step_that_an_arm_names_and_free_afterwards() {
 fn arms_of_a_seed_start_from_the_same_network_and_the_same_images() {
     let lab = Laboratory::new();
     lab.run(&[]);
-    let curves = read_curves(&lab.path("results/tiny/curves.csv")).unwrap();
+    let curves = curves(&lab);
     let starts = |arm: &str| -> Vec<_> {
         let first = curves.iter().filter(|row| row.key.arm == arm && row.point.step == 0);
         first.map(|row| (row.point.validation_loss, row.key.seed)).collect()
@@ -139,7 +143,7 @@ fn arms_of_a_seed_start_from_the_same_network_and_the_same_images() {
 fn counts_of_the_tensors_add_up_to_those_of_the_network() {
     let lab = Laboratory::new();
     lab.run(&["seeds=0..1"]);
-    for row in read_curves(&lab.path("results/tiny/curves.csv")).unwrap() {
+    for row in curves(&lab) {
         let point = row.point;
         assert_eq!(point.tensors.len(), 4);
         assert_eq!(point.tensors.iter().map(|counts| counts.resets).sum::<u64>(), point.resets);

@@ -12,8 +12,9 @@
 //! 6. A cell whose `outcome.status` is `failed` is not finished: it is computed again. Its line has a
 //!    `reason`, and no other line has one.
 //! 7. A line that breaks one of the rules 2 to 6 is damaged and counts for nothing, as does one with a
-//!    key twice or a key that is not known. `polarity plan` names it by file and line. A last line
-//!    without its end counts for nothing either, but is not called damaged: its writer may be at it.
+//!    key twice, a key that is not known, or an error that is no whole number of its images. `polarity
+//!    plan` names it by file and line. A last line without its end counts for nothing either, but is
+//!    not called damaged: its writer may be at it.
 //! 8. `polarity run` moves the damaged lines of its own segment, an unfinished last one among them,
 //!    to `cells/<writer>.damaged`, computes their cells again, and leaves every other line as it is.
 //! 9. A reader reads all segments, whatever their writers are called, and no other file beside them.
@@ -103,7 +104,9 @@ fn resealed(line: &str, from: &str, to: &str) -> String {
 fn failed(line: &str) -> String {
     let mut value: Value = serde_json::from_str(line).unwrap();
     let outcome = json!({"status": "failed", "test_error": null, "validation_error": null,
-        "train_error": null, "best_step": null, "steps": 0, "violations_after": 0, "resets": 0,
+        "train_error": null, "best_step": null, "test_error_last": null,
+        "validation_error_last": null, "train_error_last": null, "validation_images": null,
+        "test_images": null, "steps": 0, "violations_after": 0, "resets": 0,
         "sign_flips": 0});
     let (from, to) = (value["outcome"].to_string(), outcome.to_string());
     value["outcome"] = outcome;
@@ -239,6 +242,7 @@ fn rule_7_a_damaged_line_counts_for_nothing_and_is_named() {
         ("a key twice", resealed(&good[1], curve, ",\"curve\":[],\"curve\":")),
         ("a key less", resealed(&good[1], ",\"curve\":[]", "")),
         ("another type", resealed(&good[1], "\"steps\":4", "\"steps\":\"4\"")),
+        ("no count", resealed(&good[1], "\"test_images\":40", "\"test_images\":41")),
         ("another word", resealed(&good[1], "\"status\":\"done\"", "\"status\":\"well\"")),
     ];
     let mut lines = vec![good[0].clone()];

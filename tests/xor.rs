@@ -3,7 +3,7 @@
 mod common;
 
 use common::Laboratory;
-use polarity::results::table::{Trial, read_trials};
+use polarity::results::table::{ErrorCount, Trial, read_trials};
 
 const STUDY: &str = "\
 name: tiny
@@ -96,7 +96,7 @@ fn arms_start_and_hold_as_they_say() {
     let errors = |arm| of_arm(&trials, arm).map(|t| t.outcome.validation_error).collect::<Vec<_>>();
     assert_ne!(errors("fluid"), errors("fluid-fresh"));
     assert_ne!(errors("fluid"), errors("fluid-informed"));
-    let mean = |arm| errors(arm).into_iter().flatten().sum::<f64>() / 12.0;
+    let mean = |arm| errors(arm).into_iter().flatten().map(ErrorCount::value).sum::<f64>() / 12.0;
     assert!(mean("frozen-informed") < mean("frozen-opposite"), "the rule is the right way round");
 }
 

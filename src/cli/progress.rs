@@ -77,9 +77,9 @@ impl Progress {
             let share = progress.step as f64 / progress.steps.max(1) as f64;
             self.under_way.insert(cell.id.clone(), share);
         }
-        let error = progress
-            .validation_error
-            .map_or(String::new(), |error| format!(", validation error {:.1} %", 100.0 * error));
+        let error = progress.validation_error.map_or(String::new(), |error| {
+            format!(", validation error {:.1} %", 100.0 * error.value())
+        });
         let (name, seed) = (name(cell), cell.key.seed);
         let (step, steps) = (progress.step, progress.steps);
         self.update(&format!("{name}, seed {seed}, step {step} of {steps}{error}"));
@@ -91,7 +91,7 @@ impl Progress {
         let Record { outcome, reason, timing, .. } = record;
         let what = match (outcome.status, outcome.test_error, reason) {
             (Status::Failed, _, Some(reason)) => format!("failed: {reason}"),
-            (_, Some(error), _) => format!("test error {:.2} %", 100.0 * error),
+            (_, Some(error), _) => format!("test error {:.2} %", 100.0 * error.value()),
             (status, ..) => status.name().to_owned(),
         };
         let (name, seed) = (name(cell), cell.key.seed);

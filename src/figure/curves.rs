@@ -32,9 +32,7 @@ pub(super) struct Curves {
 /// When no row of the arms has a validation error, or when rows differ in a setting other than
 /// `train_size`, whose runs must not be pooled.
 pub(super) fn by_size(results: &Results) -> Result<Vec<Curves>, Error> {
-    let known = |row: &&CurveRow| {
-        results.arms.contains(&row.key.arm) && row.point.validation_error.is_finite()
-    };
+    let known = |row: &&CurveRow| results.arms.contains(&row.key.arm);
     let rows: Vec<&CurveRow> = results.curves.iter().filter(known).collect();
     let sizes = sizes(results, rows.iter().map(|row| &row.key))?;
     if sizes.is_empty() {
@@ -60,7 +58,9 @@ fn over_seeds<'a>(rows: impl Iterator<Item = &'a CurveRow>) -> Curve {
     let mut runs: BTreeMap<u64, BTreeMap<u64, f64>> = BTreeMap::new();
     let mut steps = BTreeSet::new();
     for CurveRow { key, point } in rows {
-        runs.entry(key.seed).or_default().insert(point.step, 100.0 * point.validation_error);
+        runs.entry(key.seed)
+            .or_default()
+            .insert(point.step, 100.0 * point.validation_error.value());
         steps.insert(point.step);
     }
     let at = |step: u64| -> Option<(f64, Quartiles)> {
@@ -82,7 +82,7 @@ fn over_seeds<'a>(rows: impl Iterator<Item = &'a CurveRow>) -> Curve {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::results::table::{CurvePoint, Key};
+    use crate::results::table::{CurvePoint, ErrorCount, Key};
 
     fn row(seed: u64, step: u64, validation_error: f64) -> CurveRow {
         let key = Key { id: String::new(), arm: "arm".into(), settings: vec![], seed };
@@ -90,7 +90,7 @@ mod tests {
             step,
             train_loss: None,
             validation_loss: None,
-            validation_error,
+            validation_error: ErrorCount::about(validation_error, 10),
             resets: 0,
             sign_flips: 0,
             tensors: Vec::new(),

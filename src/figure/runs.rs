@@ -71,8 +71,8 @@ pub(super) fn by_size(results: &Results) -> Result<Vec<AtSize>, Error> {
         let runs = &mut at_size.arms[arm];
         runs.count += 1;
         runs.diverged += usize::from(trial.outcome.status == Status::Diverged);
-        if let Some(error) = trial.outcome.test_error.filter(|error| error.is_finite()) {
-            runs.errors.insert(trial.key.seed, error);
+        if let Some(error) = trial.outcome.test_error {
+            runs.errors.insert(trial.key.seed, error.value());
         }
     }
     sizes.retain(|at_size| at_size.arms.iter().any(|runs| !runs.errors.is_empty()));

@@ -148,7 +148,7 @@ fn caption(results: &Results, rows: &[&CurveRow], size: Option<f64>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::results::table::Key;
+    use crate::results::table::{ErrorCount, Key};
 
     fn row(seed: u64, step: u64, sign_flips: u64) -> CurveRow {
         let key = Key { id: seed.to_string(), arm: "arm".into(), settings: vec![], seed };
@@ -157,7 +157,7 @@ mod tests {
             step,
             train_loss: None,
             validation_loss: None,
-            validation_error: 0.5,
+            validation_error: ErrorCount { wrong: 1, of: 2 },
             resets: 0,
             sign_flips: 0,
             tensors: vec![counts],

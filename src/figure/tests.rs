@@ -1,7 +1,7 @@
 //! What every kind of figure promises.
 
 use super::*;
-use crate::results::table::{CurvePoint, Key, Outcome, Status, TensorCounts};
+use crate::results::table::{CurvePoint, ErrorCount, Key, Outcome, Status, TensorCounts};
 
 /// Tables of some arms, sizes and seeds, each arm a little worse than the one before.
 struct Tables {
@@ -64,15 +64,11 @@ const DOSES: [Option<f64>; 9] =
 fn outcome(error: f64) -> Outcome {
     Outcome {
         status: Status::Done,
-        test_error: Some(error),
-        validation_error: Some(error),
-        train_error: None,
+        test_error: Some(ErrorCount::about(error, 1000)),
+        validation_error: Some(ErrorCount::about(error, 1000)),
         best_step: Some(80),
         steps: 80,
-        violations_after: 0,
-        resets: 0,
-        sign_flips: 0,
-        milestones: None,
+        ..Outcome::failed()
     }
 }
 
@@ -81,7 +77,7 @@ fn point(step: u64, validation_error: f64) -> CurvePoint {
         step,
         train_loss: None,
         validation_loss: None,
-        validation_error,
+        validation_error: ErrorCount::about(validation_error, 1000),
         resets: 0,
         sign_flips: 0,
         tensors: ["features.0.weight", "classifier.1.weight"]
@@ -235,8 +231,6 @@ fn runs_without_a_number_are_left_out_and_counted() {
         let mut gaps = Tables::new(&["frozen-signs", "fluid-signs"], sizes, 5);
         gaps.trials[0].outcome.status = Status::Diverged;
         gaps.trials[0].outcome.test_error = None;
-        gaps.trials[1].outcome.test_error = Some(f64::NAN);
-        gaps.curves[3].point.validation_error = f64::NAN;
         gaps.curves.truncate(gaps.curves.len() - 2);
         for kind in kind_names() {
             let [whole, gaps] = [&whole, &gaps].map(|tables| bytes(kind, &tables.results()));

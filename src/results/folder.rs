@@ -62,10 +62,9 @@ impl Tables {
         let path = folder.join("manifest.json");
         let malformed = |what: String| Error::Manifest { path: path.clone(), what };
         let text = std::fs::read_to_string(&path).map_err(|error| malformed(error.to_string()))?;
-        Ok(Tables {
-            about: About::read(&text, change).map_err(malformed)?,
-            trials: table::read_trials(&trials)?,
-            curves: table::read_curves(&folder.join("curves.csv"))?,
-        })
+        let about = About::read(&text, change).map_err(malformed)?;
+        let trials = table::read_trials(&trials)?;
+        let curves = table::read_curves(&folder.join("curves.csv"), &trials)?;
+        Ok(Tables { trials, curves, about })
     }
 }

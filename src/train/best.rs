@@ -1,5 +1,7 @@
 //! The weights to choose by validation images.
 
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
 use tch::{TchError, Tensor, nn};
 
@@ -42,9 +44,11 @@ impl Best {
         self.least.is_none_or(|least| loss < least.loss)
     }
 
-    /// Puts the weights back and says which step they are of.
-    pub(super) fn restore(self, variables: &nn::VarStore) -> Result<Option<u64>, TchError> {
-        let mut places = variables.variables();
+    /// Puts the weights back into `places`, the network's variables, and says which step they are of.
+    pub(super) fn restore(
+        self,
+        mut places: HashMap<String, Tensor>,
+    ) -> Result<Option<u64>, TchError> {
         for (name, weight) in &self.weights {
             let place = places.get_mut(name).expect("a network keeps its variables");
             tch::no_grad(|| place.f_copy_(weight))?;

@@ -2,7 +2,7 @@
 
 use tch::{Kind, Reduction, TchError, Tensor};
 
-use super::{Evaluation, ImageSet};
+use super::{ErrorCount, Evaluation, ImageSet};
 use crate::models::{Mode, Network};
 
 /// Images evaluated at once.
@@ -24,8 +24,8 @@ pub fn evaluate(net: &Network, set: &ImageSet) -> Result<Evaluation, TchError> {
             wrong +=
                 guesses(&logits)?.f_ne_tensor(&labels)?.f_sum(Kind::Int64)?.f_int64_value(&[])?;
         }
-        let count = set.len() as f64;
-        Ok(Evaluation { loss: loss / count, error: wrong as f64 / count })
+        let error = ErrorCount { wrong: wrong as u64, of: set.len() as u64 };
+        Ok(Evaluation { loss: loss / set.len() as f64, error })
     })
 }
 

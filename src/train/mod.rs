@@ -67,6 +67,7 @@
 
 mod best;
 pub mod ensemble;
+mod error_count;
 mod evaluate;
 mod images;
 mod losses;
@@ -76,26 +77,28 @@ mod schedule;
 mod state;
 
 pub use best::Least;
+pub use error_count::ErrorCount;
 pub use evaluate::evaluate;
 pub use images::{ImageSet, Input};
-pub use run::{Error, Fit, Progress, Run, Seconds, Task, fit};
+pub use run::{Ended, Error, Fit, Progress, Run, Seconds, Task, fit, to_the_end};
 pub use schedule::Schedule;
 pub use state::{Notes, State};
 
 use serde::{Deserialize, Serialize};
 
-/// The state of a training run at one step: one evaluation.
+/// The state of a training run at one step: one evaluation. Its error is an `E`: a count, or a share as
+/// files have it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct CurvePoint {
+pub struct CurvePoint<E = ErrorCount> {
     /// Optimizer steps so far; 0 is before training.
     pub step: u64,
     /// Mean cross-entropy over the batches since the point before, in nats.
     pub train_loss: Option<f64>,
     /// Mean cross-entropy on the validation images, in nats; none if it is not finite.
     pub validation_loss: Option<f64>,
-    /// Share of validation images classified wrongly, in [0, 1].
-    pub validation_error: f64,
+    /// Validation images classified wrongly.
+    pub validation_error: E,
     /// Times a weight was put back so far.
     pub resets: u64,
     /// Times a weight or bias crossed zero so far.
@@ -103,6 +106,23 @@ pub struct CurvePoint {
     /// The same of each weight tensor, in name order; empty where a run does not tell them apart.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tensors: Vec<TensorCounts>,
+}
+
+impl<E> CurvePoint<E> {
+    /// The same point with its error as another kind has it.
+    pub(crate) fn with_error<F>(&self, validation_error: F) -> CurvePoint<F> {
+        let CurvePoint { step, train_loss, validation_loss, resets, sign_flips, .. } = *self;
+        let tensors = self.tensors.clone();
+        CurvePoint {
+            step,
+            train_loss,
+            validation_loss,
+            validation_error,
+            resets,
+            sign_flips,
+            tensors,
+        }
+    }
 }
 
 /// What the steps so far did to one weight tensor.
@@ -122,6 +142,6 @@ pub struct TensorCounts {
 pub struct Evaluation {
     /// Mean cross-entropy, in nats.
     pub loss: f64,
-    /// Share of images classified wrongly, in [0, 1].
-    pub error: f64,
+    /// Images classified wrongly.
+    pub error: ErrorCount,
 }

@@ -1,6 +1,6 @@
 //! A training run as a value: it goes on step by step, and can be saved between any two.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use super::best::{Best, Least};
 use super::evaluate::cross_entropy;
 use super::losses::Losses;
 use super::order::Order;
-use super::{CurvePoint, Evaluation, ImageSet, Schedule, TensorCounts, evaluate};
+use super::{CurvePoint, ErrorCount, Evaluation, ImageSet, Schedule, TensorCounts, evaluate};
 use crate::models::{Mode, Network};
 use crate::optim::{self, Counts, Frozen, Rule};
 use crate::random::Stream;
@@ -32,6 +32,34 @@ pub struct Task<'a> {
     pub schedule: &'a Schedule,
     /// The seed of the batch order, drawn anew each epoch, and of the dropout masks.
     pub seed: u64,
+}
+
+/// A run that is over. The network has the weights of the last step until others are chosen, and the
+/// optimizer is free to go.
+#[derive(Debug)]
+pub struct Ended {
+    variables: HashMap<String, Tensor>,
+    best: Best,
+    fit: Fit,
+}
+
+impl Ended {
+    /// Whether a loss or weight became non-finite, which ended the run.
+    pub fn has_diverged(&self) -> bool {
+        self.fit.diverged
+    }
+
+    /// Gives the network the weights that the schedule chooses; those of a run that diverged stay.
+    ///
+    /// # Errors
+    /// What libtorch says.
+    pub fn choose(self) -> Result<Fit, TchError> {
+        let Ended { variables, best, mut fit } = self;
+        if !fit.diverged {
+            fit.best_step = best.restore(variables)?.unwrap_or(fit.steps);
+        }
+        Ok(fit)
+    }
 }
 
 /// What a run came to; the network has the chosen weights.
@@ -68,7 +96,7 @@ pub struct Progress {
     /// Steps in all.
     pub steps: u64,
     /// Validation error of the newest evaluation.
-    pub validation_error: Option<f64>,
+    pub validation_error: Option<ErrorCount>,
 }
 
 /// Why a run did not come to its end, or could not be resumed.
@@ -93,8 +121,8 @@ pub enum Error {
     Torch(#[from] TchError),
 }
 
-/// Trains the network of `task` by `optimizer` to the end of its schedule; `progress` is called before the
-/// first step and after every step, with the evaluation that is due there behind it.
+/// Trains the network of `task` by `optimizer` to the end of its schedule, and chooses weights; `progress`
+/// is called before the first step and after every step, with the evaluation that is due there behind it.
 ///
 /// # Errors
 /// [`Error::Stopped`] when `progress` breaks, and what libtorch says.
@@ -106,10 +134,26 @@ pub fn fit<R: Rule>(
     optimizer: &mut Frozen<R>,
     progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<Fit, Error> {
+    Ok(to_the_end(task, optimizer, progress)?.choose()?)
+}
+
+/// As [`fit`], but leaves the network with the weights of the last step, to be looked at before others
+/// are chosen.
+///
+/// # Errors
+/// As [`fit`].
+///
+/// # Panics
+/// As [`Run::new`].
+pub fn to_the_end<R: Rule>(
+    task: &Task,
+    optimizer: &mut Frozen<R>,
+    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+) -> Result<Ended, Error> {
     let mut run = Run::new(*task, optimizer)?;
     while progress(run.progress()).is_continue() {
         if run.is_over() {
-            return run.finish();
+            return Ok(run.end());
         }
         run.advance()?;
     }
@@ -210,9 +254,14 @@ impl<'a, R: Rule> Run<'a, R> {
     /// # Errors
     /// What libtorch says.
     pub fn finish(self) -> Result<Fit, Error> {
+        Ok(self.end().choose()?)
+    }
+
+    /// Ends the run, at the latest here, with the weights that the network has.
+    pub fn end(self) -> Ended {
         let Run { task, step, best, curve, diverged, seconds, .. } = self;
-        let chosen = if diverged { None } else { best.restore(task.variables)? };
-        Ok(Fit { curve, best_step: chosen.unwrap_or(step), steps: step, diverged, seconds })
+        let fit = Fit { curve, best_step: step, steps: step, diverged, seconds };
+        Ended { variables: task.variables.variables(), best, fit }
     }
 
     /// One optimizer step; gives back the loss before it, still on its device.
@@ -252,7 +301,7 @@ impl<'a, R: Rule> Run<'a, R> {
     }
 
     /// The point of the curve at this step.
-    fn point(&self, train: Option<f64>, loss: f64, error: f64) -> Result<CurvePoint, Error> {
+    fn point(&self, train: Option<f64>, loss: f64, error: ErrorCount) -> Result<CurvePoint, Error> {
         let (total, tensors) = counts(self.optimizer, self.task.variables)?;
         let finite = |loss: f64| Some(loss).filter(|loss| loss.is_finite());
         Ok(CurvePoint {

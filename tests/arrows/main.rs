@@ -91,7 +91,7 @@ const BELOW_CLI: [&str; 15] = [
 /// Arrows of [`ROOMS`] over which a few items only may be used.
 const NARROW: [(&str, &str, &[&str]); 2] = [
     // What a training run reports of itself, and nothing that computes.
-    ("results", "train", &["CurvePoint", "Seconds", "TensorCounts"]),
+    ("results", "train", &["CurvePoint", "ErrorCount", "Seconds", "TensorCounts"]),
     // A file is refused early if it asks for a figure that there is not.
     ("experiment", "figure", &["kinds", "Kind"]),
 ];

@@ -14,7 +14,7 @@ use crate::results::{Biases, Hold, Magnitudes, Signs, Zeros};
 use crate::sign::Reset;
 
 /// Changes whenever the same specification would give other numbers.
-pub const RESULTS_VERSION: u32 = 3;
+pub const RESULTS_VERSION: u32 = 4;
 
 /// Everything one training run depends on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -76,8 +76,8 @@ pub struct ImageSpec {
     #[serde(default, skip_serializing_if = "ChannelOrder::is_rgb")]
     pub channels: ChannelOrder,
     pub subset: Subset,
-    /// Training images; none for all of the share.
-    pub train_size: Option<usize>,
+    /// Training images.
+    pub train_size: usize,
     pub validation: usize,
     pub test: Option<usize>,
 }
@@ -165,6 +165,14 @@ impl ArmSpec {
 }
 
 impl DataSpec {
+    /// How many images or points it learns from.
+    pub fn train_size(&self) -> usize {
+        match self {
+            DataSpec::Images(images) => images.train_size,
+            DataSpec::Xor(points) => points.train_size,
+        }
+    }
+
     /// The images, where it learns from images.
     pub fn images(&self) -> Option<&ImageSpec> {
         match self {

@@ -9,21 +9,21 @@ use serde::{Deserialize, Serialize};
 use crate::digest::sha256;
 use crate::experiment::cell::{Cell, Spec};
 use crate::results::Timing;
-use crate::results::table::{Outcome, Status};
-use crate::train::{CurvePoint, Seconds};
+use crate::results::table::{Outcome, Status, counted};
+use crate::train::{CurvePoint, ErrorCount, Seconds};
 
-/// A cell that came to its end.
+/// A cell that came to its end. Its errors are `E`s: counts, or shares as lines have them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Record {
+pub struct Record<E = ErrorCount> {
     /// The cell's name.
     pub id: String,
     /// What was computed.
     pub spec: Spec,
     /// How it ended.
-    pub outcome: Outcome,
+    pub outcome: Outcome<E>,
     /// Its evaluations.
-    pub curve: Vec<CurvePoint>,
+    pub curve: Vec<CurvePoint<E>>,
     /// Why it failed, if it did: such a cell is not finished.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -61,7 +61,8 @@ impl Record {
 
     /// The line of the segment.
     pub(super) fn to_line(&self) -> String {
-        let body = serde_json::to_string(self).expect("a record holds only finite numbers");
+        let shares = self.shares();
+        let body = serde_json::to_string(&shares).expect("a record holds only finite numbers");
         let open = &body[..body.len() - 1];
         format!("{open}{SEAL}{}\"}}\n", digest(open))
     }
@@ -71,10 +72,42 @@ impl Record {
         let line = str::from_utf8(line).ok()?;
         let (open, seal) = line.strip_suffix("\"}\n")?.rsplit_once(SEAL)?;
         (seal == digest(open)).then_some(())?;
-        let record: Record = serde_json::from_str(&format!("{open}}}")).ok()?;
+        let shares: Record<f64> = serde_json::from_str(&format!("{open}}}")).ok()?;
+        let record = shares.counts().ok()?;
         let is_sound =
             record.id == record.spec.id() && record.reason.is_none() == record.is_finished();
         is_sound.then_some(record)
+    }
+}
+
+impl Record {
+    fn shares(&self) -> Record<f64> {
+        let share = |point: &CurvePoint| point.with_error(point.validation_error.value());
+        self.with(self.outcome.shares(), self.curve.iter().map(share).collect())
+    }
+}
+
+impl Record<f64> {
+    /// # Errors
+    /// The error that is no whole number of its images.
+    fn counts(&self) -> Result<Record, String> {
+        let outcome = self.outcome.counts(Some(self.spec.data.train_size() as u64))?;
+        let count = |point: &CurvePoint<f64>| {
+            let error = counted(point.validation_error, outcome.validation_images)?;
+            Ok(point.with_error(error))
+        };
+        let curve = self.curve.iter().map(count).collect::<Result<_, String>>()?;
+        Ok(self.with(outcome, curve))
+    }
+}
+
+impl<E> Record<E> {
+    /// The same cell with another end.
+    fn with<F>(&self, outcome: Outcome<F>, curve: Vec<CurvePoint<F>>) -> Record<F> {
+        let Record { id, spec, reason, weights, timing, .. } = self;
+        let (id, spec) = (id.clone(), spec.clone());
+        let (reason, weights) = (reason.clone(), weights.clone());
+        Record { id, spec, outcome, curve, reason, weights, timing: *timing }
     }
 }
 

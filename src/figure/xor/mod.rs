@@ -103,7 +103,7 @@ impl Group<'_> {
     /// Quartiles of the test errors, in %.
     fn errors(&self) -> Option<Quartiles> {
         let errors = self.0.iter().filter_map(|trial| trial.outcome.test_error);
-        quartiles(&errors.map(|error| 100.0 * error).collect::<Vec<_>>())
+        quartiles(&errors.map(|error| 100.0 * error.value()).collect::<Vec<_>>())
     }
 
     /// The share that learned, in %.
@@ -114,7 +114,7 @@ impl Group<'_> {
     /// The share that was above 95 % after any epoch, in %.
     fn represent(&self) -> Option<Interval> {
         self.share(|trial| {
-            trial.outcome.milestones.is_some_and(|m| m.least_validation_error < REPRESENTS)
+            trial.outcome.milestones.is_some_and(|m| m.least_validation_error.value() < REPRESENTS)
         })
     }
 

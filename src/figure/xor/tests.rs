@@ -2,10 +2,14 @@
 
 use crate::figure::{Results, draw};
 use crate::results::Epochs;
-use crate::results::table::{Key, Milestones, Outcome, Status, Trial};
+use crate::results::table::{ErrorCount, Key, Milestones, Outcome, Status, Trial};
 
 const KINDS: [&str; 4] = ["fig1", "fig4a", "fig4bc", "fig4d"];
 const ARMS: [&str; 4] = ["frozen-informed", "frozen-uninformed", "fluid", "fluid-informed"];
+
+fn count(error: f64) -> ErrorCount {
+    ErrorCount::about(error, 10_000)
+}
 
 /// Trials of some seeds; an arm is a little worse than the one before, and in every fifth run learns
 /// nothing.
@@ -20,7 +24,7 @@ fn trials(arms: &[String], shift: f64) -> Vec<Trial> {
                     let learned = seed > 0 && size > 20;
                     let epochs = 10 + 10 * place as u64 + seed + 400 / width as u64;
                     let milestones = Milestones {
-                        least_validation_error: if learned { 0.03 + shift } else { 0.4 },
+                        least_validation_error: count(if learned { 0.03 + shift } else { 0.4 }),
                         epochs_to_90: learned.then_some(epochs),
                     };
                     let settings = [("train_size", f64::from(size)), ("width", f64::from(width))];
@@ -28,15 +32,12 @@ fn trials(arms: &[String], shift: f64) -> Vec<Trial> {
                     let key = Key { id: String::new(), arm: arm.clone(), settings, seed };
                     let outcome = Outcome {
                         status: Status::Done,
-                        test_error: Some(error + shift),
-                        validation_error: Some(error),
-                        train_error: None,
+                        test_error: Some(count(error + shift)),
+                        validation_error: Some(count(error)),
                         best_step: Some(80),
                         steps: 100,
-                        violations_after: 0,
-                        resets: 0,
-                        sign_flips: 0,
                         milestones: Some(milestones),
+                        ..Outcome::failed()
                     };
                     trials.push(Trial { key, outcome, reason: None });
                 }
@@ -120,7 +121,7 @@ fn the_quartiles_of_a_single_training_size_are_drawn() {
     let mut spread = trials.clone();
     for trial in &mut spread {
         let error = trial.outcome.test_error.as_mut().unwrap();
-        *error += [0.0, 0.0, 0.0, 0.1, 0.1][trial.key.seed as usize];
+        error.wrong += [0, 0, 0, 1000, 1000][trial.key.seed as usize];
     }
     for kind in ["fig1", "fig4bc"] {
         let [drawn, spread] =

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::results::About;
-use crate::results::table::{CurvePoint, Status, Trial};
+use crate::results::table::{CurvePoint, ErrorCount, Status, Trial};
 use crate::results::{CurveIndex, Epochs};
 use crate::stats::proportion::{chance_of_at_most, wilson};
 use crate::stats::quantile::median_by_order;
@@ -75,9 +75,9 @@ impl Measure {
     pub(crate) fn of(&self, trial: &Trial, curves: &CurveIndex) -> Option<f64> {
         let points = curves.points(&trial.key.id);
         match *self {
-            Measure::TestError => trial.outcome.test_error,
+            Measure::TestError => trial.outcome.test_error.map(ErrorCount::value),
             Measure::ValidationErrorAt(step) => {
-                curves.at(&trial.key.id, step).map(|point| point.validation_error)
+                curves.at(&trial.key.id, step).map(|point| point.validation_error.value())
             }
             Measure::Reached(accuracy) => {
                 steps_to(accuracy, points).map(|steps| f64::from(steps.is_finite()))
@@ -144,7 +144,8 @@ impl Estimate {
 /// The first of the evaluated steps with at least this validation accuracy, infinite if there is none;
 /// nothing for a cell without a curve.
 fn steps_to(accuracy: f64, points: &[&CurvePoint]) -> Option<f64> {
-    let reaches = |point: &&&CurvePoint| point.validation_error <= 1.0 - accuracy + ROUNDING;
+    let reaches =
+        |point: &&&CurvePoint| point.validation_error.value() <= 1.0 - accuracy + ROUNDING;
     let first = points.iter().find(reaches).map_or(f64::INFINITY, |point| point.step as f64);
     (!points.is_empty()).then_some(first)
 }
@@ -169,6 +170,7 @@ pub(super) fn is_collapsed(trial: &Trial, points: &[&CurvePoint], about: &About)
     let best = evaluated
         .chain(trial.outcome.validation_error)
         .chain(milestones.map(|milestones| milestones.least_validation_error))
+        .map(ErrorCount::value)
         .fold(f64::INFINITY, f64::min);
     if !best.is_finite() {
         return false;
@@ -186,18 +188,7 @@ mod tests {
 
     fn trial(status: Status) -> Trial {
         let settings = vec![("train_size".into(), 10.0)];
-        let outcome = Outcome {
-            status,
-            test_error: None,
-            validation_error: None,
-            train_error: None,
-            best_step: None,
-            steps: 8,
-            violations_after: 0,
-            resets: 0,
-            sign_flips: 0,
-            milestones: None,
-        };
+        let outcome = Outcome { status, steps: 8, ..Outcome::failed() };
         let key = Key { id: "a".into(), arm: "arm".into(), settings, seed: 0 };
         Trial { key, outcome, reason: None }
     }
@@ -208,7 +199,7 @@ mod tests {
                 step: *step,
                 train_loss: None,
                 validation_loss: None,
-                validation_error: *validation_error,
+                validation_error: ErrorCount::about(*validation_error, 1000),
                 resets: 0,
                 sign_flips: 0,
                 tensors: Vec::new(),
@@ -279,7 +270,8 @@ mod tests {
     fn the_best_of_a_hundred_epochs_is_not_taken_for_learning() {
         let collapsed = |least_validation_error| {
             let mut trial = trial(Status::Done);
-            trial.outcome.validation_error = Some(0.5);
+            trial.outcome.validation_error = Some(ErrorCount::about(0.5, 1000));
+            let least_validation_error = ErrorCount::about(least_validation_error, 1000);
             trial.outcome.milestones =
                 Some(Milestones { least_validation_error, epochs_to_90: None });
             is_collapsed(&trial, &[], &about(1000, 0.5))

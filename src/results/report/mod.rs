@@ -18,7 +18,7 @@ use indexmap::IndexMap;
 use super::about::About;
 use super::epochs::Epochs;
 use super::table::CurveIndex;
-use super::table::{CurveRow, Status, Trial};
+use super::table::{CurveRow, ErrorCount, Status, Trial};
 use crate::stats::hypothesis::{holm, signed_rank};
 use crate::stats::rank_sum::mann_whitney;
 use crate::stats::survival::log_rank;
@@ -208,7 +208,7 @@ impl Draft<'_> {
             .trials
             .iter()
             .filter(|trial| !self.is_collapsed(trial))
-            .filter_map(|trial| trial.outcome.test_error)
+            .filter_map(|trial| trial.outcome.test_error.map(ErrorCount::value))
             .collect();
         let collapsed = group.trials.iter().filter(collapsed).count();
         Row {
@@ -330,6 +330,7 @@ mod tests {
     }
 
     fn trial(arm: &str, seed: u64, error: Option<f64>) -> Trial {
+        let error = error.map(|error| ErrorCount::about(error, 1000));
         Trial {
             key: Key {
                 id: format!("{arm}{seed}"),
@@ -344,10 +345,7 @@ mod tests {
                 train_error: error,
                 best_step: Some(4),
                 steps: 4,
-                violations_after: 0,
-                resets: 0,
-                sign_flips: 0,
-                milestones: None,
+                ..Outcome::failed()
             },
             reason: None,
         }
@@ -358,7 +356,7 @@ mod tests {
             step,
             train_loss: None,
             validation_loss: None,
-            validation_error,
+            validation_error: ErrorCount::about(validation_error, 1000),
             resets: 0,
             sign_flips: 0,
             tensors: Vec::new(),
@@ -461,7 +459,7 @@ mod tests {
             let seed = trial.key.seed;
             let reached = trial.key.arm == "better" || seed < 3;
             trial.outcome.milestones = Some(Milestones {
-                least_validation_error: if reached { 0.05 } else { 0.4 },
+                least_validation_error: ErrorCount::about(if reached { 0.05 } else { 0.4 }, 1000),
                 epochs_to_90: reached.then_some(2 + seed),
             });
         }

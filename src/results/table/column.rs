@@ -1,5 +1,6 @@
 //! Columns, and tables made of them.
 
+use std::fmt::Display;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -139,9 +140,14 @@ impl Line<'_> {
         self.values.get(self.header.iter().position(|column| column == name)?)
     }
 
+    /// `what` is wrong, and where.
+    pub(super) fn says(&self, what: impl Display) -> String {
+        format!("line {}: {what}", self.number)
+    }
+
     /// What is wrong with the value `text` under `name`.
     pub(super) fn wrong(&self, name: &str, text: &str) -> String {
-        format!("line {}: `{text}` is no value of `{name}`", self.number)
+        self.says(format!("`{text}` is no value of `{name}`"))
     }
 
     fn put<T>(&self, column: &Column<T>, place: usize, row: &mut T) -> Result<(), String> {
@@ -151,14 +157,14 @@ impl Line<'_> {
 }
 
 /// Reads a table of cells that must have the columns `needed`, and may have those of `others`; each row
-/// begins as `blank`, and `finish` may look at the whole line.
-pub(super) fn read<T: Keyed>(
+/// begins as `blank`, and `finish` may look at the whole line to make of it what it will be.
+pub(super) fn read<T: Keyed, U>(
     path: &Path,
     blank: impl Fn() -> T,
     needed: &[Column<T>],
     others: &[Column<T>],
-    finish: impl Fn(&mut T, &Line) -> Result<(), String>,
-) -> Result<Vec<T>, Error> {
+    finish: impl Fn(T, &Line) -> Result<U, String>,
+) -> Result<Vec<U>, Error> {
     let malformed = |what| Error::Malformed { path: path.to_owned(), what };
     let text = std::fs::read_to_string(path)
         .map_err(|source| Error::Io { path: path.to_owned(), source })?;
@@ -184,7 +190,7 @@ pub(super) fn read<T: Keyed>(
         let values = values.map_err(|error| malformed(error.to_string()))?;
         let line = Line { number: index + 2, header: &header, values: &values };
         let mut row = blank();
-        let filled = || -> Result<T, String> {
+        let filled = || -> Result<U, String> {
             for (column, place) in key_places {
                 line.put(column, place, row.key_mut())?;
             }
@@ -196,8 +202,7 @@ pub(super) fn read<T: Keyed>(
             for (column, place) in &places {
                 line.put(column, *place, &mut row)?;
             }
-            finish(&mut row, &line)?;
-            Ok(row)
+            finish(row, &line)
         };
         rows.push(filled().map_err(malformed)?);
     }

@@ -1,21 +1,23 @@
 //! `curves.csv`: a row a cell and evaluation.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
 use super::column::{Column, Error, Keyed, Line, optional, put, put_optional, read, write};
 use super::key::Key;
-use super::{CurvePoint, TensorCounts};
+use super::trial::{Trial, counted};
+use super::{CurvePoint, ErrorCount, TensorCounts};
 
-/// One row of `curves.csv`: one evaluation of one cell. See [`CURVE`] for what each value means.
+/// One row of `curves.csv`: one evaluation of one cell. See [`CURVE`] for what each value means. Its error
+/// is an `E`: a count, or a share as files have it.
 #[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs)]
-pub struct CurveRow {
+pub struct CurveRow<E = ErrorCount> {
     pub key: Key,
-    pub point: CurvePoint,
+    pub point: CurvePoint<E>,
 }
 
-impl Keyed for CurveRow {
+impl<E> Keyed for CurveRow<E> {
     fn key(&self) -> &Key {
         &self.key
     }
@@ -26,6 +28,13 @@ impl Keyed for CurveRow {
 }
 
 impl CurveRow {
+    fn shares(&self) -> CurveRow<f64> {
+        let point = self.point.with_error(self.point.validation_error.value());
+        CurveRow { key: self.key.clone(), point }
+    }
+}
+
+impl CurveRow<f64> {
     fn blank() -> Self {
         let point = CurvePoint {
             step: 0,
@@ -41,7 +50,7 @@ impl CurveRow {
 }
 
 /// Columns of `curves.csv` after the seed.
-pub const CURVE: [Column<CurveRow>; 6] = [
+pub const CURVE: [Column<CurveRow<f64>>; 6] = [
     Column {
         name: "step",
         meaning: "optimizer steps so far; 0 is before training",
@@ -104,14 +113,15 @@ pub fn write_curves(settings: &[String], curves: &[CurveRow]) -> String {
         .iter()
         .flat_map(|tensor| BY_TENSOR.map(|column| column.name.to_owned() + tensor))
         .collect();
-    let more_of = |row: &CurveRow| -> Vec<String> {
+    let more_of = |row: &CurveRow<f64>| -> Vec<String> {
         let of_tensor = |tensor: &&str| {
             let counts = row.point.tensors.iter().find(|counts| counts.name == **tensor);
             BY_TENSOR.map(|column| counts.map(column.write).unwrap_or_default())
         };
         tensors.iter().flat_map(of_tensor).collect()
     };
-    write(settings, &CURVE.each_ref(), &more, curves, more_of)
+    let rows: Vec<CurveRow<f64>> = curves.iter().map(CurveRow::shares).collect();
+    write(settings, &CURVE.each_ref(), &more, &rows, more_of)
 }
 
 /// The weight tensors of all `curves`, each once, in name order.
@@ -120,16 +130,28 @@ fn tensors(curves: &[CurveRow]) -> BTreeSet<&str> {
     counts.map(|counts| counts.name.as_str()).collect()
 }
 
-/// Reads `curves.csv`.
+/// Reads the `curves.csv` that stands beside `trials`, which say of how many images its errors are.
 ///
 /// # Errors
-/// When the file cannot be read, lacks a column, or has a value that is no number.
-pub fn read_curves(path: &Path) -> Result<Vec<CurveRow>, Error> {
-    read(path, CurveRow::blank, &CURVE, &[], read_tensors)
+/// When the file cannot be read, lacks a column, or has a value that is no number, or an error that is no
+/// whole number of its images.
+pub fn read_curves(path: &Path, trials: &[Trial]) -> Result<Vec<CurveRow>, Error> {
+    let images: HashMap<&str, u64> = trials
+        .iter()
+        .filter_map(|trial| Some((trial.key.id.as_str(), trial.outcome.validation_images?)))
+        .collect();
+    let finish = |mut row: CurveRow<f64>, line: &Line| {
+        row.point.tensors = read_tensors(line)?;
+        let of = images.get(row.key.id.as_str()).copied();
+        let error = counted(row.point.validation_error, of).map_err(|what| line.says(what))?;
+        Ok(CurveRow { point: row.point.with_error(error), key: row.key })
+    };
+    read(path, CurveRow::blank, &CURVE, &[], finish)
 }
 
 /// The counts by tensor that the line has.
-fn read_tensors(row: &mut CurveRow, line: &Line) -> Result<(), String> {
+fn read_tensors(line: &Line) -> Result<Vec<TensorCounts>, String> {
+    let mut tensors = Vec::new();
     for tensor in line.names().filter_map(|name| name.strip_prefix(BY_TENSOR[0].name)) {
         let mut counts = TensorCounts { name: tensor.to_owned(), resets: 0, sign_flips: 0 };
         let texts = BY_TENSOR.each_ref().map(|column| {
@@ -142,7 +164,7 @@ fn read_tensors(row: &mut CurveRow, line: &Line) -> Result<(), String> {
         for (column, text, name) in texts {
             (column.read)(&mut counts, &text).ok_or_else(|| line.wrong(&name, &text))?;
         }
-        row.point.tensors.push(counts);
+        tensors.push(counts);
     }
-    Ok(())
+    Ok(tensors)
 }

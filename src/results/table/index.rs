@@ -41,7 +41,7 @@ impl<'a> CurveIndex<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Key;
+    use super::super::{ErrorCount, Key};
     use super::*;
 
     fn row(id: &str, arm: &str, step: u64) -> CurveRow {
@@ -50,7 +50,7 @@ mod tests {
             step,
             train_loss: None,
             validation_loss: None,
-            validation_error: step as f64 / 100.0,
+            validation_error: ErrorCount { wrong: step, of: 100 },
             resets: 0,
             sign_flips: 0,
             tensors: Vec::new(),
@@ -64,7 +64,7 @@ mod tests {
         let index = CurveIndex::new(&rows);
         let steps: Vec<u64> = index.points("a").iter().map(|point| point.step).collect();
         assert_eq!(steps, [0, 2, 8]);
-        assert_eq!(index.at("a", 2).map(|point| point.validation_error), Some(0.02));
+        assert_eq!(index.at("a", 2).map(|point| point.validation_error.value()), Some(0.02));
         assert_eq!(index.at("b", 0).map(|point| point.step), Some(0));
         assert!(index.at("a", 4).is_none() && index.at("c", 0).is_none());
         assert!(index.points("c").is_empty());

@@ -13,12 +13,13 @@ mod key;
 mod timing;
 mod trial;
 
-pub use crate::train::{CurvePoint, TensorCounts};
+pub use crate::train::{CurvePoint, ErrorCount, TensorCounts};
 pub use column::{Column, Error, KEY, SEED};
 pub use curve::{BY_TENSOR, CURVE, CurveRow, read_curves, write_curves};
 pub use index::CurveIndex;
 pub use key::Key;
 pub use timing::{CellTime, TIMING, Timing, read_timings, write_timings};
+pub(crate) use trial::counted;
 pub use trial::{
     MILESTONES, Milestones, Outcome, REASON, Status, TRIAL, Trial, read_ids, read_trials,
     write_trials,
@@ -36,15 +37,17 @@ mod tests {
             key: Key { id: "00ff".into(), arm: "frozen, odd".into(), settings, seed: 3 },
             outcome: Outcome {
                 status: Status::Done,
-                test_error: Some(0.125),
-                validation_error: Some(1.0 / 3.0),
-                train_error: None,
+                test_error: Some(ErrorCount { wrong: 5, of: 40 }),
+                validation_error: Some(ErrorCount { wrong: 10, of: 30 }),
+                train_error: Some(ErrorCount { wrong: 0, of: 100 }),
                 best_step: Some(40),
+                test_error_last: Some(ErrorCount { wrong: 6, of: 40 }),
+                validation_error_last: Some(ErrorCount { wrong: 12, of: 30 }),
+                validation_images: Some(30),
+                test_images: Some(40),
                 steps: 48,
-                violations_after: 0,
                 resets: 17,
-                sign_flips: 0,
-                milestones: None,
+                ..Outcome::failed()
             },
             reason: None,
         }
@@ -67,7 +70,8 @@ mod tests {
     #[test]
     fn milestones_have_columns_where_a_row_has_some() {
         let mut reached = trial();
-        let milestones = Milestones { least_validation_error: 0.25, epochs_to_90: None };
+        let least_validation_error = ErrorCount { wrong: 7, of: 30 };
+        let milestones = Milestones { least_validation_error, epochs_to_90: None };
         reached.outcome.milestones = Some(milestones);
         let text = write_trials(&["train_size".into()], &[reached.clone(), trial()]);
         assert!(text.starts_with("id,arm,train_size,seed,status,"), "{text}");
@@ -94,7 +98,7 @@ mod tests {
             step: 0,
             train_loss: None,
             validation_loss: Some(1.0 / 3.0),
-            validation_error: 0.9,
+            validation_error: ErrorCount { wrong: 27, of: 30 },
             resets: 0,
             sign_flips: 0,
             tensors: Vec::new(),
@@ -107,7 +111,7 @@ mod tests {
         let header = text.lines().next().unwrap();
         assert!(header.ends_with(",resets/b.weight,sign_flips/b.weight"), "{header}");
         let (_folder, path) = written(&text);
-        assert_eq!(read_curves(&path).unwrap(), [plain, told_apart]);
+        assert_eq!(read_curves(&path, &[trial()]).unwrap(), [plain, told_apart]);
     }
 
     #[test]
@@ -116,6 +120,29 @@ mod tests {
         let (_folder, path) = written(&text);
         let message = read_trials(&path).unwrap_err().to_string();
         assert!(message.contains("line 2: `much` is no value of `test_error`"), "{message}");
+    }
+
+    #[test]
+    fn an_error_that_is_no_whole_number_of_images_is_refused() {
+        let text = write_trials(&["train_size".into()], &[trial()]);
+        for (images, what) in [
+            (",41,48", "the error 0.125 is no whole number of 41 images"),
+            (",,48", "the error 0.125 does not say of how many images it is"),
+        ] {
+            let (_folder, path) = written(&text.replace(",40,48", images));
+            let message = read_trials(&path).unwrap_err().to_string();
+            assert!(message.contains(&format!("line 2: {what}")), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_curve_of_a_cell_that_has_no_row_is_refused() {
+        let (_folder, path) = written(
+            "id,arm,seed,step,train_loss,validation_loss,validation_error,resets,sign_flips\n\
+             ff,odd,0,0,,,0.5,0,0\n",
+        );
+        let message = read_curves(&path, &[trial()]).unwrap_err().to_string();
+        assert!(message.contains("line 2: the error 0.5 does not say of how many"), "{message}");
     }
 
     #[test]

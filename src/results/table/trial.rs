@@ -1,10 +1,12 @@
 //! `trials.csv`: a row a cell.
 
+use std::convert::Infallible;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::column::{Column, Error, Keyed, optional, put, put_optional, read, write};
+use super::ErrorCount;
+use super::column::{Column, Error, Keyed, Line, optional, put, put_optional, read, write};
 use super::key::Key;
 
 /// How a cell ended.
@@ -36,44 +38,51 @@ impl Status {
     }
 }
 
-/// One row of `trials.csv`: one cell. See [`TRIAL`] for what each value means.
+/// One row of `trials.csv`: one cell. See [`TRIAL`] for what each value means. Its errors are `E`s: counts,
+/// or shares as files have them.
 #[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs)]
-pub struct Trial {
+pub struct Trial<E = ErrorCount> {
     pub key: Key,
-    pub outcome: Outcome,
+    pub outcome: Outcome<E>,
     /// Why the cell failed, if it did.
     pub reason: Option<String>,
 }
 
-/// How one training run ended. See [`TRIAL`] for what each value means.
+/// How one training run ended. See [`TRIAL`] for what each value means. Its errors are `E`s: counts, or
+/// shares as files have them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs)]
-pub struct Outcome {
+pub struct Outcome<E = ErrorCount> {
     pub status: Status,
-    pub test_error: Option<f64>,
-    pub validation_error: Option<f64>,
-    pub train_error: Option<f64>,
+    pub test_error: Option<E>,
+    pub validation_error: Option<E>,
+    pub train_error: Option<E>,
     pub best_step: Option<u64>,
+    pub test_error_last: Option<E>,
+    pub validation_error_last: Option<E>,
+    pub train_error_last: Option<E>,
+    pub validation_images: Option<u64>,
+    pub test_images: Option<u64>,
     pub steps: u64,
     pub violations_after: u64,
     pub resets: u64,
     pub sign_flips: u64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub milestones: Option<Milestones>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub milestones: Option<Milestones<E>>,
 }
 
 /// What a run reached on its way. See [`MILESTONES`] for what each value means.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs)]
-pub struct Milestones {
-    pub least_validation_error: f64,
+pub struct Milestones<E = ErrorCount> {
+    pub least_validation_error: E,
     pub epochs_to_90: Option<u64>,
 }
 
-impl Outcome {
+impl<E> Outcome<E> {
     /// That of a cell that failed: nothing is known of it.
     pub(crate) fn failed() -> Self {
         Outcome {
@@ -82,6 +91,11 @@ impl Outcome {
             validation_error: None,
             train_error: None,
             best_step: None,
+            test_error_last: None,
+            validation_error_last: None,
+            train_error_last: None,
+            validation_images: None,
+            test_images: None,
             steps: 0,
             violations_after: 0,
             resets: 0,
@@ -91,7 +105,72 @@ impl Outcome {
     }
 }
 
-impl Keyed for Trial {
+impl<E: Copy> Outcome<E> {
+    /// The same with each error as `make` has it, given of how many images it is, where that is known;
+    /// `train_images` says it of the training images.
+    fn with_errors<F, X>(
+        &self,
+        train_images: Option<u64>,
+        make: impl Fn(E, Option<u64>) -> Result<F, X>,
+    ) -> Result<Outcome<F>, X> {
+        let Outcome { status, best_step, validation_images, test_images, .. } = *self;
+        let Outcome { steps, violations_after, resets, sign_flips, .. } = *self;
+        let made = |error: Option<E>, of| error.map(|error| make(error, of)).transpose();
+        let milestones = |reached: Milestones<E>| {
+            let least_validation_error = make(reached.least_validation_error, validation_images)?;
+            Ok(Milestones { least_validation_error, epochs_to_90: reached.epochs_to_90 })
+        };
+        Ok(Outcome {
+            status,
+            test_error: made(self.test_error, test_images)?,
+            validation_error: made(self.validation_error, validation_images)?,
+            train_error: made(self.train_error, train_images)?,
+            best_step,
+            test_error_last: made(self.test_error_last, test_images)?,
+            validation_error_last: made(self.validation_error_last, validation_images)?,
+            train_error_last: made(self.train_error_last, train_images)?,
+            validation_images,
+            test_images,
+            steps,
+            violations_after,
+            resets,
+            sign_flips,
+            milestones: self.milestones.map(milestones).transpose()?,
+        })
+    }
+}
+
+impl Outcome {
+    /// The same with errors as files have them.
+    pub(crate) fn shares(&self) -> Outcome<f64> {
+        let share = |error: ErrorCount, _| Ok::<_, Infallible>(error.value());
+        let Ok(shares) = self.with_errors(None, share);
+        shares
+    }
+}
+
+impl Outcome<f64> {
+    /// The same with errors as counts, those on training images of `train_images`.
+    ///
+    /// # Errors
+    /// The share that is no whole number of its images.
+    pub(crate) fn counts(&self, train_images: Option<u64>) -> Result<Outcome, String> {
+        self.with_errors(train_images, counted)
+    }
+}
+
+/// The count whose share of so many images is `share`.
+///
+/// # Errors
+/// When there is no such count.
+pub(crate) fn counted(share: f64, of: Option<u64>) -> Result<ErrorCount, String> {
+    let of =
+        of.ok_or_else(|| format!("the error {share} does not say of how many images it is"))?;
+    ErrorCount::of_share(share, of)
+        .ok_or_else(|| format!("the error {share} is no whole number of {of} images"))
+}
+
+impl<E> Keyed for Trial<E> {
     fn key(&self) -> &Key {
         &self.key
     }
@@ -101,14 +180,29 @@ impl Keyed for Trial {
     }
 }
 
-impl Trial {
+impl<E> Trial<E> {
     fn blank() -> Self {
         Trial { key: Key::blank(), outcome: Outcome::failed(), reason: None }
     }
 }
 
+impl Trial {
+    fn shares(&self) -> Trial<f64> {
+        let (key, reason) = (self.key.clone(), self.reason.clone());
+        Trial { key, outcome: self.outcome.shares(), reason }
+    }
+}
+
+impl Trial<f64> {
+    fn counts(self) -> Result<Trial, String> {
+        let train_images = self.key.setting("train_size").map(|size| size as u64);
+        let outcome = self.outcome.counts(train_images)?;
+        Ok(Trial { key: self.key, outcome, reason: self.reason })
+    }
+}
+
 /// Columns of `trials.csv` after the seed.
-pub const TRIAL: [Column<Trial>; 9] = [
+pub const TRIAL: [Column<Trial<f64>>; 14] = [
     Column {
         name: "status",
         meaning: "`done`, `diverged` (a loss or weight became non-finite) or `failed`",
@@ -132,15 +226,45 @@ pub const TRIAL: [Column<Trial>; 9] = [
     },
     Column {
         name: "train_error",
-        meaning: "the same on the training subset, after `best_step`",
+        meaning: "the same on the `train_size` training images, after `best_step`",
         write: |trial| optional(trial.outcome.train_error),
         read: |trial, text| put_optional(&mut trial.outcome.train_error, text),
     },
     Column {
         name: "best_step",
-        meaning: "optimizer steps before the weights that were tested",
+        meaning: "optimizer steps before the weights that the schedule chooses, by the least validation loss or the last",
         write: |trial| optional(trial.outcome.best_step),
         read: |trial, text| put_optional(&mut trial.outcome.best_step, text),
+    },
+    Column {
+        name: "test_error_last",
+        meaning: "as `test_error`, after the last step",
+        write: |trial| optional(trial.outcome.test_error_last),
+        read: |trial, text| put_optional(&mut trial.outcome.test_error_last, text),
+    },
+    Column {
+        name: "validation_error_last",
+        meaning: "as `validation_error`, after the last step",
+        write: |trial| optional(trial.outcome.validation_error_last),
+        read: |trial, text| put_optional(&mut trial.outcome.validation_error_last, text),
+    },
+    Column {
+        name: "train_error_last",
+        meaning: "as `train_error`, after the last step",
+        write: |trial| optional(trial.outcome.train_error_last),
+        read: |trial, text| put_optional(&mut trial.outcome.train_error_last, text),
+    },
+    Column {
+        name: "validation_images",
+        meaning: "of how many images validation errors are a share, in `curves.csv` too; empty where a cell failed",
+        write: |trial| optional(trial.outcome.validation_images),
+        read: |trial, text| put_optional(&mut trial.outcome.validation_images, text),
+    },
+    Column {
+        name: "test_images",
+        meaning: "of how many images test errors are a share; empty where nothing was tested",
+        write: |trial| optional(trial.outcome.test_images),
+        read: |trial, text| put_optional(&mut trial.outcome.test_images, text),
     },
     Column {
         name: "steps",
@@ -169,7 +293,7 @@ pub const TRIAL: [Column<Trial>; 9] = [
 ];
 
 /// Columns of `trials.csv` after those, where a row has such milestones.
-pub const MILESTONES: [Column<Trial>; 2] = [
+pub const MILESTONES: [Column<Trial<f64>>; 2] = [
     Column {
         name: "least_validation_error",
         meaning: "the least validation error after any epoch, in [0, 1]",
@@ -202,7 +326,7 @@ pub const MILESTONES: [Column<Trial>; 2] = [
 ];
 
 /// The last column of `trials.csv`, where a cell failed.
-pub const REASON: Column<Trial> = Column {
+pub const REASON: Column<Trial<f64>> = Column {
     name: "reason",
     meaning: "why the cell failed; `polarity run` tries it again",
     write: |trial| optional(trial.reason.as_ref()),
@@ -213,19 +337,22 @@ pub const REASON: Column<Trial> = Column {
 pub fn write_trials(settings: &[String], trials: &[Trial]) -> String {
     let has_milestones = trials.iter().any(|trial| trial.outcome.milestones.is_some());
     let has_failed = trials.iter().any(|trial| trial.reason.is_some());
-    let mut columns: Vec<&Column<Trial>> = TRIAL.iter().collect();
+    let rows: Vec<Trial<f64>> = trials.iter().map(Trial::shares).collect();
+    let mut columns: Vec<&Column<Trial<f64>>> = TRIAL.iter().collect();
     columns.extend(MILESTONES.iter().filter(|_| has_milestones));
     columns.extend(Some(&REASON).filter(|_| has_failed));
-    write(settings, &columns, &[], trials, |_| Vec::new())
+    write(settings, &columns, &[], &rows, |_| Vec::new())
 }
 
 /// Reads `trials.csv`.
 ///
 /// # Errors
-/// When the file cannot be read, lacks a column, or has a value that is no number.
+/// When the file cannot be read, lacks a column, or has a value that is no number, or an error that is no
+/// whole number of its images.
 pub fn read_trials(path: &Path) -> Result<Vec<Trial>, Error> {
     let [least, epochs] = MILESTONES;
-    read(path, Trial::blank, &TRIAL, &[least, epochs, REASON], |_, _| Ok(()))
+    let counts = |trial: Trial<f64>, line: &Line| trial.counts().map_err(|what| line.says(what));
+    read(path, Trial::blank, &TRIAL, &[least, epochs, REASON], counts)
 }
 
 /// The ids of the cells of `trials.csv`, and nothing else of it.
@@ -233,6 +360,6 @@ pub fn read_trials(path: &Path) -> Result<Vec<Trial>, Error> {
 /// # Errors
 /// When the file cannot be read, or is no table of cells.
 pub fn read_ids(path: &Path) -> Result<Vec<String>, Error> {
-    let rows = read(path, Trial::blank, &[], &[], |_, _| Ok(()))?;
+    let rows = read(path, Trial::<f64>::blank, &[], &[], |trial, _| Ok(trial))?;
     Ok(rows.into_iter().map(|trial| trial.key.id).collect())
 }

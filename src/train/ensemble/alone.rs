@@ -49,11 +49,10 @@ pub fn alone(
         schedule: &schedule,
         seed,
     };
-    let fit = train::fit(&task, &mut optimizer, progress)?;
-    Ok(Trained {
-        curve: fit.curve,
-        best_step: fit.best_step,
-        weights: Weights::copy_from(&variables)?,
-        diverged: fit.diverged,
-    })
+    let ended = train::to_the_end(&task, &mut optimizer, progress)?;
+    let last = Weights::copy_from(&variables)?;
+    let fit = ended.choose()?;
+    let weights = Weights::copy_from(&variables)?;
+    let (curve, best_step, diverged) = (fit.curve, fit.best_step, fit.diverged);
+    Ok(Trained { curve, best_step, weights, last, diverged })
 }

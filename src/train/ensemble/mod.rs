@@ -29,7 +29,7 @@ pub use rehearsal::Rehearsal;
 use vector::{Job, Vector};
 
 use super::order::epoch_order;
-use super::{CurvePoint, Evaluation};
+use super::{CurvePoint, ErrorCount, Evaluation};
 use crate::data::xor::Point;
 use crate::models::mlp::{Signs, Weights};
 use crate::optim::Adam;
@@ -90,6 +90,8 @@ pub struct Trained {
     pub best_step: u64,
     /// The weights after that step; where the net diverged, those after the last.
     pub weights: Weights,
+    /// The weights after the last step.
+    pub last: Weights,
     /// Whether a loss or weight became non-finite.
     pub diverged: bool,
 }
@@ -227,7 +229,7 @@ impl Job for Training<'_> {
                     step,
                     train_loss: None,
                     validation_loss: Some(scores.losses[lane]).filter(|loss| loss.is_finite()),
-                    validation_error: scores.errors[lane],
+                    validation_error: ErrorCount { wrong: scores.wrong[lane], of: scores.of },
                     resets: tally.resets[lane],
                     sign_flips: tally.flips[lane],
                     tensors: Vec::new(),
@@ -237,7 +239,8 @@ impl Job for Training<'_> {
                 }
             }
         }
-        Some(runs.into_iter().map(|run| run.trained).collect())
+        let ended = |(lane, run): (usize, Run)| run.ended(nets.get(lane));
+        Some(runs.into_iter().enumerate().map(ended).collect())
     }
 }
 
@@ -249,9 +252,22 @@ struct Run {
 
 impl Run {
     fn new(start: &Weights) -> Self {
-        let trained =
-            Trained { curve: Vec::new(), best_step: 0, weights: start.clone(), diverged: false };
+        let trained = Trained {
+            curve: Vec::new(),
+            best_step: 0,
+            weights: start.clone(),
+            last: start.clone(),
+            diverged: false,
+        };
         Run { trained, least: f64::INFINITY }
+    }
+
+    /// What became of a net that has the weights `last` when its block is done; one that diverged has
+    /// come to an end before.
+    fn ended(self, last: Weights) -> Trained {
+        let mut trained = self.trained;
+        trained.last = if trained.diverged { trained.weights.clone() } else { last };
+        trained
     }
 
     /// Notes an evaluation; says whether its weights are to be kept.
@@ -301,7 +317,10 @@ impl Job for Judging<'_> {
             }
         }
         let scores = nets.evaluate(&points);
-        let of_lane = |lane| Evaluation { loss: scores.losses[lane], error: scores.errors[lane] };
+        let of_lane = |lane: usize| Evaluation {
+            loss: scores.losses[lane],
+            error: ErrorCount { wrong: scores.wrong[lane], of: scores.of },
+        };
         (0..self.block.len()).map(of_lane).collect()
     }
 }

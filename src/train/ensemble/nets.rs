@@ -195,8 +195,10 @@ pub(super) struct Tally {
 pub(super) struct Scores {
     /// Mean losses.
     pub(super) losses: [f64; MOST_LANES],
-    /// Shares of points classified wrongly.
-    pub(super) errors: [f64; MOST_LANES],
+    /// Points classified wrongly.
+    pub(super) wrong: [u64; MOST_LANES],
+    /// Points in all.
+    pub(super) of: u64,
 }
 
 /// The nets of a block, all of one width.
@@ -370,7 +372,7 @@ impl<V: Vector> Nets<V> {
     /// How the nets do on `points`.
     #[inline(always)]
     pub(super) fn evaluate(&self, points: &[Points<V>]) -> Scores {
-        let (mut losses, mut errors) = ([0.0; MOST_LANES], [0.0; MOST_LANES]);
+        let (mut losses, mut wrong) = ([0.0; MOST_LANES], [0; MOST_LANES]);
         for part in points.chunks(SUMMED) {
             let mut sums = [V::splat(0.0); 2];
             let (pairs, rest) = part.as_chunks::<2>();
@@ -382,11 +384,11 @@ impl<V: Vector> Nets<V> {
             }
             for lane in 0..V::LANES {
                 losses[lane] += f64::from(sums[0].lanes()[lane]);
-                errors[lane] += f64::from(sums[1].lanes()[lane]);
+                wrong[lane] += sums[1].lanes()[lane] as u64;
             }
         }
         let count = points.len() as f64;
-        Scores { losses: losses.map(|sum| sum / count), errors: errors.map(|sum| sum / count) }
+        Scores { losses: losses.map(|sum| sum / count), wrong, of: points.len() as u64 }
     }
 
     /// Adds losses and mistakes on some points to `sums`.

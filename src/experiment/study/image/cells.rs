@@ -84,7 +84,7 @@ impl Draft<'_> {
             normalise: data.normalise.clone(),
             channels: data.channels,
             subset: data.subset,
-            train_size: Some(size),
+            train_size: size,
             validation: data.validation,
             test: data.test,
         })

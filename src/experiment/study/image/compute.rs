@@ -19,7 +19,7 @@ use crate::optim::{Frozen, Optimizer};
 use crate::random::Stream;
 use crate::results::table::{Outcome, Status};
 use crate::sign::Template;
-use crate::train::{self, Fit, ImageSet, Progress, Schedule, Task};
+use crate::train::{self, ErrorCount, Fit, ImageSet, Progress, Schedule, Task};
 use crate::transfer;
 use crate::weights::{Array, Checkpoint};
 
@@ -46,10 +46,13 @@ pub(crate) fn cell(
         release_at: spec.arm.as_ref().and_then(|arm| arm.release_at),
     };
     let task = ready.task(&schedule, spec.seed);
-    let fitted = train::fit(&task, &mut optimizer, progress)?;
+    let ended = train::to_the_end(&task, &mut optimizer, progress)?;
     // The test has the room of its moments.
     drop(optimizer);
-    let outcome = judge(&task, &fitted, &ready.start, material)?;
+    let judge = Judge::new(&ready, material)?;
+    let last = if ended.has_diverged() { None } else { Some(judge.errors()?) };
+    let fitted = ended.choose()?;
+    let outcome = judge.outcome(&fitted, last)?;
     let weights = spec.arm.is_none().then(|| checkpoint(&ready.variables)).transpose()?;
     Ok(Computed { outcome, curve: fitted.curve, seconds: fitted.seconds, weights })
 }
@@ -66,12 +69,10 @@ pub(crate) fn rehearse(
     steps: u64,
 ) -> Result<Pace, Failure> {
     let mut spec = spec.clone();
-    let there = material.train.len();
     let mut data = images(&spec)?.clone();
     data.validation = data.validation.min(REHEARSED);
     let validation = data.validation;
-    let most = there - validation;
-    data.train_size = Some(data.train_size.unwrap_or(most).min(spec.train.batch));
+    data.train_size = data.train_size.min(spec.train.batch);
     spec.data = DataSpec::Images(data);
     spec.arm = spec.arm.map(|arm| ArmSpec { hold: arm.hold, reset: arm.reset, ..ArmSpec::fresh() });
     let (ready, mut optimizer) = Ready::new(&spec, material, None, device)?;
@@ -164,47 +165,70 @@ fn split(
     let mut stream = Stream::new(seed, "subset");
     let Split { training, validation } =
         subset::split(&material.train.labels, data.validation, data.subset, &mut stream);
-    let training = &training[..data.train_size.unwrap_or(training.len())];
+    let training = &training[..data.train_size];
     let set = |places| ImageSet::new(&material.train, places, &material.input, device);
     Ok((set(training)?, set(&validation)?))
 }
 
-/// The row of `trials.csv`: how the network does with the weights it was left with.
-fn judge(
-    task: &Task,
-    fitted: &Fit,
-    start: &Template,
-    material: &Material,
-) -> Result<Outcome, Failure> {
-    let Task { net, variables, train: train_set, .. } = *task;
-    let last = fitted.curve.last();
-    let mut outcome = Outcome {
-        status: if fitted.diverged { Status::Diverged } else { Status::Done },
-        test_error: None,
-        validation_error: None,
-        train_error: None,
-        best_step: None,
-        steps: fitted.steps,
-        violations_after: transfer::violations(start, variables)?,
-        resets: last.map_or(0, |point| point.resets),
-        sign_flips: last.map_or(0, |point| point.sign_flips),
-        milestones: None,
-    };
-    if !fitted.diverged {
-        let chosen = fitted.curve.iter().find(|point| point.step == fitted.best_step);
-        outcome.validation_error = chosen.map(|point| point.validation_error);
-        outcome.best_step = Some(fitted.best_step);
-        outcome.train_error = Some(train::evaluate(net, train_set)?.error);
-        outcome.test_error = Some(test_error(net, material, variables.device())?);
-    }
-    Ok(outcome)
+/// Looks at a network as it is: the test images are looked at here, and nowhere else.
+struct Judge<'a> {
+    ready: &'a Ready,
+    test: ImageSet,
 }
 
-/// The error on the test images, looked at here for the first and only time.
-fn test_error(net: &Network, material: &Material, device: Device) -> Result<f64, TchError> {
-    let all: Vec<usize> = (0..material.test.len()).collect();
-    let test = ImageSet::new(&material.test, &all, &material.input, device)?;
-    Ok(train::evaluate(net, &test)?.error)
+/// The errors of a network with its weights of one step.
+#[derive(Clone, Copy)]
+struct Errors {
+    test: ErrorCount,
+    train: ErrorCount,
+}
+
+impl<'a> Judge<'a> {
+    fn new(ready: &'a Ready, material: &Material) -> Result<Self, TchError> {
+        let all: Vec<usize> = (0..material.test.len()).collect();
+        let device = ready.variables.device();
+        let test = ImageSet::new(&material.test, &all, &material.input, device)?;
+        Ok(Judge { ready, test })
+    }
+
+    /// The errors with the weights that the network has now.
+    fn errors(&self) -> Result<Errors, TchError> {
+        let Ready { net, train, .. } = self.ready;
+        let error = |set| train::evaluate(net, set).map(|evaluation| evaluation.error);
+        Ok(Errors { test: error(&self.test)?, train: error(train)? })
+    }
+
+    /// The row of `trials.csv` of a run that came to `fitted`, whose weights the network has now, and had
+    /// the errors `last` with those of its last step; it had none if it diverged.
+    fn outcome(&self, fitted: &Fit, last: Option<Errors>) -> Result<Outcome, Failure> {
+        let Ready { variables, start, validation, .. } = self.ready;
+        let end = fitted.curve.last();
+        let mut outcome = Outcome {
+            status: Status::Diverged,
+            validation_images: Some(validation.len() as u64),
+            steps: fitted.steps,
+            violations_after: transfer::violations(start, variables)?,
+            resets: end.map_or(0, |point| point.resets),
+            sign_flips: end.map_or(0, |point| point.sign_flips),
+            ..Outcome::failed()
+        };
+        if let Some(last) = last {
+            let is_last = fitted.best_step == fitted.steps;
+            let chosen = if is_last { last } else { self.errors()? };
+            let at = |step| fitted.curve.iter().find(|point| point.step == step);
+            let validation_error = |step| at(step).map(|point| point.validation_error);
+            outcome.status = Status::Done;
+            outcome.test_error = Some(chosen.test);
+            outcome.validation_error = validation_error(fitted.best_step);
+            outcome.train_error = Some(chosen.train);
+            outcome.best_step = Some(fitted.best_step);
+            outcome.test_error_last = Some(last.test);
+            outcome.validation_error_last = validation_error(fitted.steps);
+            outcome.train_error_last = Some(last.train);
+            outcome.test_images = Some(self.test.len() as u64);
+        }
+        Ok(outcome)
+    }
 }
 
 #[cfg(test)]
@@ -249,7 +273,7 @@ mod tests {
                 normalise: Default::default(),
                 channels: Default::default(),
                 subset: Default::default(),
-                train_size: Some(12),
+                train_size: 12,
                 validation: 8,
                 test: None,
             }),

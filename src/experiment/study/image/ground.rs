@@ -10,6 +10,7 @@ use super::knowledge::Knowledge;
 use super::material::Material;
 use super::sources::{PlannedSource, SourceState};
 use crate::experiment::cell::{Cell, Spec};
+use crate::experiment::file::Select;
 use crate::experiment::study::{Computed, Failure, Ground, Job, Pace, Watch, Work};
 use crate::weights::Checkpoint;
 
@@ -84,12 +85,15 @@ impl Ground for ImageGround {
     fn work(&self, cell: &Cell) -> Option<Work> {
         let spec = images(&cell.spec).ok()?;
         let material = self.material(cell);
-        let rest = material.train.len().saturating_sub(spec.validation);
-        let trained = spec.train_size.unwrap_or(rest);
         let evaluations = cell.spec.train.evaluate_at.steps().len() * spec.validation;
+        // The last weights, and the best ones.
+        let tests = match cell.spec.train.select {
+            Select::Best => 2,
+            Select::Last => 1,
+        };
         Some(Work {
-            batch: cell.spec.train.batch.min(trained),
-            evaluated: evaluations + trained + material.test.len(),
+            batch: cell.spec.train.batch.min(spec.train_size),
+            evaluated: evaluations + tests * (spec.train_size + material.test.len()),
         })
     }
 }

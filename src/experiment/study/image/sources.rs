@@ -267,7 +267,7 @@ impl Draft<'_> {
                 normalise: data.normalise.clone(),
                 channels: data.channels,
                 subset: data.subset,
-                train_size: None,
+                train_size: size,
                 validation: data.validation,
                 test: None,
             }),

@@ -10,10 +10,10 @@ use super::lessons::{Given, Lessons, start_of};
 use crate::data::xor::Point;
 use crate::experiment::cell::{Cell, Spec};
 use crate::experiment::study::{Computed, Failure, Ground, Job, Pace, Watch, Work};
-use crate::models::mlp;
+use crate::models::mlp::Weights;
 use crate::results::table::{Milestones, Outcome, Status};
 use crate::train::ensemble::{self, Member, Trained};
-use crate::train::{self, Seconds};
+use crate::train::{self, ErrorCount, Seconds};
 use crate::weights::Checkpoint;
 
 /// The validation error up to which a network counts as having learned XOR.
@@ -41,19 +41,20 @@ impl XorGround {
                 .ok_or(train::Error::Stopped)?,
             _ => one_by_one(&members, &given, self.device, watch)?,
         };
-        let test = given.iter().map(|given| self.lessons.test(given));
-        let tested = errors(trained.iter().zip(test));
-        let trained_on = errors(trained.iter().zip(members.iter().map(|member| member.train)));
-        let computed = given.iter().zip(&trained).enumerate().map(|(place, (given, trained))| {
-            let mut outcome =
-                judged(trained, &start_of(given), given.data.train_size, given.course.batch);
-            if !trained.diverged {
-                outcome.test_error = Some(tested[place]);
-                outcome.train_error = Some(trained_on[place]);
-            }
-            Computed { outcome, curve: Vec::new(), seconds: Seconds::default(), weights: None }
-        });
-        Ok(computed.collect())
+        let mut outcomes: Vec<Outcome> = given.iter().zip(&trained).map(judged).collect();
+        let test: Vec<&[Point]> = given.iter().map(|given| self.lessons.test(given)).collect();
+        let train: Vec<&[Point]> = members.iter().map(|member| member.train).collect();
+        let chosen: Vec<&Weights> = trained.iter().map(|trained| &trained.weights).collect();
+        let last: Vec<&Weights> = trained.iter().map(|trained| &trained.last).collect();
+        note(&mut outcomes, errors(&chosen, &test), |outcome| &mut outcome.test_error);
+        note(&mut outcomes, errors(&chosen, &train), |outcome| &mut outcome.train_error);
+        note(&mut outcomes, errors(&last, &test), |outcome| &mut outcome.test_error_last);
+        note(&mut outcomes, errors(&last, &train), |outcome| &mut outcome.train_error_last);
+        let computed = |outcome| {
+            let (curve, seconds) = (Vec::new(), Seconds::default());
+            Computed { outcome, curve, seconds, weights: None }
+        };
+        Ok(outcomes.into_iter().map(computed).collect())
     }
 }
 
@@ -119,32 +120,49 @@ fn one_by_one(
     Ok(all)
 }
 
-fn errors<'a>(nets: impl Iterator<Item = (&'a Trained, &'a [Point])>) -> Vec<f64> {
-    let nets: Vec<_> = nets.map(|(trained, points)| (&trained.weights, points)).collect();
-    ensemble::evaluate(&nets).into_iter().map(|evaluation| evaluation.error).collect()
+/// The error of each net on the points beside it.
+fn errors(nets: &[&Weights], points: &[&[Point]]) -> Vec<ErrorCount> {
+    let pairs: Vec<_> = nets.iter().copied().zip(points.iter().copied()).collect();
+    ensemble::evaluate(&pairs).into_iter().map(|evaluation| evaluation.error).collect()
 }
 
-/// The row of `trials.csv`, but for the errors on points that training does not see.
-fn judged(trained: &Trained, start: &mlp::Signs, train_size: usize, batch: usize) -> Outcome {
-    let Trained { curve, best_step, weights, diverged } = trained;
+/// Puts each error into its `place` of the outcome, unless the net diverged.
+fn note(
+    outcomes: &mut [Outcome],
+    errors: Vec<ErrorCount>,
+    place: fn(&mut Outcome) -> &mut Option<ErrorCount>,
+) {
+    for (outcome, error) in outcomes.iter_mut().zip(errors) {
+        if outcome.status == Status::Done {
+            *place(outcome) = Some(error);
+        }
+    }
+}
+
+/// The row of `trials.csv`, but for the errors on points that are no validation points.
+fn judged((given, trained): (&Given, &Trained)) -> Outcome {
+    let Trained { curve, best_step, weights, diverged, .. } = trained;
     let last = curve.last().expect("a course has at least one epoch");
     let best = curve.iter().find(|point| point.step == *best_step).filter(|_| !diverged);
-    let epoch = train_size.div_ceil(batch) as u64;
-    let learned = curve.iter().find(|point| point.validation_error <= LEARNED);
-    let least = curve.iter().map(|point| point.validation_error).fold(1.0, f64::min);
+    let epoch = given.data.train_size.div_ceil(given.course.batch) as u64;
+    let learned = curve.iter().find(|point| point.validation_error.value() <= LEARNED);
+    let errors = curve.iter().map(|point| point.validation_error);
+    let least = errors.min_by_key(|error| error.wrong);
     Outcome {
         status: if *diverged { Status::Diverged } else { Status::Done },
-        test_error: None,
         validation_error: best.map(|point| point.validation_error),
-        train_error: None,
         best_step: best.map(|point| point.step),
+        validation_error_last: (!diverged).then_some(last.validation_error),
+        validation_images: Some(given.data.validation as u64),
+        test_images: (!diverged).then_some(given.data.test as u64),
         steps: last.step,
-        violations_after: start.violations(weights),
+        violations_after: start_of(given).violations(weights),
         resets: last.resets,
         sign_flips: last.sign_flips,
-        milestones: Some(Milestones {
-            least_validation_error: least,
+        milestones: least.map(|least_validation_error| Milestones {
+            least_validation_error,
             epochs_to_90: learned.map(|point| point.step / epoch),
         }),
+        ..Outcome::failed()
     }
 }
