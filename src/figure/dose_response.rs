@@ -6,14 +6,14 @@
 use super::axis::{Axis, tick_text};
 use super::canvas::{Canvas, Point, Stroke};
 use super::fig2::scaled;
-use super::measured::{BySeed, Runs, all};
+use super::measured::Runs;
 use super::page::{Frame, Page};
 use super::panel::Panel;
 use super::style::{Look, looks};
 use super::text;
 use super::{Error, Results};
-use crate::results::Measure;
-use crate::stats::{Bootstrap, CONFIDENCE, Interval};
+use crate::results::{BySeed, Measure};
+use crate::stats::{CONFIDENCE, Counts, Interval};
 
 const HEIGHT: f64 = 340.0;
 
@@ -45,7 +45,7 @@ pub(super) fn draw(results: &Results) -> Result<Canvas, Error> {
     let furthest =
         lines.iter().flat_map(|line| &line.arms).map(|(_, dose)| *dose).fold(0.1, f64::max);
     for (column, measure) in measures.iter().enumerate() {
-        let values = runs.values(*measure);
+        let values = runs.compared(*measure);
         let shown = |at: &Vec<BySeed>| -> Vec<Option<Interval>> {
             let arms = lines.iter().flat_map(|line| line.arms.iter().map(|(arm, _)| *arm));
             arms.chain(baseline).map(|arm| median(&at[arm])).collect()
@@ -104,7 +104,8 @@ fn heading(measure: Measure, size: Option<f64>) -> String {
 }
 
 fn median(errors: &BySeed) -> Option<Interval> {
-    Bootstrap::default().median(&all(errors)).map(|median| scaled(median, 100.0))
+    let errors: Vec<_> = errors.values().copied().collect();
+    Counts::new(&errors)?.median().map(|median| scaled(median, 100.0))
 }
 
 fn draw_line(page: &mut Page, panel: &Panel, line: &Line, values: &[BySeed]) {

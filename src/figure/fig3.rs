@@ -6,16 +6,16 @@
 
 use super::canvas::Canvas;
 use super::fig2::{accuracy, scaled};
-use super::measured::{BySeed, Runs, median_difference, pairs};
+use super::measured::Runs;
 use super::page::{Frame, Page};
 use super::series::{Series, Unit};
 use super::style::looks;
 use super::text;
 use super::{Error, Results};
-use crate::results::Measure;
-use crate::stats::hypothesis::{holm, signed_rank};
+use crate::results::{BySeed, Measure, Paired};
+use crate::stats::hypothesis::holm;
 use crate::stats::proportion;
-use crate::stats::{CONFIDENCE, Interval};
+use crate::stats::{CONFIDENCE, Interval, Ratio};
 
 const HEIGHT: f64 = 480.0;
 
@@ -32,7 +32,7 @@ pub(super) fn draw(results: &Results) -> Result<Canvas, Error> {
     let runs = Runs::new(results)?;
     let columns = [
         differences(&runs.compared(Measure::TestError), baseline, |a, b| median(a, b, 100.0)),
-        differences(&runs.values(Measure::Reached(threshold)), baseline, share),
+        differences(&runs.compared(Measure::Reached(threshold)), baseline, share),
         differences(&runs.compared(Measure::StepsTo(threshold)), baseline, |a, b| {
             median(a, b, 1.0)
         }),
@@ -84,23 +84,18 @@ fn differences(
 
 /// The median of paired differences.
 fn median(arm: &BySeed, baseline: &BySeed, scale: f64) -> Difference {
-    let interval = median_difference(arm, baseline)?;
-    Some((scaled(interval, scale), p(arm, baseline)?))
+    let paired = Paired::new(arm, baseline)?;
+    Some((scaled(paired.median(), scale), paired.test().p))
 }
 
 /// The difference of two shares.
 fn share(arm: &BySeed, baseline: &BySeed) -> Difference {
     let counts = |values: &BySeed| {
-        (values.values().filter(|reached| **reached > 0.5).count() as u64, values.len() as u64)
+        let reached = values.values().filter(|reached| **reached == Ratio::whole(1)).count();
+        (reached as u64, values.len() as u64)
     };
     let interval = proportion::difference(counts(arm), counts(baseline))?;
-    Some((scaled(interval, 100.0), p(arm, baseline)?))
-}
-
-/// The p value of Wilcoxon's signed-rank test.
-fn p(arm: &BySeed, baseline: &BySeed) -> Option<f64> {
-    let differences: Vec<f64> = pairs(arm, baseline).iter().map(|(a, b)| a - b).collect();
-    Some(signed_rank(&differences)?.p)
+    Some((scaled(interval, 100.0), Paired::new(arm, baseline)?.test().p))
 }
 
 fn caption(runs: &Runs, baseline: &str, comparisons: usize) -> String {

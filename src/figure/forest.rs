@@ -7,13 +7,13 @@
 use super::axis::{Axis, near_ends, tick_text};
 use super::canvas::{Align, Canvas, Stroke};
 use super::legend;
-use super::measured::{BySeed, Runs, median_difference, pairs};
+use super::measured::Runs;
 use super::panel::{Area, Panel};
 use super::style::{AXIS, LABEL, Look, MARGIN, MUTED, STAR, TICK, WIDTH, looks};
 use super::text;
 use super::{Error, Results};
-use crate::results::Measure;
-use crate::stats::hypothesis::{holm, signed_rank};
+use crate::results::{BySeed, Measure, Paired};
+use crate::stats::hypothesis::holm;
 use crate::stats::{CONFIDENCE, Interval};
 
 /// Height of an arm's row.
@@ -36,7 +36,7 @@ struct Column {
 pub(super) fn draw_controls(results: &Results) -> Result<Canvas, Error> {
     let baseline = results.required_baseline()?;
     let runs = Runs::new(results)?;
-    let values = runs.values(Measure::TestError);
+    let values = runs.compared(Measure::TestError);
     let column = |(size, values): (&Option<f64>, &Vec<BySeed>)| Column {
         heading: size.map_or("test error".into(), |size| format!("n = {}", tick_text(size))),
         differences: differences(values, baseline),
@@ -61,7 +61,7 @@ pub(super) fn draw_layers(results: &Results) -> Result<Canvas, Error> {
         .chain([("test error".to_owned(), Measure::TestError)])
         .map(|(heading, measure)| Column {
             heading,
-            differences: differences(&runs.values(measure)[0], baseline),
+            differences: differences(&runs.compared(measure)[0], baseline),
         })
         .collect();
     let what = match runs.sizes[0] {
@@ -75,12 +75,11 @@ pub(super) fn draw_layers(results: &Results) -> Result<Canvas, Error> {
 fn differences(values: &[BySeed], baseline: usize) -> Vec<Option<(Interval, f64)>> {
     let of = |(arm, errors): (usize, &BySeed)| {
         let errors_of_baseline = values.get(baseline).filter(|_| arm != baseline)?;
-        let Interval { estimate, low, high } = median_difference(errors, errors_of_baseline)?;
-        let differences: Vec<f64> =
-            pairs(errors, errors_of_baseline).iter().map(|(a, b)| a - b).collect();
+        let paired = Paired::new(errors, errors_of_baseline)?;
+        let Interval { estimate, low, high } = paired.median();
         let interval =
             Interval { estimate: 100.0 * estimate, low: 100.0 * low, high: 100.0 * high };
-        Some((interval, signed_rank(&differences)?.p))
+        Some((interval, paired.test().p))
     };
     values.iter().enumerate().map(of).collect()
 }

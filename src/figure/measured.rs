@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use super::runs::{TRAIN_SIZE, sizes};
 use super::{Error, Results};
 use crate::results::table::{Status, Trial};
-use crate::results::{CurveIndex, Measure};
-use crate::stats::{Bootstrap, Interval};
+use crate::results::{self, CurveIndex, Measure, by_seed};
 
 /// Values by seed.
 pub(super) type BySeed = BTreeMap<u64, f64>;
@@ -48,9 +47,18 @@ impl<'a> Runs<'a> {
         self.by_size_and_arm(|trial| measure.of(trial, &self.curves))
     }
 
-    /// The values that pairs are compared by; see [`Measure`].
-    pub(super) fn compared(&self, measure: Measure) -> Vec<Vec<BySeed>> {
-        self.by_size_and_arm(|trial| measure.compared(trial, &self.curves))
+    /// The exact values that pairs are compared by, by training size and arm; see [`Measure::exact`].
+    pub(super) fn compared(&self, measure: Measure) -> Vec<Vec<results::BySeed>> {
+        let of = |size, arm: &String| by_seed(self.at(size, arm), measure, &self.curves);
+        let at = |size| self.arms.iter().map(|arm| of(size, arm)).collect();
+        self.sizes.iter().map(at).collect()
+    }
+
+    /// The runs of `arm` at `size`.
+    fn at(&self, size: &Option<f64>, arm: &str) -> impl Iterator<Item = &'a Trial> {
+        let is_here =
+            |trial: &&&Trial| trial.key.arm == *arm && trial.key.setting(TRAIN_SIZE) == *size;
+        self.trials.iter().filter(is_here).copied()
     }
 
     /// The most steps of a run.
@@ -78,27 +86,12 @@ impl<'a> Runs<'a> {
     }
 
     fn by_size_and_arm(&self, value: impl Fn(&Trial) -> Option<f64>) -> Vec<Vec<BySeed>> {
-        let of = |size: &Option<f64>, arm: &String| {
-            let here =
-                |trial: &&&Trial| trial.key.arm == *arm && trial.key.setting(TRAIN_SIZE) == *size;
-            let seeded = |trial: &&Trial| {
-                Some((trial.key.seed, value(trial).filter(|value| !value.is_nan())?))
-            };
-            self.trials.iter().filter(here).filter_map(seeded).collect()
-        };
+        let seeded =
+            |trial: &Trial| Some((trial.key.seed, value(trial).filter(|value| !value.is_nan())?));
+        let of = |size, arm: &String| self.at(size, arm).filter_map(seeded).collect();
         let at = |size| self.arms.iter().map(|arm| of(size, arm)).collect();
         self.sizes.iter().map(at).collect()
     }
-}
-
-/// The values of `first` and `second` under each seed that both have.
-pub(super) fn pairs(first: &BySeed, second: &BySeed) -> Vec<(f64, f64)> {
-    first.iter().filter_map(|(seed, value)| Some((*value, *second.get(seed)?))).collect()
-}
-
-/// The median of `first − second` over the seeds that both have, with its interval.
-pub(super) fn median_difference(first: &BySeed, second: &BySeed) -> Option<Interval> {
-    Bootstrap::default().median_difference(&pairs(first, second))
 }
 
 /// All values.

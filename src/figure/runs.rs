@@ -1,10 +1,9 @@
 //! The rows of `trials.csv` as a figure needs them: by training size, arm and seed.
 
-use std::collections::BTreeMap;
-
 use crate::figure::{Error, Results};
 use crate::results::table::{Key, Status, Trial};
-use crate::stats::{Bootstrap, Interval};
+use crate::results::{BySeed, CurveIndex, Measure, Paired};
+use crate::stats::Interval;
 
 /// The swept setting that figures know how to show.
 pub(super) const TRAIN_SIZE: &str = "train_size";
@@ -13,7 +12,7 @@ pub(super) const TRAIN_SIZE: &str = "train_size";
 #[derive(Clone, Debug, Default)]
 pub(super) struct Runs {
     /// Test errors by seed, in [0, 1], of the runs that have one.
-    pub(super) errors: BTreeMap<u64, f64>,
+    pub(super) errors: BySeed,
     /// Runs in all.
     pub(super) count: usize,
     /// Runs that diverged.
@@ -23,20 +22,19 @@ pub(super) struct Runs {
 impl Runs {
     /// The errors in %, in the order of their seeds.
     pub(super) fn values(&self) -> Vec<f64> {
-        self.errors.values().map(|error| 100.0 * error).collect()
+        self.errors.values().map(|error| 100.0 * error.value()).collect()
     }
 
-    /// The errors of `self` and `other` under each seed that both have.
-    pub(super) fn pairs(&self, other: &Runs) -> Vec<(f64, f64)> {
-        let pair = |(seed, error): (&u64, &f64)| Some((*error, *other.errors.get(seed)?));
-        self.errors.iter().filter_map(pair).collect()
+    /// How many seeds have an error here and in `other`.
+    pub(super) fn pairs(&self, other: &Runs) -> usize {
+        Paired::new(&self.errors, &other.errors).map_or(0, |paired| paired.pairs())
     }
 
     /// The median difference to `baseline` by seed, in points, with its interval: that of the errors
     /// in [0, 1], scaled last, so that it rounds as it does in the report.
     pub(super) fn difference_to(&self, baseline: &Runs) -> Option<Interval> {
-        let Interval { estimate, low, high } =
-            Bootstrap::default().median_difference(&self.pairs(baseline))?;
+        let paired = Paired::new(&self.errors, &baseline.errors)?;
+        let Interval { estimate, low, high } = paired.median();
         Some(Interval { estimate: 100.0 * estimate, low: 100.0 * low, high: 100.0 * high })
     }
 }
@@ -61,6 +59,7 @@ pub(super) fn by_size(results: &Results) -> Result<Vec<AtSize>, Error> {
         .into_iter()
         .map(|size| AtSize { size, arms: vec![Runs::default(); results.arms.len()] })
         .collect::<Vec<_>>();
+    let no_curves = CurveIndex::new(&[]);
     for trial in trials {
         let size = trial.key.setting(TRAIN_SIZE);
         let at_size = sizes.iter_mut().find(|at_size| at_size.size == size);
@@ -71,8 +70,8 @@ pub(super) fn by_size(results: &Results) -> Result<Vec<AtSize>, Error> {
         let runs = &mut at_size.arms[arm];
         runs.count += 1;
         runs.diverged += usize::from(trial.outcome.status == Status::Diverged);
-        if let Some(error) = trial.outcome.test_error {
-            runs.errors.insert(trial.key.seed, error.value());
+        if let Some(error) = Measure::TestError.exact(trial, &no_curves) {
+            runs.errors.insert(trial.key.seed, error);
         }
     }
     sizes.retain(|at_size| at_size.arms.iter().any(|runs| !runs.errors.is_empty()));

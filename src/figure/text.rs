@@ -55,10 +55,10 @@ pub(super) fn about_runs(sizes: &[AtSize], baseline: Option<usize>) -> String {
     let mut text = String::new();
     if let Some(baseline) = baseline {
         text += "Differences: median over the seeds that both arms have, and its 95 % interval \
-                 (BCa bootstrap, 10,000 resamples). ";
+                 (BCa bootstrap). ";
         let least = sizes
             .iter()
-            .flat_map(|at| at.arms.iter().map(|runs| runs.pairs(&at.arms[baseline]).len()))
+            .flat_map(|at| at.arms.iter().map(|runs| runs.pairs(&at.arms[baseline])))
             .filter(|pairs| *pairs > 0)
             .min();
         if least.is_some_and(|pairs| pairs < FEW_PAIRS) {

@@ -36,8 +36,6 @@ pub struct About {
     pub epochs: Option<u64>,
     /// In which points a study of XOR does as the authors did.
     pub faithful: Vec<Faithful>,
-    /// Validation images or points of a cell.
-    pub validation: usize,
     /// Test images that all cells share; none where it is the whole test set, or drawn for each cell.
     pub test: Option<usize>,
 }
@@ -155,7 +153,6 @@ struct Data {
     name: String,
     image_size: usize,
     train_sizes: Vec<usize>,
-    validation: usize,
     test: Option<usize>,
 }
 
@@ -220,7 +217,6 @@ impl Experiment {
             batch: train.batch,
             epochs: train.epochs,
             faithful: train.faithful,
-            validation: data.validation,
             test: data.test.filter(|_| !is_drawn),
         }
     }

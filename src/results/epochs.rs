@@ -3,7 +3,7 @@
 use super::about::{About, Faithful};
 use super::table::Trial;
 use crate::stats::survival::{self, Time};
-use crate::stats::{Bootstrap, Interval};
+use crate::stats::{Interval, bootstrap};
 
 /// How numbers of epochs are counted and summed up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,10 +52,10 @@ impl Epochs {
 
     /// The median of `needed` numbers of epochs and its interval: of Kaplan and Meier's curve, or of the
     /// cells that learned.
-    pub fn median(self, needed: &[f64], bootstrap: &Bootstrap) -> Option<Interval> {
+    pub fn median(self, needed: &[f64]) -> Option<Interval> {
         let times = self.times(needed);
         match self.survivors_only {
-            true => bootstrap.median(&times.iter().map(|run| run.time).collect::<Vec<_>>()),
+            true => bootstrap::median(&times.iter().map(|run| run.time).collect::<Vec<_>>()),
             false => survival::median(&times),
         }
     }

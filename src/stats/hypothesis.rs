@@ -20,7 +20,10 @@ pub struct SignedRank {
 }
 
 /// Wilcoxon's two-sided signed-rank test that paired differences are symmetric about zero. `None`
-/// when there is no difference or one is NaN.
+/// when there is no difference.
+///
+/// Differences are whole numbers, such as of wrong images, so that ties are ties; see
+/// [`Counts`](super::Counts).
 ///
 /// Zeros are dropped before ranking (Wilcoxon's own way, SciPy's default), and tied sizes share
 /// their mean rank. Up to 50 differences p is exact, given the ties: the share of all 2ⁿ choices of
@@ -35,19 +38,15 @@ pub struct SignedRank {
 /// section 3.1. Agrees with `scipy.stats.wilcoxon`, which leaves the exact distribution earlier when
 /// there are ties or zeros. The effect size: D. S. Kerby, "The simple difference formula",
 /// Comprehensive Psychology 3 (2014), (W₊ − W₋) / (W₊ + W₋).
-pub fn signed_rank(differences: &[f64]) -> Option<SignedRank> {
-    if differences.is_empty() || differences.iter().any(|difference| difference.is_nan()) {
+pub fn signed_rank(differences: &[i64]) -> Option<SignedRank> {
+    if differences.is_empty() {
         return None;
     }
-    let mut ordered: Vec<f64> = differences.iter().copied().filter(|d| *d != 0.0).collect();
-    ordered.sort_unstable_by(|a, b| a.abs().total_cmp(&b.abs()));
+    let mut ordered: Vec<i64> = differences.iter().copied().filter(|d| *d != 0).collect();
+    ordered.sort_unstable_by_key(|difference| difference.unsigned_abs());
     let ranks = doubled_ranks(&ordered);
-    let positive: usize = ordered
-        .iter()
-        .zip(&ranks)
-        .filter(|(difference, _)| **difference > 0.0)
-        .map(|(_, r)| r)
-        .sum();
+    let positive: usize =
+        ordered.iter().zip(&ranks).filter(|(difference, _)| **difference > 0).map(|(_, r)| r).sum();
     let total: usize = ranks.iter().sum();
     let smaller = positive.min(total - positive);
     let effect = (2.0 * positive as f64 - total as f64) / total.max(1) as f64;
@@ -60,9 +59,9 @@ pub fn signed_rank(differences: &[f64]) -> Option<SignedRank> {
 }
 
 /// Twice the rank of each size, so that the mean rank of a tie is whole too.
-fn doubled_ranks(ordered: &[f64]) -> Vec<usize> {
+fn doubled_ranks(ordered: &[i64]) -> Vec<usize> {
     let mut ranks = Vec::with_capacity(ordered.len());
-    for tie in ordered.chunk_by(|a, b| a.abs() == b.abs()) {
+    for tie in ordered.chunk_by(|a, b| a.unsigned_abs() == b.unsigned_abs()) {
         let before = ranks.len();
         ranks.resize(before + tie.len(), 2 * before + 1 + tie.len());
     }
@@ -125,7 +124,7 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn assert_found(differences: &[f64], pairs: usize, statistic: f64, p: f64) {
+    fn assert_found(differences: &[i64], pairs: usize, statistic: f64, p: f64) {
         let found = signed_rank(differences).unwrap();
         assert_eq!((found.pairs, found.statistic), (pairs, statistic));
         approx::assert_relative_eq!(found.p, p, max_relative = 1e-9);
@@ -134,8 +133,8 @@ mod tests {
     // scipy.stats.wilcoxon(differences)
     #[test]
     fn small_samples_are_scipys_exact_ones() {
-        assert_found(&[1.2, -0.3, 2.1, 0.7, -1.6, 3.3, 0.4, 2.8], 8, 6.0, 0.109375);
-        let all_below = [-7.7, -4.7, -11.1, -2.5, -3.8, -9.2, -8.5, -6.0, -2.2, -11.2];
+        assert_found(&[12, -3, 21, 7, -16, 33, 4, 28], 8, 6.0, 0.109375);
+        let all_below = [-77, -47, -111, -25, -38, -92, -85, -60, -22, -112];
         assert_found(&all_below, 10, 0.0, 0.001953125);
     }
 
@@ -143,41 +142,40 @@ mod tests {
     // scipy.stats.wilcoxon(d[d != 0], method=scipy.stats.PermutationMethod(n_resamples=10**6))
     #[test]
     fn ties_are_exact_too_and_zeros_dropped() {
-        let tied = [1.0, 1.0, -1.0, 2.0, 2.0, 3.0, -4.0, 0.0, 5.0, 5.0];
+        let tied = [1, 1, -1, 2, 2, 3, -4, 0, 5, 5];
         assert_found(&tied, 9, 9.0, 0.12890625);
     }
 
-    // d = numpy.array([((i * 37) % 61 - 24) / 2 for i in range(60)])
-    // scipy.stats.wilcoxon(d), scipy.stats.wilcoxon(numpy.floor(d))
+    // d = numpy.array([(i * 37) % 61 - 24 for i in range(60)])
+    // scipy.stats.wilcoxon(d), scipy.stats.wilcoxon(d // 2)
     #[test]
     fn large_samples_are_scipys_normal_approximation() {
-        let differences: Vec<f64> = (0..60).map(|i| ((i * 37) % 61 - 24) as f64 / 2.0).collect();
-        let zeros = differences.iter().filter(|d| **d == 0.0).count();
+        let differences: Vec<i64> = (0..60).map(|i| (i * 37) % 61 - 24).collect();
+        let zeros = differences.iter().filter(|d| **d == 0).count();
         assert_found(&differences, 60 - zeros, 588.0, 0.01606480657445704);
-        let floored: Vec<f64> = differences.iter().map(|d| d.floor()).collect();
+        let floored: Vec<i64> = differences.iter().map(|d| d.div_euclid(2)).collect();
         assert_found(&floored, 59, 588.0, 0.024913113392647797);
     }
 
     // r = scipy.stats.rankdata(abs(d)); (r[d > 0].sum() - r[d < 0].sum()) / r.sum()
     #[test]
     fn the_effect_is_the_difference_of_the_rank_sums() {
-        let effect = |differences: &[f64]| signed_rank(differences).unwrap().effect;
-        let mostly_above = effect(&[1.2, -0.3, 2.1, 0.7, -1.6, 3.3, 0.4, 2.8]);
+        let effect = |differences: &[i64]| signed_rank(differences).unwrap().effect;
+        let mostly_above = effect(&[12, -3, 21, 7, -16, 33, 4, 28]);
         approx::assert_relative_eq!(mostly_above, 0.6666666666666666, max_relative = 1e-12);
-        let tied = effect(&[1.0, 1.0, -1.0, 2.0, 2.0, 3.0, -4.0, 0.0, 5.0, 5.0]);
+        let tied = effect(&[1, 1, -1, 2, 2, 3, -4, 0, 5, 5]);
         approx::assert_relative_eq!(tied, 0.6, max_relative = 1e-12);
-        assert_eq!([effect(&[-1.0, -2.0]), effect(&[0.0])], [-1.0, 0.0]);
+        assert_eq!([effect(&[-1, -2]), effect(&[0])], [-1.0, 0.0]);
     }
 
     #[test]
     fn differences_that_are_all_zero_are_no_evidence() {
-        assert_found(&[0.0, -0.0], 0, 0.0, 1.0);
+        assert_found(&[0, 0], 0, 0.0, 1.0);
     }
 
     #[test]
-    fn no_difference_or_a_nan_is_no_test() {
+    fn no_difference_is_no_test() {
         assert_eq!(signed_rank(&[]), None);
-        assert_eq!(signed_rank(&[1.0, f64::NAN]), None);
     }
 
     // statsmodels.stats.multitest.multipletests(p, method="holm")[1]
@@ -199,11 +197,10 @@ mod tests {
     proptest! {
         #[test]
         fn the_test_ignores_order_and_direction(
-            differences in prop::collection::vec(-9..9_i32, 1..70),
+            differences in prop::collection::vec(-9..9_i64, 1..70),
         ) {
-            let plain: Vec<f64> = differences.iter().map(|&d| d.into()).collect();
-            let turned: Vec<f64> = plain.iter().rev().map(|d| -d).collect();
-            let found = signed_rank(&plain).unwrap();
+            let turned: Vec<i64> = differences.iter().rev().map(|d| -d).collect();
+            let found = signed_rank(&differences).unwrap();
             let other = signed_rank(&turned).unwrap();
             prop_assert_eq!(found, SignedRank { effect: -other.effect, ..other });
             prop_assert!((0.0..=1.0).contains(&found.p));

@@ -18,6 +18,13 @@ pub struct Interval {
     pub high: f64,
 }
 
+impl Interval {
+    /// An estimate that nothing bounds.
+    pub fn unbounded(estimate: f64) -> Self {
+        Interval { estimate, low: f64::NEG_INFINITY, high: f64::INFINITY }
+    }
+}
+
 /// The share of a standard normal distribution below `z`.
 pub(super) fn normal_below(z: f64) -> f64 {
     Normal::standard().cdf(z)

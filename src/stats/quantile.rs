@@ -65,7 +65,8 @@ pub fn quartiles(sample: &[f64]) -> Option<Quartiles> {
     Some(Quartiles { lower, median, upper })
 }
 
-fn sorted(sample: &[f64]) -> Option<Vec<f64>> {
+/// The values, rising; none when there is no value or one is NaN.
+pub(super) fn sorted(sample: &[f64]) -> Option<Vec<f64>> {
     if sample.is_empty() || sample.iter().any(|value| value.is_nan()) {
         return None;
     }
@@ -74,11 +75,20 @@ fn sorted(sample: &[f64]) -> Option<Vec<f64>> {
     Some(sorted)
 }
 
+/// The median of two values of which the first is not greater, as [`median`] has it.
+pub(super) fn halfway(below: f64, above: f64) -> f64 {
+    between(below, above, 0.5)
+}
+
+fn between(below: f64, above: f64, share: f64) -> f64 {
+    if below == above { below } else { below + (above - below) * share }
+}
+
 /// The quantile of a sample that is sorted and not empty, for `q` in [0, 1].
-pub(super) fn of_sorted(sorted: &[f64], q: f64) -> f64 {
+fn of_sorted(sorted: &[f64], q: f64) -> f64 {
     let position = q * (sorted.len() - 1) as f64;
     let (below, above) = (sorted[position.floor() as usize], sorted[position.ceil() as usize]);
-    if below == above { below } else { below + (above - below) * position.fract() }
+    between(below, above, position.fract())
 }
 
 #[cfg(test)]

@@ -20,7 +20,8 @@ pub struct RankSum {
 /// Mann and Whitney's two-sided test that values of `first` and `second` come from one distribution.
 /// `None` when a sample is empty or holds a NaN.
 ///
-/// Tied values share their mean rank. Up to 50 values p is exact, given the ties: the share of all
+/// Tied values share their mean rank; equal shares of whole numbers below 2²⁶ are equal as floating-point
+/// numbers too, so errors need not be given as counts. Up to 50 values p is exact, given the ties: the share of all
 /// ways to deal the values to the two samples with a rank sum at least as far from its mean. Above, it
 /// is the normal approximation with corrections for ties and for continuity. (statrs has the test too,
 /// but its exact form visits every way to deal, 10¹¹ for 20 and 20 values, and refuses ties.)

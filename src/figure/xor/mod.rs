@@ -28,9 +28,9 @@ use super::style::Look;
 use super::{Error, Results};
 use crate::results::Epochs;
 use crate::results::table::Trial;
+use crate::stats::Interval;
 use crate::stats::proportion::wilson;
 use crate::stats::quantile::{Quartiles, quartiles};
-use crate::stats::{Bootstrap, Interval};
 
 /// Networks above this accuracy represent XOR: the validation error they are below.
 const REPRESENTS: f64 = 0.05;
@@ -127,7 +127,7 @@ impl Group<'_> {
     /// The median number of epochs to 90 %.
     fn median_epochs(&self, epochs: Epochs) -> Option<Interval> {
         let needed: Vec<f64> = self.0.iter().filter_map(|trial| epochs.of(trial)).collect();
-        epochs.median(&needed, &Bootstrap { resamples: 2000, ..Bootstrap::default() })
+        epochs.median(&needed)
     }
 }
 

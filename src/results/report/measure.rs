@@ -7,16 +7,19 @@ use crate::results::table::{CurvePoint, ErrorCount, Status, Trial};
 use crate::results::{CurveIndex, Epochs};
 use crate::stats::proportion::{chance_of_at_most, wilson};
 use crate::stats::quantile::median_by_order;
-use crate::stats::{Bootstrap, Interval};
-
-/// Errors are shares of whole images: what lies nearer than this is equal.
-const ROUNDING: f64 = 1e-9;
+use crate::stats::{Counts, Interval, Ratio};
 
 /// What is measured on a cell.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Measure {
-    /// The test error.
+    /// The test error after the last step.
+    TestErrorLast,
+    /// The test error after the step that the validation loss chose.
     TestError,
+    /// The validation error after the last step.
+    ValidationErrorLast,
+    /// The validation error after the chosen step.
+    ValidationError,
     /// The validation error after so many steps.
     ValidationErrorAt(u64),
     /// Whether the validation accuracy ever reaches this.
@@ -51,7 +54,10 @@ impl Measure {
     /// Its name in reports.
     pub fn name(&self) -> String {
         match self {
+            Measure::TestErrorLast => "test_error_last".into(),
             Measure::TestError => "test_error".into(),
+            Measure::ValidationErrorLast => "validation_error_last".into(),
+            Measure::ValidationError => "validation_error".into(),
             Measure::ValidationErrorAt(step) => format!("validation_error_at_{step}"),
             Measure::Reached(accuracy) => format!("reached_{accuracy}"),
             Measure::StepsTo(accuracy) => format!("steps_to_{accuracy}"),
@@ -63,7 +69,14 @@ impl Measure {
 
     /// Whether it is an error, written in percent; else it is counted.
     pub(super) fn is_error(&self) -> bool {
-        matches!(self, Measure::TestError | Measure::ValidationErrorAt(_))
+        matches!(
+            self,
+            Measure::TestErrorLast
+                | Measure::TestError
+                | Measure::ValidationErrorLast
+                | Measure::ValidationError
+                | Measure::ValidationErrorAt(_)
+        )
     }
 
     /// Whether arms are compared by it.
@@ -75,10 +88,6 @@ impl Measure {
     pub(crate) fn of(&self, trial: &Trial, curves: &CurveIndex) -> Option<f64> {
         let points = curves.points(&trial.key.id);
         match *self {
-            Measure::TestError => trial.outcome.test_error.map(ErrorCount::value),
-            Measure::ValidationErrorAt(step) => {
-                curves.at(&trial.key.id, step).map(|point| point.validation_error.value())
-            }
             Measure::Reached(accuracy) => {
                 steps_to(accuracy, points).map(|steps| f64::from(steps.is_finite()))
             }
@@ -92,33 +101,60 @@ impl Measure {
                 Some(f64::from(u8::from(milestones.epochs_to_90.is_some())))
             }
             Measure::EpochsTo90(epochs) => epochs.of(trial),
+            error => error.error(trial, curves).map(Ratio::value),
         }
     }
 
-    /// The value that pairs are compared by: a time that was never reached counts as the run's last
-    /// step, the least it can be, so that every difference is a number.
-    pub(crate) fn compared(&self, trial: &Trial, curves: &CurveIndex) -> Option<f64> {
-        let value = self.of(trial, curves)?;
-        Some(match self {
-            Measure::StepsTo(_) => value.min(trial.outcome.steps as f64),
-            _ => value,
-        })
+    /// The exact value that pairs are compared by: a time that was never reached counts as the run's last
+    /// step or epoch, the least it can be, so that every difference is a number.
+    pub(crate) fn exact(&self, trial: &Trial, curves: &CurveIndex) -> Option<Ratio> {
+        let at_most = |last: f64| {
+            let value = self.of(trial, curves)?;
+            Some(Ratio::whole(value.min(last) as u64))
+        };
+        match self {
+            Measure::Reached(_) | Measure::Learned => at_most(1.0),
+            Measure::StepsTo(_) | Measure::EpochsTo { .. } => at_most(trial.outcome.steps as f64),
+            Measure::EpochsTo90(epochs) => at_most(epochs.last() as f64),
+            error => error.error(trial, curves),
+        }
+    }
+
+    /// The error that it is, if the cell has it.
+    fn error(&self, trial: &Trial, curves: &CurveIndex) -> Option<Ratio> {
+        let outcome = &trial.outcome;
+        let found = match *self {
+            Measure::TestErrorLast => outcome.test_error_last,
+            Measure::TestError => outcome.test_error,
+            Measure::ValidationErrorLast => outcome.validation_error_last,
+            Measure::ValidationError => outcome.validation_error,
+            Measure::ValidationErrorAt(step) => {
+                curves.at(&trial.key.id, step).map(|point| point.validation_error)
+            }
+            _ => None,
+        };
+        found.and_then(|ErrorCount { wrong, of }| Ratio::new(wrong.try_into().ok()?, of))
     }
 
     /// The statistic of its values over the cells of an arm; none without values.
-    pub(super) fn over(&self, values: &[f64], bootstrap: &Bootstrap) -> Option<Estimate> {
+    pub(super) fn over(&self, trials: &[&Trial], curves: &CurveIndex) -> Option<Estimate> {
+        let values =
+            || -> Vec<f64> { trials.iter().filter_map(|trial| self.of(trial, curves)).collect() };
         match self {
-            Measure::TestError | Measure::ValidationErrorAt(_) => {
-                bootstrap.median(values).map(Estimate::Median)
-            }
             Measure::Reached(_) | Measure::Learned => {
+                let values = values();
                 let reached = values.iter().filter(|reached| **reached > 0.5).count();
                 wilson(reached as u64, values.len() as u64).map(Estimate::Share)
             }
             Measure::StepsTo(_) | Measure::EpochsTo { .. } => {
-                median_by_order(values).map(Estimate::Median)
+                median_by_order(&values()).map(Estimate::Median)
             }
-            Measure::EpochsTo90(epochs) => epochs.median(values, bootstrap).map(Estimate::Median),
+            Measure::EpochsTo90(epochs) => epochs.median(&values()).map(Estimate::Median),
+            _ => {
+                let errors: Vec<Ratio> =
+                    trials.iter().filter_map(|trial| self.exact(trial, curves)).collect();
+                Counts::new(&errors)?.median().map(Estimate::Median)
+            }
         }
     }
 }
@@ -144,8 +180,9 @@ impl Estimate {
 /// The first of the evaluated steps with at least this validation accuracy, infinite if there is none;
 /// nothing for a cell without a curve.
 fn steps_to(accuracy: f64, points: &[&CurvePoint]) -> Option<f64> {
-    let reaches =
-        |point: &&&CurvePoint| point.validation_error.value() <= 1.0 - accuracy + ROUNDING;
+    // 350 of 500 is the same number as 0.7 is, while 1 - 0.7 is not that of 150 of 500.
+    let right = |ErrorCount { wrong, of }| of.saturating_sub(wrong) as f64 / of as f64;
+    let reaches = |point: &&&CurvePoint| right(point.validation_error) >= accuracy;
     let first = points.iter().find(reaches).map_or(f64::INFINITY, |point| point.step as f64);
     (!points.is_empty()).then_some(first)
 }
@@ -170,14 +207,8 @@ pub(super) fn is_collapsed(trial: &Trial, points: &[&CurvePoint], about: &About)
     let best = evaluated
         .chain(trial.outcome.validation_error)
         .chain(milestones.map(|milestones| milestones.least_validation_error))
-        .map(ErrorCount::value)
-        .fold(f64::INFINITY, f64::min);
-    if !best.is_finite() {
-        return false;
-    }
-    let validation = about.validation as u64;
-    let wrong = (best * validation as f64).round() as u64;
-    let by_guessing = chance_of_at_most(wrong, validation, about.chance);
+        .min_by_key(|error| error.wrong);
+    let by_guessing = best.and_then(|best| chance_of_at_most(best.wrong, best.of, about.chance));
     by_guessing.is_some_and(|p| p >= LEVEL / looks)
 }
 
@@ -194,12 +225,16 @@ mod tests {
     }
 
     fn curve(errors: &[(u64, f64)]) -> Vec<CurveRow> {
+        curve_of(1000, errors)
+    }
+
+    fn curve_of(images: u64, errors: &[(u64, f64)]) -> Vec<CurveRow> {
         let row = |(step, validation_error): &(u64, f64)| {
             let point = CurvePoint {
                 step: *step,
                 train_loss: None,
                 validation_loss: None,
-                validation_error: ErrorCount::about(*validation_error, 1000),
+                validation_error: ErrorCount::about(*validation_error, images),
                 resets: 0,
                 sign_flips: 0,
                 tensors: Vec::new(),
@@ -224,24 +259,37 @@ mod tests {
         assert_eq!(of(Measure::Reached(0.7)), Some(1.0));
         assert_eq!(of(Measure::Reached(0.81)), Some(0.0));
         assert_eq!(of(Measure::StepsTo(0.81)), Some(f64::INFINITY));
-        assert_eq!(Measure::StepsTo(0.81).compared(&trial, &index), Some(8.0));
+        assert_eq!(Measure::StepsTo(0.81).exact(&trial, &index), Some(Ratio::whole(8)));
         assert_eq!(Measure::StepsTo(0.1).of(&trial, &CurveIndex::new(&[])), None);
     }
 
     #[test]
     fn a_median_time_is_infinite_when_half_of_the_cells_never_got_there() {
-        let never = f64::INFINITY;
-        let over = Measure::StepsTo(0.8).over(&[2.0, never, never], &Bootstrap::default()).unwrap();
-        assert_eq!(over.interval().estimate, never);
-        assert!(over.to_json()["median"].is_null());
-        let share = Measure::Reached(0.8).over(&[1.0, 0.0, 0.0, 1.0], &Bootstrap::default());
-        assert_eq!(share.unwrap().to_json()["share"], 0.5);
+        let rows = [curve(&[(0, 0.9), (2, 0.1)]), curve(&[(0, 0.9)]), curve(&[(0, 0.9)])].concat();
+        let over = |measure: Measure, cells: &[&str]| {
+            let of = |id: &&str| {
+                let mut trial = trial(Status::Done);
+                trial.key.id = (*id).to_owned();
+                trial
+            };
+            let mut rows = rows.clone();
+            for (row, id) in rows.iter_mut().zip(["early", "early", "late", "later"]) {
+                row.key.id = id.into();
+            }
+            let trials: Vec<Trial> = cells.iter().map(of).collect();
+            measure.over(&trials.iter().collect::<Vec<_>>(), &CurveIndex::new(&rows)).unwrap()
+        };
+        let steps = over(Measure::StepsTo(0.8), &["early", "late", "later"]);
+        assert_eq!(steps.interval().estimate, f64::INFINITY);
+        assert!(steps.to_json()["median"].is_null());
+        let share = over(Measure::Reached(0.8), &["early", "late"]);
+        assert_eq!(share.to_json()["share"], 0.5);
     }
 
-    fn about(validation: usize, chance: f64) -> About {
+    fn about(chance: f64) -> About {
         let experiment = serde_json::json!({
             "name": "tiny",
-            "data": {"name": "drawn", "image_size": 28, "train_sizes": [10], "validation": validation},
+            "data": {"name": "drawn", "image_size": 28, "train_sizes": [10]},
             "model": {"name": "mlp"},
             "arms": {}, "seeds": [0], "figures": [], "report": {},
             "train": {"batch": 5, "epochs": 100},
@@ -254,16 +302,16 @@ mod tests {
     #[test]
     fn a_cell_that_never_beats_guessing_is_collapsed() {
         let collapsed = |errors: &[(u64, f64)], validation| {
-            let rows = curve(errors);
+            let rows = curve_of(validation, errors);
             let index = CurveIndex::new(&rows);
-            is_collapsed(&trial(Status::Done), index.points("a"), &about(validation, 0.9))
+            is_collapsed(&trial(Status::Done), index.points("a"), &about(0.9))
         };
         // scipy.stats.binom.ppf(0.001 / 2, 500, 0.9) / 500 is 0.854.
         assert!(collapsed(&[(0, 0.9), (8, 0.86)], 500));
         assert!(!collapsed(&[(0, 0.9), (8, 0.85)], 500));
         // The same error on few images is no evidence.
         assert!(collapsed(&[(0, 0.9), (8, 0.85)], 40));
-        assert!(!is_collapsed(&trial(Status::Diverged), &[], &about(500, 0.9)));
+        assert!(!is_collapsed(&trial(Status::Diverged), &[], &about(0.9)));
     }
 
     #[test]
@@ -274,7 +322,7 @@ mod tests {
             let least_validation_error = ErrorCount::about(least_validation_error, 1000);
             trial.outcome.milestones =
                 Some(Milestones { least_validation_error, epochs_to_90: None });
-            is_collapsed(&trial, &[], &about(1000, 0.5))
+            is_collapsed(&trial, &[], &about(0.5))
         };
         // scipy.stats.binom.ppf([0.001, 0.001 / 100], 1000, 0.5) is 451, 433.
         assert!(collapsed(0.445), "one look would have taken it for learning");

@@ -17,12 +17,13 @@ use indexmap::IndexMap;
 
 use super::about::About;
 use super::epochs::Epochs;
+use super::paired::{BySeed, Paired, by_seed};
 use super::table::CurveIndex;
-use super::table::{CurveRow, ErrorCount, Status, Trial};
-use crate::stats::hypothesis::{holm, signed_rank};
+use super::table::{CurveRow, Status, Trial};
+use crate::stats::Interval;
+use crate::stats::hypothesis::holm;
 use crate::stats::rank_sum::mann_whitney;
 use crate::stats::survival::log_rank;
-use crate::stats::{Bootstrap, Interval};
 use caveat::{caveats, count};
 use measure::is_collapsed;
 
@@ -44,10 +45,6 @@ pub struct Report {
     /// Values of swept settings that the printed tables show; of others all.
     shown: IndexMap<String, Vec<f64>>,
 }
-
-/// With more groups than this, each has fewer resamples, so that a report stays a matter of seconds.
-const MANY_GROUPS: usize = 200;
-const FEWER_RESAMPLES: usize = 2000;
 
 /// The cells of one arm at one setting.
 #[derive(Clone, Debug, PartialEq)]
@@ -109,23 +106,14 @@ struct Draft<'a> {
     about: &'a About,
     curves: CurveIndex<'a>,
     measures: Vec<Measure>,
-    bootstrap: Bootstrap,
 }
 
 impl Report {
     /// The report of the tables that `about` describes.
     pub fn new(about: &About, trials: &[Trial], curves: &[CurveRow]) -> Self {
         let groups = groups(about, trials);
-        let mut bootstrap = Bootstrap::default();
-        if groups.len() > MANY_GROUPS {
-            bootstrap.resamples = FEWER_RESAMPLES;
-        }
-        let draft = Draft {
-            about,
-            curves: CurveIndex::new(curves),
-            measures: measures(about, trials),
-            bootstrap,
-        };
+        let curves = CurveIndex::new(curves);
+        let draft = Draft { about, curves, measures: measures(about, trials) };
         let rows = in_parallel(&groups, |group| draft.row(group));
         let comparisons = draft.comparisons(&groups);
         let collapsed = rows.iter().map(|row| row.collapsed).sum();
@@ -197,19 +185,11 @@ fn in_parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> 
 
 impl Draft<'_> {
     fn row(&self, group: &Group) -> Row {
-        let values = |measure: &Measure| -> Vec<f64> {
-            let of = |trial: &&Trial| measure.of(trial, &self.curves);
-            group.trials.iter().filter_map(of).collect()
-        };
-        let over =
-            |measure: &Measure| Some((*measure, measure.over(&values(measure), &self.bootstrap)?));
+        let over = |measure: &Measure| Some((*measure, measure.over(&group.trials, &self.curves)?));
         let collapsed = |trial: &&&Trial| self.is_collapsed(trial);
-        let learners: Vec<f64> = group
-            .trials
-            .iter()
-            .filter(|trial| !self.is_collapsed(trial))
-            .filter_map(|trial| trial.outcome.test_error.map(ErrorCount::value))
-            .collect();
+        let learners: Vec<&Trial> =
+            group.trials.iter().copied().filter(|trial| !self.is_collapsed(trial)).collect();
+        let learners = Measure::TestError.over(&learners, &self.curves);
         let collapsed = group.trials.iter().filter(collapsed).count();
         Row {
             arm: group.arm.to_owned(),
@@ -218,7 +198,7 @@ impl Draft<'_> {
             diverged: count(&group.trials, Status::Diverged),
             collapsed,
             measures: self.measures.iter().filter_map(over).collect(),
-            learners: self.bootstrap.median(&learners).filter(|_| collapsed > 0),
+            learners: learners.filter(|_| collapsed > 0).map(|error| error.interval()),
         }
     }
 
@@ -252,28 +232,22 @@ impl Draft<'_> {
         if let Measure::EpochsTo90(epochs) = measure {
             return self.compare_times(group, baseline, epochs);
         }
-        let of = |trial: &Trial| measure.compared(trial, &self.curves);
-        let all = |group: &Group| -> Vec<f64> {
-            group.trials.iter().filter_map(|trial| of(trial)).collect()
-        };
-        let pair = |trial: &&Trial| {
-            let twin = baseline.trials.iter().find(|twin| twin.key.seed == trial.key.seed)?;
-            Some((of(trial)?, of(twin)?))
-        };
-        let pairs: Vec<(f64, f64)> = group.trials.iter().filter_map(pair).collect();
-        let differences: Vec<f64> = pairs.iter().map(|(arm, baseline)| arm - baseline).collect();
-        let test = signed_rank(&differences)?;
+        let [own, other] = [group, baseline]
+            .map(|group| by_seed(group.trials.iter().copied(), measure, &self.curves));
+        let all = |values: &BySeed| -> Vec<f64> { values.values().map(|it| it.value()).collect() };
+        let paired = Paired::new(&own, &other)?;
+        let test = paired.test();
         Some(Comparison {
             arms: [group.arm.to_owned(), baseline.arm.to_owned()],
             settings: group.settings.to_vec(),
             measure,
-            pairs: pairs.len(),
-            difference: self.bootstrap.median_difference(&pairs)?,
+            pairs: paired.pairs(),
+            difference: paired.median(),
             test: "wilcoxon",
             p: test.p,
             p_holm: test.p,
             effect: test.effect,
-            p_unpaired: mann_whitney(&all(group), &all(baseline))?.p,
+            p_unpaired: mann_whitney(&all(&own), &all(&other))?.p,
         })
     }
 
@@ -282,7 +256,7 @@ impl Draft<'_> {
             group.trials.iter().filter_map(|trial| epochs.of(trial)).collect()
         });
         let test = log_rank(&epochs.times(&needed[0]), &epochs.times(&needed[1]))?;
-        let [own, other] = needed.each_ref().map(|needed| epochs.median(needed, &self.bootstrap));
+        let [own, other] = needed.each_ref().map(|needed| epochs.median(needed));
         let estimate = own?.estimate - other?.estimate;
         let is_twin =
             |trial: &&&Trial| baseline.trials.iter().any(|twin| twin.key.seed == trial.key.seed);
@@ -307,7 +281,7 @@ mod tests {
 
     use super::*;
     use crate::results::about::Faithful;
-    use crate::results::table::{CurvePoint, Key, Milestones, Outcome};
+    use crate::results::table::{CurvePoint, ErrorCount, Key, Milestones, Outcome};
 
     fn about(seeds: usize) -> About {
         let experiment = json!({
