@@ -3,6 +3,8 @@
 //! What only one kind of study asks is in its own room; whether data and sources fit is found when the
 //! study is [opened](super::study::Study::open).
 
+mod claims;
+
 use std::path::Path;
 
 use indexmap::IndexMap;
@@ -56,6 +58,8 @@ fn check_common(experiment: &Experiment, problems: &mut Problems) {
     let Experiment { arms, baseline, figures, report, .. } = experiment;
     check_figures(arms, baseline.as_deref(), figures, report, problems);
     let settings = study::kind(experiment).settings();
+    claims::check_claims(&experiment.claims, arms, problems);
+    claims::check_asked(experiment, settings, problems);
     for setting in report.at.keys().filter(|setting| !settings.contains(&setting.as_str())) {
         problems.add(Problem::unknown_key(format!("report.at.{setting}"), setting, settings));
     }
@@ -68,10 +72,11 @@ fn check_common(experiment: &Experiment, problems: &mut Problems) {
 /// Whether report and figures can show what `about`, read from `place`, asks for.
 ///
 /// # Errors
-/// When a baseline, an arm or a figure is none that is there, or lacks what it needs.
+/// When a baseline, an arm, a claim or a figure is none that is there, or lacks what it needs.
 pub fn check_shown(about: &About, place: &Path) -> Result<(), Mistakes> {
-    let About { arms, baseline, figures, tabulated, .. } = about;
+    let About { arms, baseline, figures, tabulated, claims, .. } = about;
     let mut problems = Problems::default();
+    claims::check_claims(claims, arms, &mut problems);
     check_figures(arms, baseline.as_deref(), figures, tabulated, &mut problems);
     problems.none_in(place)
 }

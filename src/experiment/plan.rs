@@ -13,6 +13,7 @@ use super::checked::Checked;
 use super::file::Experiment;
 use super::problem::Mistakes;
 use super::study::{self, Ground, Opened, Place, device_name};
+use crate::results::claim;
 
 /// A checked experiment with its data.
 #[derive(Debug)]
@@ -95,6 +96,7 @@ impl Plan {
             "device": device_name(self.device),
             "data_digest": data_digest,
             "source_digests": source_digests,
+            "claims_digest": claim::digest(&self.experiment().claims),
             "classes": classes,
             "cells": self.all_cells().count(),
             "equality": "the same bytes on CPUs with the same vector instructions and on the same \

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::arm::Arm;
+use super::claim::Claim;
 
 /// The description of an experiment's tables.
 #[derive(Clone, Debug)]
@@ -18,6 +19,12 @@ pub struct About {
     pub title: String,
     /// The conditions, in the order of tables and figures.
     pub arms: IndexMap<String, Arm>,
+    /// Swept settings and their values, in the order of the file; sources are not among them.
+    pub swept: IndexMap<String, Vec<u64>>,
+    /// What was claimed before the run.
+    pub claims: Vec<Claim>,
+    /// The digest of the claims that there were when the tables were written, if there were any.
+    pub claims_digest: Option<String>,
     /// The arm that differences are taken to.
     pub baseline: Option<String>,
     /// What the report tabulates beside the test error.
@@ -127,6 +134,7 @@ pub enum Faithful {
 struct Manifest {
     classes: f64,
     data_digest: Option<String>,
+    claims_digest: Option<String>,
     experiment: Experiment,
 }
 
@@ -146,6 +154,8 @@ struct Experiment {
     figures: Vec<Figure>,
     reference: Option<Reference>,
     report: Tabulated,
+    #[serde(default)]
+    claims: Vec<Claim>,
 }
 
 #[derive(Deserialize)]
@@ -182,13 +192,14 @@ impl About {
         change(experiment.ok_or("expected an object with an `experiment`")?);
         let manifest: Manifest = serde_path_to_error::deserialize(manifest)
             .map_err(|error| format!("{}: {}", error.path(), error.inner()))?;
-        let Manifest { classes, data_digest, experiment } = manifest;
+        let Manifest { classes, data_digest, claims_digest, experiment } = manifest;
         if classes.is_nan() || classes < 2.0 {
             return Err(format!("classes: expected at least 2, got `{classes}`"));
         }
         // Data without a digest are drawn, by seed: their chance is in the intervals.
         let is_drawn = data_digest.is_none();
-        Ok(experiment.about(1.0 - 1.0 / classes, is_drawn))
+        let about = experiment.about(1.0 - 1.0 / classes, is_drawn);
+        Ok(About { claims_digest, ..about })
     }
 
     /// Whether it does as the authors did in `point`.
@@ -207,6 +218,9 @@ impl Experiment {
         About {
             name: self.name,
             title,
+            swept: swept(&data.train_sizes, &widths),
+            claims: self.claims,
+            claims_digest: None,
             planned: arms.len() * seeds.len() * data.train_sizes.len() * widths.len().max(1),
             arms,
             baseline: self.baseline,
@@ -220,4 +234,13 @@ impl Experiment {
             test: data.test.filter(|_| !is_drawn),
         }
     }
+}
+
+/// The settings that are swept, by the names of their columns.
+fn swept(train_sizes: &[usize], widths: &[usize]) -> IndexMap<String, Vec<u64>> {
+    let whole =
+        |values: &[usize]| -> Vec<u64> { values.iter().map(|value| *value as u64).collect() };
+    let settings = [("train_size", train_sizes), ("width", widths)];
+    let swept = settings.into_iter().filter(|(_, values)| !values.is_empty());
+    swept.map(|(name, values)| (name.to_owned(), whole(values))).collect()
 }

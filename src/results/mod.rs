@@ -6,6 +6,7 @@
 
 mod about;
 mod arm;
+pub mod claim;
 mod epochs;
 mod folder;
 mod paired;

@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::data::subset::Subset;
 use crate::models::Model;
+pub use crate::results::claim::Claim;
 pub use crate::results::{
     Arm, Biases, Faithful, Figure, Hold, Magnitudes, Reference, Signs, Tabulated, Until, Zeros,
 };
@@ -58,6 +59,9 @@ pub struct Experiment {
     /// The arm that differences are taken to.
     #[serde(default)]
     pub baseline: Option<String>,
+    /// What is claimed before the run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub claims: Vec<Claim>,
     /// How every arm is trained.
     pub train: Train,
     /// The seeds, each of which runs every arm; all cells together are at most 1,000,000.

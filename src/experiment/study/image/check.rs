@@ -8,6 +8,7 @@ use crate::experiment::problem::{Problem, Problems};
 use crate::experiment::study::image::sources::arm_name;
 use crate::experiment::study::layers::Layers;
 use crate::models::Model;
+use crate::results::claim::{Claim, ClaimMeasure};
 
 /// Adds every mistake in the values of `experiment`.
 pub(crate) fn check(experiment: &Experiment, problems: &mut Problems) {
@@ -23,6 +24,9 @@ pub(crate) fn check(experiment: &Experiment, problems: &mut Problems) {
         Problem::no_effect("train.faithful", why)
     });
     check_data(data, model.channels(), problems);
+    for claim in &experiment.claims {
+        check_claim(claim, problems);
+    }
     let layers = Layers::of(model);
     for (name, arm) in arms {
         check_arm(experiment, &layers, &format!("arms.{name}"), arm, problems);
@@ -40,6 +44,16 @@ pub(crate) fn check(experiment: &Experiment, problems: &mut Problems) {
     for (name, source) in experiment.all_sources() {
         check_source(&file::source_key(name), source, &layers, problems);
     }
+}
+
+/// Whether a claim compares what images have.
+fn check_claim(claim: &Claim, problems: &mut Problems) {
+    let is_of_points =
+        matches!(claim.measure, ClaimMeasure::EpochsTo90(_) | ClaimMeasure::Learned(_));
+    problems.check(!is_of_points, || {
+        let why = format!("only data `{}` have this milestone; use `steps_to`", xor::NAME);
+        Problem::conflict(format!("claims.{}.measure", claim.id), why)
+    });
 }
 
 fn check_data(data: &Data, channels: usize, problems: &mut Problems) {

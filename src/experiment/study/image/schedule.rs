@@ -11,6 +11,7 @@ use crate::experiment::checked::Checked;
 use crate::experiment::file::limits::MOST_EVALUATIONS;
 use crate::experiment::file::{Evaluations, EvaluationsWord, Experiment};
 use crate::experiment::problem::Problem;
+use crate::results::claim::{AtStep, Claim, ClaimMeasure, Step};
 
 /// Images evaluated for each that is learned from, by default.
 const EVALUATED: f64 = 0.3;
@@ -43,6 +44,7 @@ pub(crate) fn evaluations(checked: &Checked, size: usize) -> Result<BTreeSet<u64
     check_count(evaluate_at.len() as u64)?;
     check_late("train.evaluate_at", &evaluate_at)?;
     evaluate_at.extend([0, steps]);
+    check_claims(&checked.experiment().claims, size, &evaluate_at)?;
     match tabulated.difference(&evaluate_at).next() {
         Some(step) => {
             let expected = format!("steps that `train.evaluate_at` names ({evaluate_at:?})");
@@ -50,6 +52,27 @@ pub(crate) fn evaluations(checked: &Checked, size: usize) -> Result<BTreeSet<u64
         }
         None => Ok(evaluate_at),
     }
+}
+
+/// Whether the steps that `claims` over `size` images name are evaluated.
+fn check_claims(claims: &[Claim], size: usize, evaluated: &BTreeSet<u64>) -> Result<(), Problem> {
+    let is_about = |claim: &&Claim| {
+        claim.at.get("train_size").is_none_or(|sizes| sizes.contains(&(size as u64)))
+    };
+    for claim in claims.iter().filter(is_about) {
+        let ClaimMeasure::ValidationError(AtStep { step: Step::At(step) }) = claim.measure else {
+            continue;
+        };
+        if !evaluated.contains(&step) {
+            let key = format!("claims.{}.measure.validation_error.step", claim.id);
+            let expected = format!(
+                "a step that is evaluated with {size} images ({evaluated:?}; `train.evaluate_at` \
+                 names them)"
+            );
+            return Err(Problem::value(key, expected, step));
+        }
+    }
+    Ok(())
 }
 
 /// Whether so many evaluations can stand in a specification.

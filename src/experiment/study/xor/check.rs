@@ -10,6 +10,7 @@ use crate::experiment::study::layers::Layers;
 use crate::models::check::WIDEST;
 use crate::models::{Mlp, Model};
 use crate::optim::Optimizer;
+use crate::results::claim::{AtStep, Claim, ClaimMeasure, Step};
 
 /// Adds every mistake in the values of `experiment`.
 pub(crate) fn check(experiment: &Experiment, problems: &mut Problems) {
@@ -42,12 +43,30 @@ pub(crate) fn check(experiment: &Experiment, problems: &mut Problems) {
         let why = "the milestone of points is an accuracy of 90 %";
         Problem::no_effect("report.thresholds", why)
     });
+    check_claims(&experiment.claims, problems);
     let layers = Layers::of(&Model::Mlp(Mlp::default()));
     for (name, arm) in arms.iter().filter(|_| matches!(model, Model::Mlp(_))) {
         layers.check_hold(&format!("arms.{name}"), arm, problems);
     }
     for (name, arm) in arms {
         check_arm(&format!("arms.{name}"), arm, problems);
+    }
+}
+
+/// Whether claims compare what points have.
+fn check_claims(claims: &[Claim], problems: &mut Problems) {
+    for claim in claims {
+        let has_curves = match claim.measure {
+            ClaimMeasure::TestError(AtStep { step }) => step == Step::Last,
+            ClaimMeasure::ValidationError(AtStep { step }) => step != Step::Chosen,
+            ClaimMeasure::StepsTo(_) => true,
+            ClaimMeasure::EpochsTo90(_) | ClaimMeasure::Learned(_) => false,
+        };
+        problems.check(!has_curves, || {
+            let why = "points have no curves; compare `{test_error: {step: chosen}}`, \
+                       `{validation_error: {step: chosen}}`, `{epochs_to_90: {}}` or `{learned: {}}`";
+            Problem::conflict(format!("claims.{}.measure", claim.id), why)
+        });
     }
 }
 

@@ -1,0 +1,131 @@
+//! What is asked of claims: that each can be tested by what the experiment has.
+//!
+//! Whether the steps that they name are evaluated depends on the sizes, and is found when the study is
+//! opened.
+
+use indexmap::IndexMap;
+
+use crate::experiment::file::Experiment;
+use crate::experiment::problem::{Problem, Problems};
+use crate::results::Arm;
+use crate::results::claim::{Accuracy, AtStep, Claim, ClaimMeasure, Step, Unit};
+
+/// Adds what is wrong with `claims` beside the `arms`, whatever the experiment else says.
+pub(super) fn check_claims(
+    claims: &[Claim],
+    arms: &IndexMap<String, Arm>,
+    problems: &mut Problems,
+) {
+    let ids: Vec<&str> = claims.iter().map(|claim| claim.id.as_str()).collect();
+    problems.once("claims", "an id", &ids);
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    for claim in claims {
+        problems.check(!claim.id.is_empty() && claim.id.chars().all(plain), || {
+            Problem::value("claims.id", "letters, digits, `-` and `_`", &claim.id)
+        });
+        let key = |rest: &str| format!("claims.{}.{rest}", claim.id);
+        problems.check(!claim.says.trim().is_empty(), || {
+            Problem::missing(key("says"), "a sentence, got none")
+        });
+        for arm in claim.arms.iter().filter(|arm| !arms.contains_key(*arm)) {
+            let known = arms.keys().map(String::as_str);
+            problems.add(Problem::unknown(key("arms"), arm, known));
+        }
+        problems.check(claim.arms[0] != claim.arms[1], || {
+            Problem::conflict(key("arms"), "an arm does not differ from itself; name two")
+        });
+        check_expected(claim, problems);
+        check_measure(claim, problems);
+    }
+}
+
+/// Whether a claim expects one thing, and one that can be.
+fn check_expected(claim: &Claim, problems: &mut Problems) {
+    let Claim { id, measure, direction, margin, within, .. } = claim;
+    let key = |rest: &str| format!("claims.{id}{rest}");
+    problems.check(direction.is_some() != within.is_some(), || {
+        Problem::missing(key(""), "exactly one of `direction` and `within`")
+    });
+    problems.check(margin.is_none() || within.is_none(), || {
+        Problem::conflict(
+            key(".margin"),
+            "`within` is a margin itself; `margin` goes with `direction`",
+        )
+    });
+    let most = if measure.is_share() { 1.0 } else { f64::INFINITY };
+    let expected = |least: &str| match measure.is_share() {
+        true => format!("a share {least} and below 1 (0.01 is one point)"),
+        false => format!("a number {least}"),
+    };
+    if let Some(margin) = margin {
+        problems.check(*margin >= 0.0 && *margin < most, || {
+            Problem::value(key(".margin"), expected("of at least 0"), margin)
+        });
+    }
+    if let Some(within) = within {
+        problems.check(*within > 0.0 && *within < most, || {
+            Problem::value(key(".within"), expected("above 0"), within)
+        });
+    }
+}
+
+fn check_measure(claim: &Claim, problems: &mut Problems) {
+    let key = |rest: &str| format!("claims.{}.measure.{rest}", claim.id);
+    match claim.measure {
+        ClaimMeasure::TestError(AtStep { step: Step::At(step) }) => {
+            let expected = "`last` or `chosen`, as the test images are looked at after these only";
+            problems.add(Problem::value(key("test_error.step"), expected, step));
+        }
+        ClaimMeasure::StepsTo(Accuracy { accuracy }) => {
+            problems.check(accuracy > 0.0 && accuracy < 1.0, || {
+                let expected = "an accuracy above 0 and below 1";
+                Problem::value(key("steps_to.accuracy"), expected, accuracy)
+            });
+        }
+        _ => {}
+    }
+}
+
+/// Adds what of the claims of `experiment` is not about it, which sweeps `settings`.
+pub(super) fn check_asked(experiment: &Experiment, settings: &[&str], problems: &mut Problems) {
+    for claim in &experiment.claims {
+        let key = |rest: &str| format!("claims.{}.{rest}", claim.id);
+        for (name, values) in &claim.at {
+            let known = swept(experiment, name).filter(|_| settings.contains(&name.as_str()));
+            let Some(known) = known else {
+                let key = key(&format!("at.{name}"));
+                problems.add(Problem::unknown_key(key, name, settings));
+                continue;
+            };
+            let key = key(&format!("at.{name}"));
+            problems.check(!values.is_empty(), || {
+                Problem::missing(&key, "at least one value, got none")
+            });
+            problems.once(&key, "a value", values);
+            for value in values.iter().filter(|value| !known.contains(value)) {
+                let expected = format!("values that the experiment has ({known:?})");
+                problems.add(Problem::value(&key, expected, value));
+            }
+        }
+        problems.check(claim.unit == Unit::Seed || has_sources(experiment, claim), || {
+            let why = "needs an arm that takes from a source with several seeds \
+                       (`source.train.seeds`); use `seed`";
+            Problem::conflict(key("unit"), why)
+        });
+    }
+}
+
+/// The values of the swept setting `name`, if there is such a one.
+fn swept(experiment: &Experiment, name: &str) -> Option<Vec<u64>> {
+    let whole = |values: &[usize]| values.iter().map(|value| *value as u64).collect();
+    match name {
+        "train_size" => Some(whole(&experiment.data.train_sizes)),
+        "width" => Some(whole(&experiment.widths)),
+        _ => None,
+    }
+}
+
+/// Whether an arm of `claim` takes from a source with several seeds.
+fn has_sources(_experiment: &Experiment, _claim: &Claim) -> bool {
+    false
+}
