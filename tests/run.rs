@@ -163,6 +163,16 @@ fn another_precision_is_another_cell() {
 }
 
 #[test]
+fn a_falling_rate_is_another_cell_and_a_constant_one_the_same() {
+    let lab = Laboratory::new();
+    lab.run(&["seeds=0..1"]);
+    let said = lab.run(&["seeds=0..1", "train.rate=constant"]);
+    assert!(said.contains("4 cells: 4 finished, 0 to run"), "{said}");
+    let said = lab.run(&["seeds=0..1", "train.rate=cosine"]);
+    assert!(said.contains("4 cells: 0 finished, 4 to run"), "{said}");
+}
+
+#[test]
 fn a_trained_source_is_a_cell_of_its_own_and_its_signs_are_taken() {
     let lab = Laboratory::new();
     lab.add_trained_source();

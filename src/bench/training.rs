@@ -14,7 +14,7 @@ use crate::data::Images;
 use crate::models::{AlexNet, Network, Precision};
 use crate::optim::{Adam, FrozenAdam};
 use crate::random::Stream;
-use crate::train::{self, ImageSet, Input, Schedule, Seconds, Task};
+use crate::train::{self, ImageSet, Input, Rate, Schedule, Seconds, Task};
 use crate::transfer;
 
 pub(super) const FROZEN: &str = "frozen Adam, float32";
@@ -143,6 +143,7 @@ impl Ours {
             evaluate_at: [].into(),
             keep_best: false,
             release_at: None,
+            rate: Rate::Constant,
         };
         let task = Task {
             net: &self.net,

@@ -52,6 +52,10 @@ impl Rule for Adam {
         at_least_zero("adam.weight_decay", self.weight_decay)
     }
 
+    fn at_rate(&self, share: f64) -> Self {
+        Adam { lr: share * self.lr, ..*self }
+    }
+
     fn buffers(&self) -> &'static [&'static str] {
         &["exp_avg", "exp_avg_sq"]
     }

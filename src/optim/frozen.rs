@@ -33,6 +33,8 @@ use crate::sign::{Reset, SignMask, Template};
 #[derive(Debug)]
 pub struct Frozen<R> {
     rule: R,
+    /// The share of the rule's learning rate that steps take.
+    rate: f64,
     reset: Reset,
     seed: u64,
     /// The fused pass, for the tensors it reaches; without it every tensor goes by tensor operations.
@@ -155,6 +157,7 @@ impl<R: Rule> Frozen<R> {
             .collect::<Result<_, _>>()?;
         let mut frozen = Frozen {
             rule,
+            rate: 1.0,
             reset: Reset::default(),
             seed: 0,
             fused: Some(Fused::new(NonZeroUsize::MIN)),
@@ -180,6 +183,14 @@ impl<R: Rule> Frozen<R> {
     #[must_use]
     pub fn with_threads(self, threads: NonZeroUsize) -> Self {
         Frozen { fused: Some(Fused::new(threads)), ..self }
+    }
+
+    /// Takes `share` times the rule's learning rate from the next step on; at first it is 1.
+    ///
+    /// [`state`](Self::state) does not have it, as it has no hyperparameter: whoever goes on from a saved
+    /// state sets it again.
+    pub fn set_rate(&mut self, share: f64) {
+        self.rate = share;
     }
 
     /// Lets every held sign go: from the next step on this is the plain rule. Moments and counts stay.
@@ -234,6 +245,7 @@ impl<R: Rule> Frozen<R> {
 
     /// One step of the rule from `gradients`, one for each variable, then the projection.
     pub(crate) fn apply(&mut self, gradients: Vec<Tensor>) -> Result<(), Error> {
+        let rule = self.rule.at_rate(self.rate);
         tch::no_grad(|| {
             let mut on_cpu = Vec::new();
             for (parameter, gradient) in self.parameters.iter_mut().zip(gradients) {
@@ -244,14 +256,14 @@ impl<R: Rule> Frozen<R> {
                 if self.fused.is_some() && is_plain(&parameter.weight) {
                     on_cpu.push((gradient.f_to_kind(Kind::Float)?.f_contiguous()?, parameter));
                 } else {
-                    parameter.step(&self.rule, &gradient, self.reset, self.seed)?;
+                    parameter.step(&rule, &gradient, self.reset, self.seed)?;
                 }
             }
             let Some(fused) = self.fused else { return Ok(()) };
             let slices = on_cpu
                 .iter_mut()
                 .map(|(gradient, parameter)| parameter.slices(gradient, self.reset, self.seed));
-            let counts = self.rule.update_fused(fused, slices.collect());
+            let counts = rule.update_fused(fused, slices.collect());
             for ((_, parameter), counts) in on_cpu.iter_mut().zip(counts) {
                 parameter.counts += counts;
             }

@@ -57,6 +57,12 @@ pub trait Rule {
     /// The hyperparameter, its range and the value given.
     fn check(&self) -> Result<(), OutOfRange>;
 
+    /// The same rule at `share` times its learning rate.
+    #[must_use]
+    fn at_rate(&self, share: f64) -> Self
+    where
+        Self: Sized;
+
     /// Names of the tensors it keeps for each weight, in PyTorch's words.
     fn buffers(&self) -> &'static [&'static str];
 
@@ -98,6 +104,13 @@ impl Optimizer {
 impl Rule for Optimizer {
     fn check(&self) -> Result<(), OutOfRange> {
         self.rule().check()
+    }
+
+    fn at_rate(&self, share: f64) -> Self {
+        match self {
+            Optimizer::Adam(adam) => Optimizer::Adam(adam.at_rate(share)),
+            Optimizer::Sgd(sgd) => Optimizer::Sgd(sgd.at_rate(share)),
+        }
     }
 
     fn buffers(&self) -> &'static [&'static str] {

@@ -47,6 +47,10 @@ impl Rule for Sgd {
         Ok(())
     }
 
+    fn at_rate(&self, share: f64) -> Self {
+        Sgd { lr: share * self.lr, ..*self }
+    }
+
     fn buffers(&self) -> &'static [&'static str] {
         if self.momentum == 0.0 { &[] } else { &["momentum_buffer"] }
     }

@@ -82,6 +82,26 @@ fn rules() -> [Optimizer; 4] {
 }
 
 #[test]
+fn a_share_of_the_learning_rate_is_a_rule_with_that_rate_on_both_routes() {
+    for rule in rules() {
+        for fused in [true, false] {
+            let ends = [0.25, 1.0].map(|share| {
+                let variables = variables(1, Kind::Float);
+                let rule = if share < 1.0 { rule.clone() } else { rule.at_rate(0.25) };
+                let mut optimizer = Frozen::new(&variables, all_free(&variables), rule).unwrap();
+                if !fused {
+                    optimizer.fused = None;
+                }
+                optimizer.set_rate(share);
+                take_steps(&mut optimizer, &variables, 3);
+                values(&variables)
+            });
+            assert_eq!(ends[0], ends[1], "{rule:?}");
+        }
+    }
+}
+
+#[test]
 fn an_all_free_template_trains_bit_for_bit_like_none() {
     for rule in rules() {
         let [held, fluid] = [variables(1, Kind::Float), variables(1, Kind::Float)];

@@ -17,7 +17,7 @@
 //! use polarity::data::Images;
 //! use polarity::models::AlexNetMini;
 //! use polarity::optim::{Adam, FrozenAdam};
-//! use polarity::train::{ImageSet, Input, Run, Schedule, Task};
+//! use polarity::train::{ImageSet, Input, Rate, Run, Schedule, Task};
 //! use polarity::transfer;
 //! use tch::{Device, nn};
 //!
@@ -47,6 +47,7 @@
 //!     evaluate_at: BTreeSet::from([0, 3]),
 //!     keep_best: true,
 //!     release_at: None,
+//!     rate: Rate::Constant,
 //! };
 //! let (net, variables, train, validation) = (&net, &variables, &train, &validation);
 //! let task = Task { net, variables, train, validation, schedule: &schedule, seed: 1 };
@@ -81,7 +82,7 @@ pub use error_count::ErrorCount;
 pub use evaluate::evaluate;
 pub use images::{ImageSet, Input};
 pub use run::{Ended, Error, Fit, Progress, Run, Seconds, Task, fit, to_the_end};
-pub use schedule::Schedule;
+pub use schedule::{Rate, Schedule};
 pub use state::{Notes, State};
 
 use serde::{Deserialize, Serialize};

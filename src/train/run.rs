@@ -266,7 +266,7 @@ impl<'a, R: Rule> Run<'a, R> {
 
     /// One optimizer step; gives back the loss before it, still on its device.
     fn take_step(&mut self, step: u64) -> Result<Tensor, Error> {
-        let Task { net, train, seed, .. } = self.task;
+        let Task { net, train, seed, schedule, .. } = self.task;
         let mut clock = Instant::now();
         let mut lap = || std::mem::replace(&mut clock, Instant::now()).elapsed();
         let (images, labels) = train.select(self.order.batch(step))?;
@@ -277,6 +277,7 @@ impl<'a, R: Rule> Run<'a, R> {
         let forward = lap();
         let gradients = self.optimizer.gradients(&loss)?;
         let backward = lap();
+        self.optimizer.set_rate(schedule.rate.share(step, schedule.steps));
         self.optimizer.apply(gradients)?;
         let optimizer = lap();
         let add = |total: &mut f64, part: Duration| *total += part.as_secs_f64();

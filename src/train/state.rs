@@ -140,7 +140,7 @@ impl<'a, R: Rule> Run<'a, R> {
 impl Notes {
     /// Refuses the notes of a run of another task.
     fn check(&self, task: &Task) -> Result<(), Error> {
-        let Schedule { batch, steps, evaluate_at, keep_best, release_at } = task.schedule;
+        let Schedule { batch, steps, evaluate_at, keep_best, release_at, rate } = task.schedule;
         let saved = &self.schedule;
         same("seed", &task.seed, &self.seed)?;
         same("images", &task.train.len(), &self.images)?;
@@ -149,6 +149,7 @@ impl Notes {
         same("schedule.evaluate_at", evaluate_at, &saved.evaluate_at)?;
         same("schedule.keep_best", keep_best, &saved.keep_best)?;
         same("schedule.release_at", release_at, &saved.release_at)?;
+        same("schedule.rate", rate, &saved.rate)?;
         if self.step > *steps {
             let what = format!("expected at most {steps} steps, got {}", self.step);
             return Err(wrong("step", what));

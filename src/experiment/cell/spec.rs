@@ -12,6 +12,7 @@ use crate::models::{Model, Precision};
 use crate::optim::Optimizer;
 use crate::results::{Biases, Hold, Magnitudes, Signs, Zeros};
 use crate::sign::Reset;
+use crate::train::Rate;
 
 /// Changes whenever the same specification would give other numbers.
 pub const RESULTS_VERSION: u32 = 4;
@@ -140,6 +141,9 @@ pub struct TrainSpec {
     pub optimizer: Optimizer,
     pub batch: usize,
     pub steps: u64,
+    /// The learning rate over the steps.
+    #[serde(default, skip_serializing_if = "Rate::is_constant")]
+    pub rate: Rate,
     pub evaluate_at: Evaluations,
     pub select: Select,
     pub threads: usize,

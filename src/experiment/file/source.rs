@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::one;
 use crate::optim::Optimizer;
+use crate::train::Rate;
 use crate::weights::Layout;
 
 /// Where the signs come from: exactly one of `template`, `weights` and `train`.
@@ -42,6 +43,9 @@ pub struct SourceTraining {
     /// The update rule.
     #[serde(default)]
     pub optimizer: Option<Optimizer>,
+    /// The learning rate over its steps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<Rate>,
     /// Threads of libtorch, 1 to 1,024; part of what is computed, since sums depend on it.
     #[serde(default = "one")]
     pub threads: usize,

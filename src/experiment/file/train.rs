@@ -8,6 +8,7 @@ use crate::models::Precision;
 use crate::optim::Optimizer;
 use crate::results::Faithful;
 use crate::sign::Reset;
+use crate::train::Rate;
 
 /// How a network is trained.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,6 +24,10 @@ pub struct Train {
     /// Optimizer steps, 1 to 1,000,000,000; or give `epochs`.
     #[serde(default)]
     pub steps: Option<u64>,
+    /// The learning rate over the steps: the optimizer's throughout, or falling from it to almost 0.
+    /// Images only.
+    #[serde(default, skip_serializing_if = "Rate::is_constant")]
+    pub rate: Rate,
     /// What replaces a weight that left its side.
     #[serde(default)]
     pub reset: Reset,

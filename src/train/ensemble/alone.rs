@@ -9,7 +9,7 @@ use crate::models::Mlp;
 use crate::models::mlp::Weights;
 use crate::optim::Frozen;
 use crate::sign::Template;
-use crate::train::{self, ImageSet, Progress, Schedule, Task};
+use crate::train::{self, ImageSet, Progress, Rate, Schedule, Task};
 
 /// Trains `member` alone on `device`, with the batch order of `seed`; `progress` is called after every
 /// step and may stop it.
@@ -40,6 +40,7 @@ pub fn alone(
         evaluate_at: (1..=course.epochs).map(|number| number * epoch).collect(),
         keep_best: true,
         release_at: None,
+        rate: Rate::Constant,
     };
     let task = Task {
         net: &net,

@@ -9,7 +9,7 @@ use crate::data::Images;
 use crate::models::{AlexNetMini, Network};
 use crate::optim::{Adam, Optimizer, Sgd};
 use crate::sign::Template;
-use crate::train::{Fit, ImageSet, Input};
+use crate::train::{Fit, ImageSet, Input, Rate};
 use crate::transfer;
 
 /// A network with dropout, its images, and a schedule in which everything happens.
@@ -52,6 +52,7 @@ impl Lesson {
                 evaluate_at: BTreeSet::from([0, 3, 4, 6]),
                 keep_best: true,
                 release_at: Some(5),
+                rate: Rate::Cosine,
             },
             rule,
         }
@@ -200,7 +201,7 @@ fn a_state_of_another_run_is_refused_by_name_and_nothing_is_changed() {
         assert!(bits(optimizer.state().unwrap()) == moments, "{message}");
         message
     };
-    let faults: [(&str, &Change); 14] = [
+    let faults: [(&str, &Change); 15] = [
         ("seed: expected 3, got 4", &|_, state| state.notes.seed = 4),
         ("images: expected 10, got 11", &|_, state| state.notes.images = 11),
         ("schedule.batch: expected 5, got 4", &|lesson, _| lesson.schedule.batch = 5),
@@ -210,6 +211,9 @@ fn a_state_of_another_run_is_refused_by_name_and_nothing_is_changed() {
         }),
         ("schedule.keep_best: expected false", &|lesson, _| lesson.schedule.keep_best = false),
         ("schedule.release_at: expected None", &|lesson, _| lesson.schedule.release_at = None),
+        ("schedule.rate: expected Constant, got Cosine", &|lesson, _| {
+            lesson.schedule.rate = Rate::Constant
+        }),
         ("step: expected at most 8 steps, got 9", &|_, state| state.notes.step = 9),
         ("weights/classifier.4.bias: missing", &|_, state| {
             remove(state, "weights/classifier.4.bias")

@@ -19,7 +19,7 @@ use crate::optim::{Frozen, Optimizer};
 use crate::random::Stream;
 use crate::results::table::{Outcome, Status};
 use crate::sign::Template;
-use crate::train::{self, ErrorCount, Fit, ImageSet, Progress, Schedule, Task};
+use crate::train::{self, ErrorCount, Fit, ImageSet, Progress, Rate, Schedule, Task};
 use crate::transfer;
 use crate::weights::{Array, Checkpoint};
 
@@ -44,6 +44,7 @@ pub(crate) fn cell(
         evaluate_at: spec.train.evaluate_at.steps().iter().copied().collect(),
         keep_best: spec.train.select == Select::Best,
         release_at: spec.arm.as_ref().and_then(|arm| arm.release_at),
+        rate: spec.train.rate,
     };
     let task = ready.task(&schedule, spec.seed);
     let ended = train::to_the_end(&task, &mut optimizer, progress)?;
@@ -84,6 +85,7 @@ pub(crate) fn rehearse(
             evaluate_at: BTreeSet::new(),
             keep_best: false,
             release_at: None,
+            rate: Rate::Constant,
         };
         let task = ready.task(&schedule, spec.seed);
         let fitted = train::fit(&task, &mut optimizer, &mut |_| ControlFlow::Continue(()))?;

@@ -277,6 +277,7 @@ impl Draft<'_> {
                 optimizer: train.optimizer.clone().unwrap_or_else(|| own.optimizer.clone()),
                 batch,
                 steps,
+                rate: train.rate.unwrap_or(own.rate),
                 evaluate_at: Evaluations::Steps(evaluate_at),
                 select: Select::Last,
                 threads: train.threads,

@@ -47,6 +47,7 @@ pub(super) fn cells(checked: &Checked, device: &str) -> Result<Vec<Cell>, Proble
                             optimizer: train.optimizer.clone(),
                             batch: train.batch,
                             steps: checked.length().steps(train_size, train.batch),
+                            rate: train.rate,
                             evaluate_at: Evaluations::Word(EvaluationsWord::EveryEpoch),
                             select: train.select,
                             threads: train.threads,

@@ -11,6 +11,7 @@ use crate::models::check::WIDEST;
 use crate::models::{Mlp, Model};
 use crate::optim::Optimizer;
 use crate::results::claim::{AtStep, Claim, ClaimMeasure, Step};
+use crate::train::Rate;
 
 /// Adds every mistake in the values of `experiment`.
 pub(crate) fn check(experiment: &Experiment, problems: &mut Problems) {
@@ -137,6 +138,10 @@ fn check_training(train: &Train, problems: &mut Problems) {
     problems.check(train.precision == PrecisionChoice::Float32, || {
         Problem::conflict("train.precision", "networks `mlp` are computed in `float32`")
     });
+    problems.check(train.rate == Rate::Constant, || {
+        let why = "networks `mlp` are trained at one learning rate throughout";
+        Problem::conflict("train.rate", why)
+    });
     problems.check(train.select == Select::Best, || {
         Problem::conflict("train.select", "networks `mlp` are tested after their best epoch")
     });
@@ -208,6 +213,7 @@ seeds: 0..2
             ("arms.frozen.zeros", "held"),
             ("train.precision", "auto"),
             ("train.select", "last"),
+            ("train.rate", "cosine"),
         ] {
             let said = refusal(&format!("{key}={value}")).unwrap_or_default();
             assert!(said.contains(&format!("points.yaml: {key}: ")), "{key}: {said}");
@@ -234,6 +240,7 @@ seeds: 0..2
             "arms.frozen.only=[]",
             "train.precision=float32",
             "train.select=best",
+            "train.rate=constant",
             "model.hidden=8",
             "model.hidden=64",
             "sources={}",
