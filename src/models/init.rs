@@ -93,23 +93,51 @@ impl Start {
         law.weight(&shape).fill(weight, &mut stream("weight"))?;
         law.bias(&shape).fill(bias, &mut stream("bias"))
     }
+
+    /// Draws the magnitude of every weight anew, that of a normal number with the deviation of the
+    /// layer's law, from a stream of its own under `seed`; signs and biases stay.
+    pub(super) fn draw_normal_magnitudes(&self, seed: u64) -> Result<(), TchError> {
+        let Start { layer, weight, law, .. } = self;
+        let mut stream = Stream::new(seed, &format!("magnitudes/normal/{layer}"));
+        let deviation = law.weight(&weight.size()).deviation();
+        rewrite(weight, |own| {
+            let magnitude = (deviation * stream.normal()).abs() as f32;
+            // A zero would have no sign.
+            magnitude.max(f32::MIN_POSITIVE).copysign(own)
+        })
+    }
+}
+
+/// Puts `value` of each value in its place, in row-major order.
+fn rewrite(tensor: &Tensor, mut value: impl FnMut(f32) -> f32) -> Result<(), TchError> {
+    tch::no_grad(|| {
+        let flat = tensor.f_view([-1])?;
+        let count = flat.size1()?;
+        for start in (0..count).step_by(CHUNK as usize) {
+            let mut part = flat.f_narrow(0, start, CHUNK.min(count - start))?;
+            let values = Vec::<f32>::try_from(&part)?.into_iter().map(&mut value);
+            part.f_copy_(&Tensor::f_from_slice(&values.collect::<Vec<f32>>())?)?;
+        }
+        Ok(())
+    })
 }
 
 impl Draw {
     fn fill(self, tensor: &Tensor, stream: &mut Stream) -> Result<(), TchError> {
-        tch::no_grad(|| {
-            if let Draw::Zero = self {
-                return tensor.shallow_clone().f_zero_().map(drop);
-            }
-            let flat = tensor.f_view([-1])?;
-            let count = flat.size1()?;
-            for start in (0..count).step_by(CHUNK as usize) {
-                let length = CHUNK.min(count - start);
-                let values: Vec<f32> = (0..length).map(|_| self.value(stream)).collect();
-                flat.f_narrow(0, start, length)?.f_copy_(&Tensor::f_from_slice(&values)?)?;
-            }
-            Ok(())
-        })
+        if let Draw::Zero = self {
+            return tch::no_grad(|| tensor.shallow_clone().f_zero_().map(drop));
+        }
+        rewrite(tensor, |_| self.value(stream))
+    }
+
+    /// The standard deviation of its values.
+    fn deviation(self) -> f64 {
+        match self {
+            Draw::Zero => 0.0,
+            Draw::Uniform(bound) => f64::from(bound) / 3.0_f64.sqrt(),
+            Draw::Normal(deviation) => deviation,
+            Draw::Truncated(sigma) => CUT_DEVIATION * sigma,
+        }
     }
 
     fn value(self, stream: &mut Stream) -> f32 {
@@ -136,10 +164,14 @@ mod tests {
     /// 256 outputs of 40 inputs through a window of 5: fan-in 200, fan-out 1280.
     const SHAPE: [i64; 3] = [256, 40, 5];
 
-    fn drawn(law: Law) -> [Vec<f64>; 2] {
+    fn start(law: Law) -> Start {
         let weight = Tensor::ones(SHAPE, (Kind::Float, Device::Cpu));
         let bias = Tensor::ones([SHAPE[0]], (Kind::Float, Device::Cpu));
-        let start = Start { layer: "layer".into(), weight, bias, law };
+        Start { layer: "layer".into(), weight, bias, law }
+    }
+
+    fn drawn(law: Law) -> [Vec<f64>; 2] {
+        let start = start(law);
         start.draw(1).unwrap();
         let values = |tensor: &Tensor| Vec::<f64>::try_from(tensor.view([-1])).unwrap();
         [values(&start.weight), values(&start.bias)]
@@ -220,6 +252,31 @@ mod tests {
         let bound = 0.070_710_678;
         assert!(biases.iter().all(|bias| bias.abs() <= bound));
         assert!(biases.iter().any(|bias| bias.abs() > 0.9 * bound));
+    }
+
+    #[test]
+    fn normal_magnitudes_have_the_deviation_of_the_law_and_leave_signs_and_biases() {
+        for law in [
+            Law::TorchDefault,
+            Law::GlorotNormal,
+            Law::GlorotUniform,
+            Law::TruncatedNormal(0.25),
+            Law::HeNormal,
+            Law::HeUniform,
+            Law::Normal(0.01),
+        ] {
+            let start = start(law);
+            start.draw(1).unwrap();
+            let values = |tensor: &Tensor| Vec::<f64>::try_from(tensor.view([-1])).unwrap();
+            let (own, biases) = (values(&start.weight), values(&start.bias));
+            start.draw_normal_magnitudes(1).unwrap();
+            let (weights, kept) = (values(&start.weight), values(&start.bias));
+            assert_eq!(biases, kept, "{law:?}");
+            let same_sign = |(a, b): (&f64, &f64)| a.is_sign_negative() == b.is_sign_negative();
+            assert!(own.iter().zip(&weights).all(same_sign), "{law:?}");
+            assert!((deviation(&weights) / deviation(&own) - 1.0).abs() < 0.015, "{law:?}");
+            follow(weights, gaussian(law.weight(&SHAPE).deviation()));
+        }
     }
 
     #[test]

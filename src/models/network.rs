@@ -92,6 +92,15 @@ impl Network {
         self.starts.iter().try_for_each(|start| start.draw(seed))
     }
 
+    /// Draws the magnitude of every weight anew from streams of `seed`: that of a normal number with the
+    /// standard deviation that the layer starts with. Signs and biases stay.
+    ///
+    /// # Errors
+    /// What libtorch says when a copy fails.
+    pub fn draw_normal_magnitudes(&self, seed: u64) -> Result<(), TchError> {
+        self.starts.iter().try_for_each(|start| start.draw_normal_magnitudes(seed))
+    }
+
     /// The logits `[n, classes]`, float32, of `images` `[n, channels, height, width]`.
     ///
     /// # Errors

@@ -97,6 +97,10 @@ pub enum Magnitudes {
     /// Its own, but drawn from a stream that no other arm shares, with the signs and the biases: such an
     /// arm is no twin of any other.
     Fresh,
+    /// Drawn anew from a normal law with the standard deviation that the layer starts with, in every
+    /// weight tensor: where magnitudes start uniform, more of these are near zero and some are larger than
+    /// any of those, as in a trained network. Arms of one seed share them.
+    Normal,
     /// The source's. With the source's signs this is IN-Weight in the paper.
     Source,
     /// The source's, shuffled: their distribution stays, their arrangement goes.
@@ -238,14 +242,17 @@ impl Arm {
 
     /// Whether it takes what a template does not have: magnitudes or biases of the source.
     pub fn needs_weights(&self) -> bool {
-        !matches!(self.magnitudes, Magnitudes::Init | Magnitudes::Fresh) || self.takes_biases()
+        matches!(self.magnitudes, Magnitudes::Source | Magnitudes::Shuffled(_))
+            || self.takes_biases()
     }
 
     /// Whether it takes the source's biases.
     pub fn takes_biases(&self) -> bool {
         let beside_magnitudes = match self.magnitudes {
             Magnitudes::Source => Biases::Source,
-            Magnitudes::Init | Magnitudes::Fresh | Magnitudes::Shuffled(_) => Biases::Init,
+            Magnitudes::Init | Magnitudes::Fresh | Magnitudes::Normal | Magnitudes::Shuffled(_) => {
+                Biases::Init
+            }
         };
         self.biases.unwrap_or(beside_magnitudes) == Biases::Source
     }
@@ -297,6 +304,7 @@ impl Arm {
         let magnitudes = match self.magnitudes {
             Magnitudes::Init => "random magnitudes".to_owned(),
             Magnitudes::Fresh => "magnitudes that no other arm shares".to_owned(),
+            Magnitudes::Normal => "random magnitudes of a normal law".to_owned(),
             Magnitudes::Source => "the source's magnitudes".to_owned(),
             Magnitudes::Shuffled(kind) => {
                 format!("the source's magnitudes, shuffled within each {kind}")
@@ -412,6 +420,10 @@ mod tests {
             said("{signs: random, magnitudes: source, hold: {except: [head]}, reset: flip}"),
             "starts with signs drawn anew on the source's magnitudes with the source's biases; all \
              signs held but those of head; reset rule flip"
+        );
+        assert_eq!(
+            said("{signs: source, magnitudes: normal, hold: all}"),
+            "starts with the source's signs on random magnitudes of a normal law; all signs held"
         );
         assert!(said("{signs: source, zeros: held, hold: all}").contains("leaves them open"));
     }

@@ -9,11 +9,11 @@ use tch::{Device, TchError, nn};
 
 use super::knowledge::Knowledge;
 use super::material::Material;
-use super::start::{assign, held};
+use super::start::{assign, draw, held};
 use crate::data::subset::{self, Split};
 use crate::experiment::cell::{ArmSpec, DataSpec, ImageSpec, Spec};
 use crate::experiment::file::Select;
-use crate::experiment::study::{Computed, Failure, Pace, initial_seed};
+use crate::experiment::study::{Computed, Failure, Pace};
 use crate::models::Network;
 use crate::optim::{Frozen, Optimizer};
 use crate::random::Stream;
@@ -120,7 +120,7 @@ impl Ready {
             .model
             .assemble(&variables.root(), material.train.classes)
             .with_precision(spec.train.precision);
-        net.initialise(initial_seed(spec))?;
+        draw(&net, spec)?;
         let start = match &spec.arm {
             Some(arm) => assign(arm, source, &variables, spec.seed)?,
             None => transfer::own_signs(&variables)?,
@@ -235,6 +235,8 @@ impl<'a> Judge<'a> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::data::Images;
     use crate::experiment::cell::{RESULTS_VERSION, Share};
@@ -309,5 +311,35 @@ mod tests {
             assert_eq!(images(arm, 3), first, "{arm}");
         }
         assert_ne!(images("{signs: init, magnitudes: init, hold: none}", 4), first);
+    }
+
+    /// Weights and biases by name at the start of an arm that takes nothing from a source.
+    fn started(arm: &str, seed: u64) -> BTreeMap<String, Vec<f32>> {
+        let (ready, _) = Ready::new(&spec(arm, seed), &material(), None, Device::Cpu).unwrap();
+        let values = |tensor: Tensor| Vec::try_from(tensor.detach().flatten(0, -1)).unwrap();
+        let tensors = ready.variables.variables().into_iter();
+        tensors.map(|(name, tensor)| (name, values(tensor))).collect()
+    }
+
+    #[test]
+    fn normal_magnitudes_are_those_of_every_arm_of_a_seed_under_signs_and_biases_of_its_own() {
+        let own = started("{signs: init, magnitudes: init, hold: none}", 3);
+        let normal = started("{signs: init, magnitudes: normal, hold: none}", 3);
+        let random = started("{signs: random, magnitudes: normal, hold: all}", 3);
+        let other = started("{signs: init, magnitudes: normal, hold: none}", 4);
+        let map = |values: &[f32], of: fn(&f32) -> f32| values.iter().map(of).collect::<Vec<_>>();
+        let magnitudes = |values: &[f32]| map(values, |x| x.abs());
+        let signs = |values: &[f32]| map(values, |x| x.signum());
+        for (name, values) in &normal {
+            if name.ends_with("bias") {
+                assert_eq!((values, &random[name]), (&own[name], &own[name]), "{name}");
+                continue;
+            }
+            assert_eq!(signs(values), signs(&own[name]), "{name}");
+            assert_eq!(magnitudes(values), magnitudes(&random[name]), "{name}");
+            assert_ne!(signs(values), signs(&random[name]), "{name}");
+            assert_ne!(magnitudes(values), magnitudes(&own[name]), "{name}");
+            assert_ne!(magnitudes(values), magnitudes(&other[name]), "{name}");
+        }
     }
 }

@@ -4,16 +4,29 @@
 //! signs, and each step leaves alone what the others give: so the axes of an [`Arm`](crate::results::Arm) do not
 //! depend on each other, and arms that take no magnitudes have the same ones bit for bit.
 
-use tch::nn;
+use tch::{TchError, nn};
 
 use super::knowledge::Knowledge;
-use crate::experiment::cell::ArmSpec;
-use crate::experiment::study::Failure;
+use crate::experiment::cell::{ArmSpec, Spec};
+use crate::experiment::study::{Failure, initial_seed};
+use crate::models::Network;
 use crate::random::Stream;
 use crate::results::{Biases, Hold, Magnitudes, Signs, Zeros};
 use crate::sign::{Shuffle, Template, is_below};
 use crate::transfer::{self, Options};
 use crate::weights::{Array, Checkpoint};
+
+/// Draws the fresh network that the cell `spec` begins with.
+///
+/// # Errors
+/// What libtorch says.
+pub(crate) fn draw(net: &Network, spec: &Spec) -> Result<(), TchError> {
+    net.initialise(initial_seed(spec))?;
+    match spec.arm.as_ref().map(|arm| arm.magnitudes) {
+        Some(Magnitudes::Normal) => net.draw_normal_magnitudes(spec.seed),
+        _ => Ok(()),
+    }
+}
 
 /// Gives a fresh network the start of its arm; gives back its signs, as a template.
 ///
@@ -112,7 +125,7 @@ fn magnitudes(
     seed: u64,
 ) -> Result<Option<Checkpoint>, Failure> {
     Ok(match arm.magnitudes {
-        Magnitudes::Init | Magnitudes::Fresh => None,
+        Magnitudes::Init | Magnitudes::Fresh | Magnitudes::Normal => None,
         Magnitudes::Source => Some(weights(arm, source)?),
         Magnitudes::Shuffled(kind) => Some(shuffled(&weights(arm, source)?, kind, seed)),
     })
