@@ -227,6 +227,44 @@ fn every_arm_takes_from_the_source_that_it_names() {
 }
 
 #[test]
+fn every_seed_of_a_source_is_a_source_and_arms_have_cells_for_each() {
+    let lab = Laboratory::new();
+    lab.add_trained_source();
+    lab.edit("epochs: 1", "epochs: 0.5, seeds: [7, 8]");
+    lab.edit("train_sizes: [8, 16]", "train_sizes: [8]");
+    let said = lab.run(&["seeds=0..2"]);
+    assert!(said.contains("8 cells: 0 finished, 8 to run"), "{said}");
+    let [table, _] = lab.tables();
+    assert!(table.starts_with("id,arm,train_size,source_seed,seed,"), "{table}");
+    let found = trials(&lab);
+    let of_arm = |arm: &str| -> Vec<(Option<f64>, u64)> {
+        let rows = found.iter().filter(|trial| trial.key.arm == arm);
+        rows.map(|trial| (trial.key.setting("source_seed"), trial.key.seed)).collect()
+    };
+    assert_eq!(of_arm("source"), [(Some(7.0), 7), (Some(8.0), 8)]);
+    assert_eq!(
+        of_arm("signs"),
+        [7, 7, 8, 8].map(|s| Some(f64::from(s))).into_iter().zip([0, 1, 0, 1]).collect::<Vec<_>>()
+    );
+    assert_eq!(of_arm("fluid"), [(None, 0), (None, 1)]);
+    let source = found.iter().find(|trial| trial.key.arm == "source").unwrap();
+    // Of 60 images 20 are for validation: an epoch has 4 steps.
+    assert_eq!(source.outcome.steps, 2);
+
+    // A seed that is added leaves the others as they are.
+    let said = lab.run(&["seeds=0..2", "source.train.seeds=[9, 7, 8]"]);
+    assert!(said.contains("10 cells: 8 finished, 2 to run"), "{said}");
+    for command in ["report", "plot", "plan"] {
+        let output = lab.polarity(&[command, "tiny.yaml", "seeds=0..2"]).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    let plan = lab.polarity(&["plan", "tiny.yaml", "seeds=0..2", "--cells"]).output().unwrap();
+    let plan = String::from_utf8(plan.stdout).unwrap();
+    assert!(plan.contains(" signs train_size=8 source_seed=7 seed=0 done"), "{plan}");
+    assert!(plan.contains(" fluid train_size=8 seed=0 done"), "{plan}");
+}
+
+#[test]
 fn an_epoch_is_evaluated_at_its_end_where_the_file_asks_for_it() {
     let lab = Laboratory::new();
     lab.edit("steps: 6}", "epochs: 3, evaluate_at: every-epoch}");

@@ -14,6 +14,7 @@ use super::file::{Experiment, limits};
 use super::problem::{Mistakes, Problem, Problems};
 use super::study;
 use crate::figure;
+use crate::results::table::SOURCE_SEED;
 use crate::results::{About, Arm, Figure, Hold, Tabulated, Zeros};
 
 impl Checked {
@@ -57,11 +58,14 @@ fn check_common(experiment: &Experiment, problems: &mut Problems) {
     check_arms(experiment, problems);
     let Experiment { arms, baseline, figures, report, .. } = experiment;
     check_figures(arms, baseline.as_deref(), figures, report, problems);
-    let settings = study::kind(experiment).settings();
+    let settings = study::kind(experiment).settings(experiment);
     claims::check_claims(&experiment.claims, arms, problems);
     claims::check_asked(experiment, settings, problems);
+    // The source is the unit of a report, and not a setting that it tells apart.
+    let settings: Vec<&str> =
+        settings.iter().copied().filter(|name| *name != SOURCE_SEED).collect();
     for setting in report.at.keys().filter(|setting| !settings.contains(&setting.as_str())) {
-        problems.add(Problem::unknown_key(format!("report.at.{setting}"), setting, settings));
+        problems.add(Problem::unknown_key(format!("report.at.{setting}"), setting, &settings));
     }
     problems.check(experiment.reference.is_none() || data.name == "fashion-mnist", || {
         let why = format!("`published` is of fashion-mnist, the data are `{}`", data.name);
@@ -84,11 +88,16 @@ pub fn check_shown(about: &About, place: &Path) -> Result<(), Mistakes> {
 /// Whether the grid can be laid out.
 fn check_count(experiment: &Experiment, problems: &mut Problems) {
     let Experiment { data, widths, arms, seeds, .. } = experiment;
-    let axes = [data.train_sizes.len(), widths.len().max(1), arms.len(), seeds.0.len()];
+    let of_arms = arms
+        .values()
+        .map(|arm| experiment.seeds_of_source(arm).map_or(1, |seeds| seeds.0.len()))
+        .sum();
+    let axes = [data.train_sizes.len(), widths.len().max(1), of_arms, seeds.0.len()];
     let cells = axes.into_iter().fold(1, |cells: u64, axis| cells.saturating_mul(axis as u64));
     problems.check(cells <= limits::MOST_CELLS, || {
         let most = limits::MOST_CELLS;
-        let expected = format!("at most {most} cells in all, sizes × widths × arms × seeds");
+        let expected =
+            format!("at most {most} cells in all, sizes × widths × arms × their sources × seeds");
         Problem::value("seeds", expected, format!("{cells} cells"))
     });
 }

@@ -74,15 +74,18 @@ impl Plan {
 
     /// How many cells run at once on `threads` threads.
     pub fn workers(&self, threads: usize) -> usize {
-        match self.device {
-            Device::Cpu => (threads / self.experiment().train.threads).max(1),
-            _ => 1,
-        }
+        (self.threads(threads) / self.experiment().train.threads).max(1)
+    }
+
+    /// How many of `threads` threads cells share; a GPU runs one cell at a time.
+    pub(crate) fn threads(&self, threads: usize) -> usize {
+        if self.device == Device::Cpu { threads } else { 1 }
     }
 
     /// Names of the swept settings, in the order of the columns.
     pub fn settings(&self) -> Vec<String> {
-        study::kind(self.experiment()).settings().iter().map(|&name| name.to_owned()).collect()
+        let settings = study::kind(self.experiment()).settings(self.experiment());
+        settings.iter().map(|&name| name.to_owned()).collect()
     }
 
     /// What was run and with what, as JSON.

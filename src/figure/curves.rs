@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::runs::{TRAIN_SIZE, sizes};
 use super::{Error, Results};
+use crate::results::RunSeed;
 use crate::results::table::CurveRow;
 use crate::stats::quantile::{Quartiles, quartiles};
 
@@ -55,10 +56,10 @@ pub(super) fn by_size(results: &Results) -> Result<Vec<Curves>, Error> {
 /// A run keeps its last value until its next one, and after its end: runs that stop early must not
 /// leave the median to the others.
 fn over_seeds<'a>(rows: impl Iterator<Item = &'a CurveRow>) -> Curve {
-    let mut runs: BTreeMap<u64, BTreeMap<u64, f64>> = BTreeMap::new();
+    let mut runs: BTreeMap<RunSeed, BTreeMap<u64, f64>> = BTreeMap::new();
     let mut steps = BTreeSet::new();
     for CurveRow { key, point } in rows {
-        runs.entry(key.seed)
+        runs.entry(RunSeed::of(key))
             .or_default()
             .insert(point.step, 100.0 * point.validation_error.value());
         steps.insert(point.step);

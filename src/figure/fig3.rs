@@ -104,9 +104,10 @@ fn caption(runs: &Runs, baseline: &str, comparisons: usize) -> String {
          an arm and size. Error and steps: median over pairs of equal seed, bars are {} % BCa bootstrap \
          intervals, of which one that reaches the edge goes on; a run that never gets there counts with its last step. Share: Newcombe's interval. \
          Star: p < {LEVEL} by Wilcoxon's signed-rank test on pairs, adjusted by Holm's method over all \
-         {comparisons} comparisons of the figure. {}{}",
+         {comparisons} comparisons of the figure. {}{}{}",
         text::range(runs.counts().into_iter()),
         100.0 * CONFIDENCE,
+        runs.about_sources(),
         text::VARIES,
         runs.about_diverged(),
     )

@@ -170,9 +170,10 @@ fn caption(runs: &Runs, baseline: &str, what: &str, comparisons: usize) -> Strin
          the differences by seed. Bars: {} % BCa bootstrap intervals; one that reaches the edge goes on. \
          Star: p < {LEVEL} by Wilcoxon's \
          signed-rank test, adjusted by Holm's method over all {comparisons} comparisons of the figure. \
-         {}{}",
+         {}{}{}",
         text::range(runs.counts().into_iter()),
         100.0 * CONFIDENCE,
+        runs.about_sources(),
         text::VARIES,
         runs.about_diverged(),
     )

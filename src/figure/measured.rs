@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use super::runs::{TRAIN_SIZE, sizes};
+use super::text::OVER_SOURCES;
 use super::{Error, Results};
-use crate::results::table::{Status, Trial};
-use crate::results::{self, CurveIndex, Measure, by_seed};
+use crate::results::table::{SOURCE_SEED, Status, Trial};
+use crate::results::{self, CurveIndex, Measure, RunSeed, by_seed};
 
-/// Values by seed.
-pub(super) type BySeed = BTreeMap<u64, f64>;
+/// Values by seed, and by source where there are several.
+pub(super) type BySeed = BTreeMap<RunSeed, f64>;
 
 /// The runs of an experiment that came to an end, ready to be measured.
 pub(super) struct Runs<'a> {
@@ -72,6 +73,12 @@ impl<'a> Runs<'a> {
         counts.iter().flatten().map(BySeed::len).filter(|count| *count > 0).collect()
     }
 
+    /// What differences are, where arms take from several sources; nothing where none does.
+    pub(super) fn about_sources(&self) -> &'static str {
+        let has_sources = self.trials.iter().any(|trial| trial.key.setting(SOURCE_SEED).is_some());
+        if has_sources { OVER_SOURCES } else { "" }
+    }
+
     /// Which arms had diverged runs, and how many; nothing when none did.
     pub(super) fn about_diverged(&self) -> String {
         let counts = self.arms.iter().filter_map(|arm| {
@@ -86,8 +93,9 @@ impl<'a> Runs<'a> {
     }
 
     fn by_size_and_arm(&self, value: impl Fn(&Trial) -> Option<f64>) -> Vec<Vec<BySeed>> {
-        let seeded =
-            |trial: &Trial| Some((trial.key.seed, value(trial).filter(|value| !value.is_nan())?));
+        let seeded = |trial: &Trial| {
+            Some((RunSeed::of(&trial.key), value(trial).filter(|value| !value.is_nan())?))
+        };
         let of = |size, arm: &String| self.at(size, arm).filter_map(seeded).collect();
         let at = |size| self.arms.iter().map(|arm| of(size, arm)).collect();
         self.sizes.iter().map(at).collect()

@@ -1,8 +1,8 @@
 //! The rows of `trials.csv` as a figure needs them: by training size, arm and seed.
 
 use crate::figure::{Error, Results};
-use crate::results::table::{Key, Status, Trial};
-use crate::results::{BySeed, CurveIndex, Measure, Paired};
+use crate::results::table::{Key, SOURCE_SEED, Status, Trial};
+use crate::results::{BySeed, CurveIndex, Measure, Paired, RunSeed};
 use crate::stats::Interval;
 
 /// The swept setting that figures know how to show.
@@ -11,7 +11,7 @@ pub(super) const TRAIN_SIZE: &str = "train_size";
 /// The runs of one arm at one training size.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Runs {
-    /// Test errors by seed, in [0, 1], of the runs that have one.
+    /// Test errors by run, in [0, 1], of the runs that have one.
     pub(super) errors: BySeed,
     /// Runs in all.
     pub(super) count: usize,
@@ -25,7 +25,7 @@ impl Runs {
         self.errors.values().map(|error| 100.0 * error.value()).collect()
     }
 
-    /// How many seeds have an error here and in `other`.
+    /// How many seeds have an error here and in `other`, or sources where one takes from several.
     pub(super) fn pairs(&self, other: &Runs) -> usize {
         Paired::new(&self.errors, &other.errors).map_or(0, |paired| paired.pairs())
     }
@@ -71,7 +71,7 @@ pub(super) fn by_size(results: &Results) -> Result<Vec<AtSize>, Error> {
         runs.count += 1;
         runs.diverged += usize::from(trial.outcome.status == Status::Diverged);
         if let Some(error) = Measure::TestError.exact(trial, &no_curves) {
-            runs.errors.insert(trial.key.seed, error);
+            runs.errors.insert(RunSeed::of(&trial.key), error);
         }
     }
     sizes.retain(|at_size| at_size.arms.iter().any(|runs| !runs.errors.is_empty()));
@@ -84,15 +84,16 @@ pub(super) fn by_size(results: &Results) -> Result<Vec<AtSize>, Error> {
 /// The different training sizes of `keys`, rising.
 ///
 /// # Errors
-/// When the keys differ in a setting other than `train_size`, or a size is not above 0.
+/// When the keys differ in a setting other than `train_size` and the source, or a size is not above 0.
 pub(super) fn sizes<'a>(
     results: &Results,
     keys: impl Iterator<Item = &'a Key>,
 ) -> Result<Vec<Option<f64>>, Error> {
     let mut sizes: Vec<Option<f64>> = Vec::new();
     let mut first: Option<&Key> = None;
+    let is_not_shown = |(name, _): &&(String, f64)| name != TRAIN_SIZE && name != SOURCE_SEED;
     for key in keys {
-        for (setting, value) in key.settings.iter().filter(|(name, _)| name != TRAIN_SIZE) {
+        for (setting, value) in key.settings.iter().filter(is_not_shown) {
             if first.get_or_insert(key).setting(setting) != Some(*value) {
                 let experiment = results.name.to_owned();
                 return Err(Error::Pooled { experiment, setting: setting.clone() });

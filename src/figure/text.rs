@@ -50,6 +50,10 @@ pub(super) fn range(counts: impl Iterator<Item = usize> + Clone) -> String {
     }
 }
 
+/// What differences are where arms take from several sources.
+pub(super) const OVER_SOURCES: &str = "Where an arm takes from several sources, differences are over \
+    sources, of the means over each one's runs. ";
+
 /// What the differences are, when there is a baseline, and what differs between runs.
 pub(super) fn about_runs(sizes: &[AtSize], baseline: Option<usize>) -> String {
     let mut text = String::new();
@@ -63,6 +67,10 @@ pub(super) fn about_runs(sizes: &[AtSize], baseline: Option<usize>) -> String {
             .min();
         if least.is_some_and(|pairs| pairs < FEW_PAIRS) {
             text += "With fewer than 10 pairs the intervals are rough. ";
+        }
+        let mut runs = sizes.iter().flat_map(|at| &at.arms).flat_map(|runs| runs.errors.keys());
+        if runs.any(|run| run.source.is_some()) {
+            text += OVER_SOURCES;
         }
     }
     text + VARIES

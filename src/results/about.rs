@@ -147,6 +147,9 @@ struct Experiment {
     model: Model,
     #[serde(default)]
     widths: Vec<usize>,
+    source: Option<Source>,
+    #[serde(default)]
+    sources: IndexMap<String, Source>,
     arms: IndexMap<String, Arm>,
     baseline: Option<String>,
     train: Train,
@@ -164,6 +167,16 @@ struct Data {
     image_size: usize,
     train_sizes: Vec<usize>,
     test: Option<usize>,
+}
+
+#[derive(Deserialize)]
+struct Source {
+    train: Option<SourceTraining>,
+}
+
+#[derive(Deserialize)]
+struct SourceTraining {
+    seeds: Option<Vec<u64>>,
 }
 
 #[derive(Deserialize)]
@@ -209,7 +222,18 @@ impl About {
 }
 
 impl Experiment {
+    /// How many sources the arm takes from, each by cells of its own; 1 where it takes from none.
+    fn sources_of(&self, arm: &Arm) -> usize {
+        let source = match &arm.source {
+            Some(name) => self.sources.get(name),
+            None => self.source.as_ref(),
+        };
+        let training = source.filter(|_| arm.needs_source()).and_then(|it| it.train.as_ref());
+        training.and_then(|training| training.seeds.as_ref()).map_or(1, Vec::len)
+    }
+
     fn about(self, chance: f64, is_drawn: bool) -> About {
+        let of_arms: usize = self.arms.values().map(|arm| self.sources_of(arm)).sum();
         let Experiment { data, widths, arms, seeds, train, .. } = self;
         let title = self.title.unwrap_or_else(|| match is_drawn {
             true => data.name.clone(),
@@ -221,7 +245,7 @@ impl Experiment {
             swept: swept(&data.train_sizes, &widths),
             claims: self.claims,
             claims_digest: None,
-            planned: arms.len() * seeds.len() * data.train_sizes.len() * widths.len().max(1),
+            planned: of_arms * seeds.len() * data.train_sizes.len() * widths.len().max(1),
             arms,
             baseline: self.baseline,
             tabulated: self.report,

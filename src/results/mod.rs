@@ -13,12 +13,14 @@ mod paired;
 pub mod report;
 pub mod table;
 mod times;
+mod unit;
 
 pub use about::{About, Faithful, Figure, Reference, Tabulated};
 pub use arm::{Arm, Biases, Hold, Magnitudes, Signs, Until, Zeros};
 pub use epochs::Epochs;
 pub use folder::{Error as FolderError, Tables};
-pub use paired::{BySeed, Paired, by_seed};
+pub use paired::{Paired, by_seed};
 pub use report::{Caveat, Comparison, Estimate, Measure, Report, Row};
 pub use table::{CurveIndex, Status, Timing};
 pub use times::{Error as TimesError, TIMINGS, Times};
+pub use unit::{BySeed, RunSeed};

@@ -4,15 +4,11 @@
 //! seed that both have: their median with its interval, and Wilcoxon's signed-rank test. Values are exact
 //! [ratios](Ratio), so that equal differences are ties.
 
-use std::collections::BTreeMap;
-
 use super::report::Measure;
 use super::table::{CurveIndex, Trial};
+use super::unit::{BySeed, RunSeed, pairs};
 use crate::stats::hypothesis::SignedRank;
 use crate::stats::{Counts, Interval, Ratio};
-
-/// Exact values by seed.
-pub type BySeed = BTreeMap<u64, Ratio>;
 
 /// The values that `measure` compares `trials` of one arm and setting by; see [`Measure::exact`].
 pub fn by_seed<'a>(
@@ -20,7 +16,7 @@ pub fn by_seed<'a>(
     measure: Measure,
     curves: &CurveIndex,
 ) -> BySeed {
-    let of = |trial: &Trial| Some((trial.key.seed, measure.exact(trial, curves)?));
+    let of = |trial: &Trial| Some((RunSeed::of(&trial.key), measure.exact(trial, curves)?));
     trials.into_iter().filter_map(of).collect()
 }
 
@@ -31,10 +27,11 @@ pub struct Paired {
 }
 
 impl Paired {
-    /// `first` less `second`; none where they share no seed.
+    /// `first` less `second`; none where they share no seed. Where one takes from several sources, these are
+    /// the pairs, by their means over the seeds that both have.
     pub fn new(first: &BySeed, second: &BySeed) -> Option<Self> {
-        let twins = first.iter().filter_map(|(seed, value)| Some((*value, *second.get(seed)?)));
-        let differences: Option<Vec<Ratio>> = twins.map(|(own, other)| own.minus(other)).collect();
+        let twins = pairs(first, second)?.into_iter();
+        let differences: Option<Vec<Ratio>> = twins.map(|[own, other]| own.minus(other)).collect();
         let differences = Counts::new(&differences?)?;
         (!differences.is_empty()).then_some(Paired { differences })
     }
@@ -65,7 +62,10 @@ mod tests {
     use super::*;
 
     fn errors(wrong: &[(u64, i64)]) -> BySeed {
-        wrong.iter().map(|(seed, wrong)| (*seed, Ratio::new(*wrong, 500).unwrap())).collect()
+        wrong
+            .iter()
+            .map(|(seed, wrong)| ((*seed).into(), Ratio::new(*wrong, 500).unwrap()))
+            .collect()
     }
 
     #[test]

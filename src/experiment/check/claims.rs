@@ -9,6 +9,7 @@ use crate::experiment::file::Experiment;
 use crate::experiment::problem::{Problem, Problems};
 use crate::results::Arm;
 use crate::results::claim::{Accuracy, AtStep, Claim, ClaimMeasure, Step, Unit};
+use crate::results::table::SOURCE_SEED;
 
 /// Adds what is wrong with `claims` beside the `arms`, whatever the experiment else says.
 pub(super) fn check_claims(
@@ -121,11 +122,13 @@ fn swept(experiment: &Experiment, name: &str) -> Option<Vec<u64>> {
     match name {
         "train_size" => Some(whole(&experiment.data.train_sizes)),
         "width" => Some(whole(&experiment.widths)),
+        SOURCE_SEED => Some(experiment.source_seeds().collect()),
         _ => None,
     }
 }
 
 /// Whether an arm of `claim` takes from a source with several seeds.
-fn has_sources(_experiment: &Experiment, _claim: &Claim) -> bool {
-    false
+fn has_sources(experiment: &Experiment, claim: &Claim) -> bool {
+    let mut arms = claim.arms.iter().filter_map(|arm| experiment.arms.get(arm));
+    arms.any(|arm| experiment.seeds_of_source(arm).is_some())
 }

@@ -21,7 +21,11 @@ pub(crate) const BATCH: RangeInclusive<u64> = 1..=1_000_000;
 pub(crate) const EPOCHS: RangeInclusive<u64> = 1..=100_000;
 
 /// Passes of a trained source over its images; it is evaluated after each.
-pub(crate) const SOURCE_EPOCHS: RangeInclusive<u64> = 0..=MOST_EVALUATIONS;
+pub(crate) const SOURCE_EPOCHS: RangeInclusive<f64> = 0.0..=MOST_EVALUATIONS as f64;
+
+/// The seed of one of several sources, which is a swept setting too, and so a number of 64-bit floating
+/// point.
+pub(crate) const SOURCE_SEED: RangeInclusive<u64> = 0..=1 << 53;
 
 /// Optimizer steps.
 pub(crate) const STEPS: RangeInclusive<u64> = 1..=1_000_000_000;

@@ -112,6 +112,20 @@ impl Experiment {
         self.all_sources().find(|(name, _)| *name == wanted)
     }
 
+    /// The seeds of the source that `arm` takes from, where it takes from one that has several: it has a
+    /// cell for each.
+    pub(crate) fn seeds_of_source(&self, arm: &Arm) -> Option<&Seeds> {
+        let (_, source) = self.source_of(arm).filter(|_| arm.needs_source())?;
+        source.train.as_ref()?.seeds.as_ref()
+    }
+
+    /// The seeds of all sources that have several.
+    pub(crate) fn source_seeds(&self) -> impl Iterator<Item = u64> {
+        let seeds =
+            self.all_sources().filter_map(|(_, source)| source.train.as_ref()?.seeds.as_ref());
+        seeds.flat_map(|Seeds(seeds)| seeds.iter().copied())
+    }
+
     /// The folder of its results.
     pub fn results_folder(&self) -> PathBuf {
         self.results.join(&self.name)

@@ -1,8 +1,8 @@
 //! What an experiment says of the sources of its signs.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
-use super::one;
+use super::{Seeds, one};
 use crate::optim::Optimizer;
 use crate::train::Rate;
 use crate::weights::Layout;
@@ -34,9 +34,10 @@ pub struct Source {
 pub struct SourceTraining {
     /// What it learns from; the fresh networks never see these images in training or validation.
     pub data: SourceData,
-    /// Passes over its images, 0 to 10,000; after 0 it is a network as it was initialised, which knows
-    /// nothing.
-    pub epochs: u64,
+    /// Passes over its images, 0 to 10,000, 0.25 for example: rounded to whole steps, of which there is one
+    /// at least; after 0 it is a network as it was initialised, which knows nothing.
+    #[serde(serialize_with = "as_written")]
+    pub epochs: f64,
     /// Images a step, 1 to 1,000,000.
     #[serde(default)]
     pub batch: Option<usize>,
@@ -49,10 +50,44 @@ pub struct SourceTraining {
     /// Threads of libtorch, 1 to 1,024; part of what is computed, since sums depend on it.
     #[serde(default = "one")]
     pub threads: usize,
-    /// The seed of its initial weights and batch order; that of the first source that learns from the
-    /// experiment's own data also chooses the images that are for sources.
+    /// The seed of its initial weights, batch order and dropout, 0 by default; that of the first source
+    /// that learns from the experiment's own data also chooses the images that are for sources.
     #[serde(default)]
-    pub seed: u64,
+    pub seed: Option<u64>,
+    /// Several seeds in place of `seed`, `0..5` or a list, each at most 2^53: as many sources, that share
+    /// the images that are for sources, those of seed 0 whatever the list. An arm that takes from it is a
+    /// cell for each of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seeds: Option<Seeds>,
+}
+
+/// A whole number without a point, as files have it.
+fn as_written<S: Serializer>(number: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+    match number.fract() == 0.0 && (0.0..1e15).contains(number) {
+        true => serializer.serialize_u64(*number as u64),
+        false => serializer.serialize_f64(*number),
+    }
+}
+
+impl SourceTraining {
+    /// Its optimizer steps, where an epoch has so many.
+    pub(crate) fn steps(&self, an_epoch: u64) -> u64 {
+        let steps = (self.epochs * an_epoch as f64).round() as u64;
+        steps.max(u64::from(self.epochs > 0.0))
+    }
+
+    /// The seed of the order of all images, of which the first are for sources.
+    pub(crate) fn seed_of_images(&self) -> u64 {
+        self.seed.unwrap_or(0)
+    }
+
+    /// The seeds of its sources, one each, with the value of the swept setting `source_seed`.
+    pub(crate) fn each_seed(&self) -> Vec<(u64, Option<u64>)> {
+        match &self.seeds {
+            None => vec![(self.seed.unwrap_or(0), None)],
+            Some(Seeds(seeds)) => seeds.iter().map(|&seed| (seed, Some(seed))).collect(),
+        }
+    }
 }
 
 /// The images a source learns from.

@@ -36,8 +36,8 @@ pub(crate) fn kind(experiment: &Experiment) -> &'static dyn Study {
 
 /// A kind of study.
 pub(crate) trait Study: Sync {
-    /// Names of the swept settings, in the order of the columns.
-    fn settings(&self) -> &'static [&'static str];
+    /// Names of the swept settings of `experiment`, in the order of the columns.
+    fn settings(&self, experiment: &Experiment) -> &'static [&'static str];
 
     /// Adds the mistakes of `experiment` that only this kind has rules for.
     fn check(&self, experiment: &Experiment, problems: &mut Problems);

@@ -4,12 +4,9 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::{Claim, Unit};
 use crate::results::report::Measure;
-use crate::results::table::{CurveIndex, Trial};
+use crate::results::table::{CurveIndex, SOURCE_SEED, Trial};
 use crate::results::{About, BySeed};
 use crate::stats::Ratio;
-
-/// The setting that tells sources apart which differ in their seed alone.
-const SOURCE_SEED: &str = "source_seed";
 
 /// A place of the grid: the values of its settings, in the order of the claim's settings.
 type Point = Vec<u64>;
@@ -66,7 +63,7 @@ impl<'a> Sample<'a> {
         let points = self.points();
         match unit {
             Unit::Seed => self.arms.each_ref().map(|arm| {
-                let of = |seed: &u64| Some((*seed, arm.over_sources(&points, *seed)?));
+                let of = |seed: &u64| Some(((*seed).into(), arm.over_sources(&points, *seed)?));
                 arm.seeds.iter().filter_map(of).collect()
             }),
             Unit::SourceSeed => {
@@ -75,7 +72,7 @@ impl<'a> Sample<'a> {
                 let mut found = [BySeed::new(), BySeed::new()];
                 for source in sources {
                     for (found, mean) in found.iter_mut().zip(self.over_seeds(&points, source)) {
-                        found.extend(mean.map(|mean| (source, mean)));
+                        found.extend(mean.map(|mean| (source.into(), mean)));
                     }
                 }
                 found

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::results::About;
 use crate::results::table::{CurvePoint, ErrorCount, Status, Trial};
+use crate::results::unit::{BySeed, RunSeed, counted};
 use crate::results::{CurveIndex, Epochs};
 use crate::stats::proportion::{chance_of_at_most, wilson};
 use crate::stats::quantile::median_by_order;
@@ -151,9 +152,10 @@ impl Measure {
             }
             Measure::EpochsTo90(epochs) => epochs.median(&values()).map(Estimate::Median),
             _ => {
-                let errors: Vec<Ratio> =
-                    trials.iter().filter_map(|trial| self.exact(trial, curves)).collect();
-                Counts::new(&errors)?.median().map(Estimate::Median)
+                let error =
+                    |trial: &&Trial| Some((RunSeed::of(&trial.key), self.exact(trial, curves)?));
+                let errors: BySeed = trials.iter().filter_map(error).collect();
+                Counts::new(&counted(&errors)?)?.median().map(Estimate::Median)
             }
         }
     }

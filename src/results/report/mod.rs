@@ -17,13 +17,14 @@ use indexmap::IndexMap;
 
 use super::about::About;
 use super::epochs::Epochs;
-use super::paired::{BySeed, Paired, by_seed};
+use super::paired::{Paired, by_seed};
 use super::table::CurveIndex;
-use super::table::{CurveRow, Status, Trial};
-use crate::stats::Interval;
+use super::table::{CurveRow, Key, SOURCE_SEED, Status, Trial};
+use super::unit::{BySeed, counted};
 use crate::stats::hypothesis::holm;
 use crate::stats::rank_sum::mann_whitney;
 use crate::stats::survival::log_rank;
+use crate::stats::{Interval, Ratio};
 use caveat::{caveats, count};
 use measure::is_collapsed;
 
@@ -44,6 +45,8 @@ pub struct Report {
     pub caveats: Vec<Caveat>,
     /// Values of swept settings that the printed tables show; of others all.
     shown: IndexMap<String, Vec<f64>>,
+    /// Whether arms take from several sources, which are the unit then.
+    has_sources: bool,
 }
 
 /// The cells of one arm at one setting.
@@ -74,7 +77,8 @@ pub struct Comparison {
     pub settings: Vec<(String, f64)>,
     /// What is compared.
     pub measure: Measure,
-    /// Pairs of cells with the same seed.
+    /// Pairs of cells with the same seed; where an arm takes from several sources, these, each by its mean
+    /// over such pairs.
     pub pairs: usize,
     /// Median of arm − baseline over the pairs: below 0, the arm errs less or gets there earlier. A
     /// time that was never reached counts as the run's last step. Of `epochs_to_90`, the difference of
@@ -97,7 +101,7 @@ pub struct Comparison {
 /// The trials of one arm at one setting.
 pub(super) struct Group<'a> {
     pub(super) arm: &'a str,
-    pub(super) settings: &'a [(String, f64)],
+    pub(super) settings: Vec<(String, f64)>,
     pub(super) trials: Vec<&'a Trial>,
 }
 
@@ -123,6 +127,7 @@ impl Report {
             rows,
             comparisons,
             shown: about.tabulated.at.clone(),
+            has_sources: trials.iter().any(|trial| trial.key.setting(SOURCE_SEED).is_some()),
         }
     }
 }
@@ -143,22 +148,28 @@ fn measures(about: &About, trials: &[Trial]) -> Vec<Measure> {
     steps.chain([Measure::TestError]).chain(thresholds).chain(milestones).collect()
 }
 
-/// The trials of the arms, by setting and arm, in the order of the tables.
+/// The trials of the arms, by setting and arm, in the order of the tables. Those of all sources that an
+/// arm takes from are together.
 pub(super) fn groups<'a>(about: &'a About, trials: &'a [Trial]) -> Vec<Group<'a>> {
     let mut settings: IndexMap<Vec<u64>, HashMap<&str, Vec<&Trial>>> = IndexMap::new();
     for trial in trials.iter().filter(|trial| about.arms.contains_key(&trial.key.arm)) {
-        let arms = settings.entry(bits(&trial.key.settings)).or_default();
+        let arms = settings.entry(bits(&shared(&trial.key))).or_default();
         arms.entry(&trial.key.arm).or_default().push(trial);
     }
     let mut groups = Vec::new();
     for mut by_arm in settings.into_values() {
         for arm in about.arms.keys() {
             if let Some(trials) = by_arm.remove(arm.as_str()) {
-                groups.push(Group { arm, settings: &trials[0].key.settings, trials });
+                groups.push(Group { arm, settings: shared(&trials[0].key), trials });
             }
         }
     }
     groups
+}
+
+/// The swept settings that all arms have, and so not the source.
+fn shared(key: &Key) -> Vec<(String, f64)> {
+    key.settings.iter().filter(|(name, _)| name != SOURCE_SEED).cloned().collect()
 }
 
 /// Values of settings as something that can be looked up.
@@ -193,7 +204,7 @@ impl Draft<'_> {
         let collapsed = group.trials.iter().filter(collapsed).count();
         Row {
             arm: group.arm.to_owned(),
-            settings: group.settings.to_vec(),
+            settings: group.settings.clone(),
             cells: group.trials.len(),
             diverged: count(&group.trials, Status::Diverged),
             collapsed,
@@ -212,10 +223,10 @@ impl Draft<'_> {
         let baselines: HashMap<Vec<u64>, &Group> = groups
             .iter()
             .filter(|group| group.arm == baseline)
-            .map(|group| (bits(group.settings), group))
+            .map(|group| (bits(&group.settings), group))
             .collect();
         let compared = |group: &Group| -> Vec<Comparison> {
-            let twin = baselines.get(&bits(group.settings)).filter(|_| group.arm != baseline);
+            let twin = baselines.get(&bits(&group.settings)).filter(|_| group.arm != baseline);
             let Some(twin) = twin else { return Vec::new() };
             let measures = self.measures.iter().filter(|measure| measure.is_compared());
             measures.filter_map(|measure| self.compare(group, twin, *measure)).collect()
@@ -234,12 +245,14 @@ impl Draft<'_> {
         }
         let [own, other] = [group, baseline]
             .map(|group| by_seed(group.trials.iter().copied(), measure, &self.curves));
-        let all = |values: &BySeed| -> Vec<f64> { values.values().map(|it| it.value()).collect() };
+        let all = |values: &BySeed| -> Option<Vec<f64>> {
+            Some(counted(values)?.into_iter().map(Ratio::value).collect())
+        };
         let paired = Paired::new(&own, &other)?;
         let test = paired.test();
         Some(Comparison {
             arms: [group.arm.to_owned(), baseline.arm.to_owned()],
-            settings: group.settings.to_vec(),
+            settings: group.settings.clone(),
             measure,
             pairs: paired.pairs(),
             difference: paired.median(),
@@ -247,7 +260,7 @@ impl Draft<'_> {
             p: test.p,
             p_holm: test.p,
             effect: test.effect,
-            p_unpaired: mann_whitney(&all(&own), &all(&other))?.p,
+            p_unpaired: mann_whitney(&all(&own)?, &all(&other)?)?.p,
         })
     }
 
@@ -262,7 +275,7 @@ impl Draft<'_> {
             |trial: &&&Trial| baseline.trials.iter().any(|twin| twin.key.seed == trial.key.seed);
         Some(Comparison {
             arms: [group.arm.to_owned(), baseline.arm.to_owned()],
-            settings: group.settings.to_vec(),
+            settings: group.settings.clone(),
             measure: Measure::EpochsTo90(epochs),
             pairs: group.trials.iter().filter(is_twin).count(),
             difference: Interval { estimate, low: f64::NEG_INFINITY, high: f64::INFINITY },
@@ -281,7 +294,7 @@ mod tests {
 
     use super::*;
     use crate::results::about::Faithful;
-    use crate::results::table::{CurvePoint, ErrorCount, Key, Milestones, Outcome};
+    use crate::results::table::{CurvePoint, ErrorCount, Milestones, Outcome};
 
     fn about(seeds: usize) -> About {
         let experiment = json!({
@@ -359,6 +372,31 @@ mod tests {
         assert!((comparison["p"].as_f64().unwrap() - 0.015625).abs() < 0.01, "{comparison}");
         assert_eq!(comparison["rank_biserial"], -1.0);
         assert!(comparison["p_mann_whitney"].as_f64().unwrap() < 0.01, "{comparison}");
+    }
+
+    #[test]
+    fn an_arm_that_takes_from_several_sources_is_one_row_and_its_sources_are_the_pairs() {
+        let mut trials = trials(4);
+        for source in [7, 8, 9] {
+            for seed in 0..4 {
+                let mut cell = trial("better", seed, Some(0.1 + 0.01 * source as f64));
+                cell.key.settings.push((SOURCE_SEED.into(), source as f64));
+                cell.key.id += &source.to_string();
+                trials.push(cell);
+            }
+        }
+        trials.retain(|trial| trial.key.arm == "plain" || trial.key.settings.len() == 2);
+        let report = Report::new(&about(4), &trials, &[]);
+        let [better, plain] = &report.rows[..] else { panic!("{:?}", report.rows) };
+        assert_eq!((better.cells, plain.cells), (12, 4));
+        let (_, estimate) = &better.measures[0];
+        assert!((estimate.interval().estimate - 0.18).abs() < 1e-12);
+        let comparison = &report.comparisons[0];
+        assert_eq!(comparison.pairs, 3);
+        // The plain arm errs on 50 to 53 %: 0.18 − 0.515.
+        assert!((comparison.difference.estimate + 0.335).abs() < 1e-12, "{comparison:?}");
+        assert!(report.to_markdown().contains("the mean over its cells"));
+        assert!(!report.to_json().to_string().contains("source_seed"));
     }
 
     #[test]

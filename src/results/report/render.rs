@@ -36,6 +36,10 @@ impl Report {
     fn about_rows(&self) -> String {
         let mut text =
             "Errors in %, medians over cells with 95 % BCa bootstrap intervals.\n".to_owned();
+        if self.has_sources {
+            text += "An arm that takes from several sources has an error for each source, the mean over its \
+                     cells; medians and differences\nare over sources.\n";
+        }
         if self.has(|measure| matches!(measure, Measure::Reached(_))) {
             text += "`reached_…`: share of cells in % whose validation accuracy ever gets there (Wilson's \
                      interval); `steps_to_…`: median of\nthe first evaluation that does, cells that never do \

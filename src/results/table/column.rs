@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use super::key::Key;
+use super::key::{Key, SOURCE_SEED};
 
 /// One column of a table whose rows are `T`s.
 #[derive(Clone, Copy, Debug)]
@@ -113,7 +113,7 @@ pub(super) fn write<T: Keyed>(
     let line = |row: &T| {
         let key = row.key();
         let mut values: Vec<String> = KEY.iter().map(|column| (column.write)(key)).collect();
-        values.extend(key.settings.iter().map(|(_, value)| value.to_string()));
+        values.extend(settings.iter().map(|name| optional(key.setting(name))));
         values.push((SEED.write)(key));
         values.extend(columns.iter().map(|column| (column.write)(row)));
         values.extend(more_of(row));
@@ -196,6 +196,9 @@ pub(super) fn read<T: Keyed, U>(
             }
             for (place, name) in &swept {
                 let text = values.get(*place).unwrap_or_default();
+                if text.is_empty() && *name == SOURCE_SEED {
+                    continue;
+                }
                 let value = text.parse().map_err(|_| line.wrong(name, text))?;
                 row.key_mut().settings.push(((*name).to_owned(), value));
             }

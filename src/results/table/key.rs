@@ -1,5 +1,9 @@
 //! What a row is about, in every table.
 
+/// The swept setting that only some cells have: the seed of the source that a cell takes from, where there
+/// are several.
+pub const SOURCE_SEED: &str = "source_seed";
+
 /// What a row is about: the cell, its arm, its swept settings and its seed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Key {
@@ -7,7 +11,8 @@ pub struct Key {
     pub id: String,
     /// The arm's name in the experiment file.
     pub arm: String,
-    /// Swept settings by name, in the order of the columns.
+    /// Swept settings by name, in the order of the columns; [`SOURCE_SEED`] only where the cell takes from
+    /// one of several sources, or is one.
     pub settings: Vec<(String, f64)>,
     /// The seed.
     pub seed: u64,

@@ -17,7 +17,7 @@ pub use crate::train::{CurvePoint, ErrorCount, TensorCounts};
 pub use column::{Column, Error, KEY, SEED};
 pub use curve::{BY_TENSOR, CURVE, CurveRow, read_curves, write_curves};
 pub use index::CurveIndex;
-pub use key::Key;
+pub use key::{Key, SOURCE_SEED};
 pub use timing::{CellTime, TIMING, Timing, read_timings, write_timings};
 pub(crate) use trial::counted;
 pub use trial::{

@@ -11,6 +11,7 @@ use crate::experiment::checked::Checked;
 use crate::experiment::file::{Arm, Evaluations, Experiment, Hold, Until};
 use crate::experiment::problem::{Problem, Problems};
 use crate::experiment::study::device_name;
+use crate::results::table::SOURCE_SEED;
 
 /// The courses of every training size; what does not fit into one is added to `problems`.
 pub(super) fn courses(checked: &Checked, place: &Place, problems: &mut Problems) -> Vec<Course> {
@@ -48,27 +49,32 @@ impl Draft<'_> {
     pub(super) fn cells(
         &self,
         share: Share,
-        sources: &IndexMap<String, PlannedSource>,
+        sources: &IndexMap<String, Vec<PlannedSource>>,
         courses: &[Course],
     ) -> Vec<Cell> {
         let experiment = self.checked.experiment();
         let mut cells = Vec::new();
         for Course { size, train, releases } in courses {
             for ((name, arm), release_at) in experiment.arms.iter().zip(releases) {
-                let source = experiment.source_of(arm).and_then(|(name, _)| sources.get(name));
-                let arm = self.arm(arm, source.map(|source| &source.spec), *release_at);
-                for &seed in &experiment.seeds.0 {
-                    let spec = Spec {
-                        version: RESULTS_VERSION,
-                        device: device_name(self.place.device).into(),
-                        data: self.images(share, *size),
-                        model: experiment.model.clone(),
-                        arm: Some(arm.clone()),
-                        train: train.clone(),
-                        seed,
-                    };
-                    let settings = vec![("train_size".into(), *size as f64)];
-                    cells.push(Cell::new(name, settings, spec));
+                let source = experiment.source_of(arm).filter(|_| arm.needs_source());
+                let source = source.and_then(|(name, _)| sources.get(name));
+                let of_seeds: Vec<Option<&PlannedSource>> =
+                    source.map_or(vec![None], |of_seeds| of_seeds.iter().map(Some).collect());
+                for source in of_seeds {
+                    let arm = self.arm(arm, source.map(|source| &source.spec), *release_at);
+                    let settings = settings(*size, source.and_then(|source| source.seed));
+                    for &seed in &experiment.seeds.0 {
+                        let spec = Spec {
+                            version: RESULTS_VERSION,
+                            device: device_name(self.place.device).into(),
+                            data: self.images(share, *size),
+                            model: experiment.model.clone(),
+                            arm: Some(arm.clone()),
+                            train: train.clone(),
+                            seed,
+                        };
+                        cells.push(Cell::new(name, settings.clone(), spec));
+                    }
                 }
             }
         }
@@ -104,9 +110,15 @@ impl Draft<'_> {
             release_at,
             reset: (arm.hold != Hold::None).then_some(rule),
             reset_at_start: false,
-            source: source.filter(|_| arm.needs_source()).cloned(),
+            source: source.cloned(),
         }
     }
+}
+
+/// The swept settings of a cell; one that takes from no source of several has none.
+pub(super) fn settings(size: usize, source_seed: Option<u64>) -> Vec<(String, f64)> {
+    let source_seed = source_seed.map(|seed| (SOURCE_SEED.into(), seed as f64));
+    [("train_size".into(), size as f64)].into_iter().chain(source_seed).collect()
 }
 
 /// The last step at which the arm `name` holds its signs.

@@ -2,7 +2,8 @@
 
 use crate::data::xor;
 use crate::experiment::file::{
-    self, Arm, Data, Experiment, Moments, Normalise, Signs, Source, SourceTraining, Zeros, limits,
+    self, Arm, Data, Experiment, Moments, Normalise, Seeds, Signs, Source, SourceTraining, Zeros,
+    limits,
 };
 use crate::experiment::problem::{Problem, Problems};
 use crate::experiment::study::image::sources::arm_name;
@@ -158,17 +159,31 @@ fn check_source_of(experiment: &Experiment, key: &str, arm: &Arm, problems: &mut
 
 fn check_source(key: &str, source: &Source, layers: &Layers, problems: &mut Problems) {
     layers.check(&format!("{key}.except"), &source.except, problems);
-    let Some(SourceTraining { data, epochs, batch, optimizer, threads, .. }) = &source.train else {
+    let Some(SourceTraining { data, epochs, batch, optimizer, threads, seed, seeds, .. }) =
+        &source.train
+    else {
         return;
     };
+    if let Some(Seeds(seeds)) = seeds {
+        let key = format!("{key}.train.seeds");
+        problems.check(seed.is_none(), || Problem::conflict(&key, "say `seed` or `seeds`"));
+        problems.check(!seeds.is_empty(), || Problem::missing(&key, "at least one seed, got none"));
+        problems.once(&key, "a seed", seeds);
+        for &seed in seeds {
+            problems.within(&key, seed, &limits::SOURCE_SEED);
+        }
+    }
     for (name, value, range) in [
         ("data.images", data.images as u64, limits::IMAGES),
-        ("epochs", *epochs, limits::SOURCE_EPOCHS),
         ("threads", *threads as u64, limits::THREADS),
         ("batch", batch.unwrap_or(1) as u64, limits::BATCH),
     ] {
         problems.within(&format!("{key}.train.{name}"), value, &range);
     }
+    problems.check(limits::SOURCE_EPOCHS.contains(epochs), || {
+        let expected = format!("at least 0 and at most {}", limits::SOURCE_EPOCHS.end());
+        Problem::value(format!("{key}.train.epochs"), expected, epochs)
+    });
     if let Some(optimizer) = optimizer {
         problems.check_optimizer(&format!("{key}.train.optimizer."), optimizer);
     }

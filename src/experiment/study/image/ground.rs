@@ -1,6 +1,7 @@
 //! What the cells of a study of images learn from: images, and what their sources know.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use indexmap::IndexMap;
 use tch::Device;
@@ -20,7 +21,7 @@ pub(super) struct ImageGround {
     device: Device,
     material: Material,
     /// The images of the cells that are sources, by the cell's id.
-    of_sources: HashMap<String, Material>,
+    of_sources: HashMap<String, Arc<Material>>,
     known: HashMap<String, Knowledge>,
 }
 
@@ -28,16 +29,16 @@ impl ImageGround {
     pub(super) fn new(
         device: Device,
         material: Material,
-        sources: IndexMap<String, PlannedSource>,
+        sources: IndexMap<String, Vec<PlannedSource>>,
     ) -> Self {
         let (mut of_sources, mut known) = (HashMap::new(), HashMap::new());
-        for PlannedSource { spec, state } in sources.into_values() {
+        for PlannedSource { spec, state, .. } in sources.into_values().flatten() {
             match state {
                 SourceState::Ready(knowledge) => {
                     known.insert(spec.digest, *knowledge);
                 }
                 SourceState::Train(cell, material) => {
-                    of_sources.insert(cell.id, *material);
+                    of_sources.insert(cell.id, material);
                 }
             }
         }
@@ -45,7 +46,7 @@ impl ImageGround {
     }
 
     fn material(&self, cell: &Cell) -> &Material {
-        self.of_sources.get(&cell.id).unwrap_or(&self.material)
+        self.of_sources.get(&cell.id).map_or(&self.material, |material| material)
     }
 
     fn source(&self, spec: &Spec) -> Result<Option<&Knowledge>, Failure> {

@@ -20,6 +20,7 @@ use crate::experiment::cell::{Cell, TrainSpec};
 use crate::experiment::checked::Checked;
 use crate::experiment::file::{Data, Experiment, ImageFolder};
 use crate::experiment::problem::{Problem, Problems};
+use crate::results::table::SOURCE_SEED;
 use ground::ImageGround;
 use material::Material;
 use sources::{Found, PlannedSource};
@@ -29,8 +30,9 @@ use sources::{Found, PlannedSource};
 pub(crate) struct Image;
 
 impl Study for Image {
-    fn settings(&self) -> &'static [&'static str] {
-        &["train_size"]
+    fn settings(&self, experiment: &Experiment) -> &'static [&'static str] {
+        let has_seeds = experiment.source_seeds().next().is_some();
+        if has_seeds { &["train_size", SOURCE_SEED] } else { &["train_size"] }
     }
 
     fn check(&self, experiment: &Experiment, problems: &mut Problems) {
@@ -82,9 +84,15 @@ fn opened(
         return Err(problems);
     }
     let cells = draft.cells(share, &sources, courses);
-    let firsts: Vec<Cell> = sources.values().filter_map(PlannedSource::cell).cloned().collect();
-    let source_digests =
-        sources.iter().map(|(name, source)| (name.clone(), source.spec.digest.clone())).collect();
+    let firsts: Vec<Cell> =
+        sources.values().flatten().filter_map(PlannedSource::cell).cloned().collect();
+    let digest = |name: &str, source: &PlannedSource| {
+        let seed = source.seed.map(|seed| format!("/{seed}")).unwrap_or_default();
+        (format!("{name}{seed}"), source.spec.digest.clone())
+    };
+    let digests =
+        sources.iter().flat_map(|(name, of_seeds)| of_seeds.iter().map(|one| digest(name, one)));
+    let source_digests = digests.collect();
     Ok(Opened {
         cells,
         firsts,

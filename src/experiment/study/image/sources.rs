@@ -5,8 +5,11 @@
 //! fresh networks never see: the first so many of one order, of which each source takes as many as it
 //! asks for.
 
+use std::sync::Arc;
+
 use indexmap::IndexMap;
 
+use super::cells::settings;
 use super::knowledge::Knowledge;
 use super::material::{self, Material};
 use super::{Draft, Place, check_classes, load, schedule, start};
@@ -28,6 +31,8 @@ use crate::weights::sources::{self, Opened};
 /// Where signs come from.
 #[derive(Debug)]
 pub(super) struct PlannedSource {
+    /// Its seed, where it is one of several.
+    pub(super) seed: Option<u64>,
     /// Its identity, which every arm that takes something from it shares.
     pub(super) spec: SourceSpec,
     /// What is there of it.
@@ -40,7 +45,7 @@ pub(super) enum SourceState {
     /// All.
     Ready(Box<Knowledge>),
     /// A cell that must run first, and its images.
-    Train(Box<Cell>, Box<Material>),
+    Train(Box<Cell>, Arc<Material>),
 }
 
 impl PlannedSource {
@@ -157,7 +162,7 @@ impl Draft<'_> {
             Origin::Template(_) | Origin::Weights(..) => None,
         });
         let own: Vec<_> = trained.filter(|train| self.is_own(train)).collect();
-        Some((own.iter().map(|train| train.data.images).max()?, own.first()?.seed))
+        Some((own.iter().map(|train| train.data.images).max()?, own.first()?.seed_of_images()))
     }
 
     /// Whether a source learns from the data set of the experiment itself.
@@ -165,22 +170,26 @@ impl Draft<'_> {
         train.data.name.as_ref().is_none_or(|name| is_own(self.checked, name))
     }
 
-    /// All sources by name, but those that no arm needs and that would have to be trained. What does
-    /// not fit is added to `problems`.
+    /// All sources by name, of each seed one, but those that no arm needs and that would have to be
+    /// trained. What does not fit is added to `problems`.
     pub(super) fn sources(
         &self,
         mut found: Found,
         problems: &mut Problems,
-    ) -> IndexMap<String, PlannedSource> {
-        let mut planned = IndexMap::new();
+    ) -> IndexMap<String, Vec<PlannedSource>> {
+        let (mut planned, mut lessons) = (IndexMap::new(), Lessons::default());
         for (name, source) in self.checked.sources() {
             let made = match &source.origin {
-                Origin::Training(train) => self.trained(name, source, train, &found, problems),
+                Origin::Training(train) => {
+                    let lesson = self.lesson(name, train, &found, &mut lessons, problems);
+                    lesson.map(|lesson| self.trained(name, source, train, &lesson))
+                }
                 _ => found.known.shift_remove(name).and_then(|known| {
                     problems.take(self.check_fit(name, source, &known))?;
                     let except = source.except.clone();
                     let spec = SourceSpec { digest: known.digest(), except };
-                    Some(PlannedSource { spec, state: SourceState::Ready(Box::new(known)) })
+                    let state = SourceState::Ready(Box::new(known));
+                    Some(vec![PlannedSource { seed: None, spec, state }])
                 }),
             };
             planned.extend(made.map(|made| (name.clone(), made)));
@@ -209,15 +218,16 @@ impl Draft<'_> {
         Ok(())
     }
 
-    /// A source that must be trained first; none where no arm takes from it.
-    fn trained(
+    /// What a source that must be trained learns from; none where no arm takes from it, or where it does
+    /// not fit. Sources of the same images have them once.
+    fn lesson(
         &self,
         name: &str,
-        source: &CheckedSource,
         train: &SourceTraining,
         found: &Found,
+        lessons: &mut Lessons,
         problems: &mut Problems,
-    ) -> Option<PlannedSource> {
+    ) -> Option<Lesson> {
         let Experiment { data, model, .. } = self.checked.experiment();
         let is_own = self.is_own(train);
         let set = match &train.data.name {
@@ -231,10 +241,14 @@ impl Draft<'_> {
         if are_there.is_none() || !are_legal || !is_needed(self.checked, name) {
             return None;
         }
-        let order = self.own_part().filter(|_| is_own).map_or(train.seed, |(_, seed)| seed);
+        let own = self.own_part().filter(|_| is_own);
+        let order = own.map_or(train.seed_of_images(), |(_, seed)| seed);
         let share = Share::Source { images: train.data.images, seed: order };
-        let input = material::input(set, data, model.channels());
-        let material = Material::new(set, share, classes, None, input).in_order(data.channels);
+        let part = (set.digest.clone(), share, train.data.classes.clone());
+        let material = lessons.material(part, || {
+            let input = material::input(set, data, model.channels());
+            Material::new(set, share, classes, None, input).in_order(data.channels)
+        });
         let there = material.train.len();
         let Some(size) = there.checked_sub(data.validation).filter(|size| *size > 0) else {
             let why = format!(
@@ -244,33 +258,61 @@ impl Draft<'_> {
             problems.add(Problem::unfit(format!("{key}.train.data.images"), why));
             return None;
         };
-        let settings = vec![("train_size".into(), size as f64)];
-        let cell = Cell::new(&arm_name(name), settings, self.spec(train, set, share, size));
-        let spec = SourceSpec { digest: cell.id.clone(), except: source.except.clone() };
-        Some(PlannedSource { spec, state: SourceState::Train(Box::new(cell), Box::new(material)) })
+        Some(Lesson { images: self.learnt_from(train, set, share, size), material, size })
     }
 
-    /// What the cell of a source computes, from `size` images.
-    fn spec(&self, train: &SourceTraining, set: &DataSet, share: Share, size: usize) -> Spec {
-        let Experiment { data, model, train: own, .. } = self.checked.experiment();
+    /// The sources `name`, of each seed one, each a cell that must run first.
+    fn trained(
+        &self,
+        name: &str,
+        source: &CheckedSource,
+        train: &SourceTraining,
+        lesson: &Lesson,
+    ) -> Vec<PlannedSource> {
+        let of_seed = |(seed, source_seed)| {
+            let settings = settings(lesson.size, source_seed);
+            let cell = Cell::new(&arm_name(name), settings, self.spec(train, lesson, seed));
+            let spec = SourceSpec { digest: cell.id.clone(), except: source.except.clone() };
+            let state = SourceState::Train(Box::new(cell), lesson.material.clone());
+            PlannedSource { seed: source_seed, spec, state }
+        };
+        train.each_seed().into_iter().map(of_seed).collect()
+    }
+
+    /// The `share` of the images of `set`, of which a source learns from `train_size`.
+    fn learnt_from(
+        &self,
+        train: &SourceTraining,
+        set: &DataSet,
+        share: Share,
+        train_size: usize,
+    ) -> ImageSpec {
+        let data = &self.checked.experiment().data;
+        ImageSpec {
+            digest: set.digest.clone(),
+            share,
+            classes: train.data.classes.clone(),
+            image_size: data.image_size,
+            normalise: data.normalise.clone(),
+            channels: data.channels,
+            subset: data.subset,
+            train_size,
+            validation: data.validation,
+            test: None,
+        }
+    }
+
+    /// What the cell of a source of this `seed` computes.
+    fn spec(&self, train: &SourceTraining, lesson: &Lesson, seed: u64) -> Spec {
+        let Experiment { model, train: own, .. } = self.checked.experiment();
         let batch = train.batch.unwrap_or(own.batch);
-        let steps = train.epochs.saturating_mul(size.div_ceil(batch) as u64);
-        let evaluate_at = schedule::every_epoch(steps, size, batch).collect();
+        let steps = train.steps(lesson.size.div_ceil(batch) as u64);
+        let mut evaluate_at: Vec<u64> = schedule::every_epoch(steps, lesson.size, batch).collect();
+        evaluate_at.extend(Some(steps).filter(|last| evaluate_at.last() != Some(last)));
         Spec {
             version: RESULTS_VERSION,
             device: device_name(self.place.device).into(),
-            data: DataSpec::Images(ImageSpec {
-                digest: set.digest.clone(),
-                share,
-                classes: train.data.classes.clone(),
-                image_size: data.image_size,
-                normalise: data.normalise.clone(),
-                channels: data.channels,
-                subset: data.subset,
-                train_size: size,
-                validation: data.validation,
-                test: None,
-            }),
+            data: DataSpec::Images(lesson.images.clone()),
             model: model.clone(),
             arm: None,
             train: TrainSpec {
@@ -283,8 +325,35 @@ impl Draft<'_> {
                 threads: train.threads,
                 precision: own.precision.on(self.place.device),
             },
-            seed: train.seed,
+            seed,
         }
+    }
+}
+
+/// What a source learns from.
+struct Lesson {
+    images: ImageSpec,
+    material: Arc<Material>,
+    /// Images that it is trained on.
+    size: usize,
+}
+
+/// What of which data set, of which classes.
+type Part = (String, Share, Option<Vec<u8>>);
+
+/// The images of the sources so far.
+#[derive(Default)]
+struct Lessons(Vec<(Part, Arc<Material>)>);
+
+impl Lessons {
+    /// The images of `part`, by `made` where no source had them before.
+    fn material(&mut self, part: Part, made: impl FnOnce() -> Material) -> Arc<Material> {
+        if let Some((_, material)) = self.0.iter().find(|(known, _)| *known == part) {
+            return material.clone();
+        }
+        let material = Arc::new(made());
+        self.0.push((part, material.clone()));
+        material
     }
 }
 

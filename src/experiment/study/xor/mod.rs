@@ -22,7 +22,7 @@ use ground::XorGround;
 pub(crate) struct Xor;
 
 impl Study for Xor {
-    fn settings(&self) -> &'static [&'static str] {
+    fn settings(&self, _: &Experiment) -> &'static [&'static str] {
         &["train_size", "width"]
     }
 
