@@ -1,27 +1,76 @@
 //! Sources that are trained here: cells that others take from, and that run before them.
 //!
 //! The weights of a source lie in `work/source-<cell>-<digest>.safetensors`. One run trains a source
-//! while others wait for it, by a lock of its own, and then read what it wrote. A source that fails or
-//! diverges fails the cells that need it, and no others.
+//! while others wait for it, by a lock of its own, and then read what it wrote. A run trains its sources
+//! side by side as far as threads go, the longest first. A source that fails or diverges fails the cells
+//! that need it, and no others.
 
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
-use super::{Error, Event, First, Session};
+use super::{Error, Event, First, Session, record};
 use crate::experiment::cell::Cell;
 use crate::experiment::store::{Record, Turn};
-use crate::experiment::study::Ground;
+use crate::experiment::study::{Computed, Failure, Ground};
 use crate::files;
 use crate::results::Status;
 use crate::weights::{self, Checkpoint};
 
 impl Session<'_, '_> {
-    /// The weights of the source `cell`: from its file if that is here and whole, else trained now, by
-    /// this run or by another that is at it.
+    /// What became of each of the sources `cells`: its weights from their file if that is here and whole,
+    /// else trained now, by this run or by another that is at it. A run that is stopped has not all.
     ///
     /// # Errors
     /// When the results folder cannot be read or written.
-    pub(super) fn first(&mut self, ground: &dyn Ground, cell: &Cell) -> Result<First, Error> {
+    pub(super) fn sources<'c>(
+        &mut self,
+        ground: &dyn Ground,
+        cells: &[&'c Cell],
+    ) -> Result<Vec<(&'c Cell, First)>, Error> {
+        let (mut there, mut turns) = (Vec::new(), HashMap::new());
+        if cells.is_empty() {
+            return Ok(there);
+        }
         let work = self.store.work_folder()?;
+        // Every run takes its turns in this order, so no two wait for each other.
+        let mut in_order = cells.to_vec();
+        in_order.sort_by(|a, b| a.id.cmp(&b.id));
+        for cell in in_order {
+            let Some(turn) = self.turn(cell)? else {
+                self.interrupted = true;
+                return Ok(there);
+            };
+            self.store.read_again()?;
+            if let Some(reason) = self.died(cell) {
+                there.push((cell, First::Dead(reason)));
+            } else if let Some((weights, digest)) = self.kept(cell, &work) {
+                there.push((cell, First::Ready(weights, digest)));
+            } else {
+                turns.insert(cell.id.as_str(), turn);
+            }
+        }
+        let mut left: Vec<&Cell> =
+            cells.iter().copied().filter(|cell| turns.contains_key(cell.id.as_str())).collect();
+        left.sort_by_key(|cell| Reverse(cell.spec.train.steps));
+        let threads: BTreeSet<usize> = left.iter().map(|cell| cell.spec.train.threads).collect();
+        for each in threads {
+            let of_these = left.iter().filter(|cell| cell.spec.train.threads == each);
+            let jobs = of_these.map(|cell| vec![*cell]).collect();
+            let workers = (self.threads / each).max(1).min(left.len());
+            self.pool(ground, jobs, workers, |session, cell, result, seconds| {
+                let trained = session.trained(cell, result, seconds, &work)?;
+                there.extend(trained.map(|first| (cell, first)));
+                turns.remove(cell.id.as_str());
+                Ok(())
+            })?;
+        }
+        self.interrupted |= !turns.is_empty();
+        Ok(there)
+    }
+
+    /// The right to train the source `cell`, once no other run is at it; none if this one was stopped.
+    fn turn(&mut self, cell: &Cell) -> Result<Option<Turn>, Error> {
         let mut is_said = false;
         let lock = self.store.lock_file(&format!("source-{}", cell.id));
         let turn = Turn::wait(&lock, || {
@@ -30,15 +79,7 @@ impl Session<'_, '_> {
             }
             !self.is_stopped()
         })?;
-        let Some(_turn) = turn else { return Ok(First::Stopped) };
-        self.store.read_again()?;
-        if let Some(reason) = self.died(cell) {
-            return Ok(First::Dead(reason));
-        }
-        match self.kept(cell, &work) {
-            Some((weights, digest)) => Ok(First::Ready(weights, digest)),
-            None => self.train(ground, cell, &work),
-        }
+        Ok(turn.filter(|_| !self.is_stopped()))
     }
 
     /// Why a source that has been trained is none.
@@ -59,8 +100,15 @@ impl Session<'_, '_> {
         })
     }
 
-    fn train(&mut self, ground: &dyn Ground, cell: &Cell, work: &Path) -> Result<First, Error> {
-        let Some((record, weights)) = self.alone(ground, cell)? else { return Ok(First::Stopped) };
+    /// Keeps what the source `cell` came to; none if it was stopped.
+    fn trained(
+        &mut self,
+        cell: &Cell,
+        result: Result<Computed, Failure>,
+        seconds: f64,
+        work: &Path,
+    ) -> Result<Option<First>, Error> {
+        let Some((record, weights)) = record(cell, result, seconds) else { return Ok(None) };
         let dead = match (record.outcome.status, &record.reason) {
             (_, Some(reason)) => Some(format!("its source, cell {}, failed: {reason}", cell.id)),
             (Status::Diverged, _) => Some(format!("its source, cell {}, diverged", cell.id)),
@@ -72,7 +120,7 @@ impl Session<'_, '_> {
                 self.end(cell, record)?;
                 let dead =
                     dead.unwrap_or_else(|| format!("its source, cell {}, has none", cell.id));
-                return Ok(First::Dead(dead));
+                return Ok(Some(First::Dead(dead)));
             }
         };
         let digest = weights::digest(&weights);
@@ -80,7 +128,7 @@ impl Session<'_, '_> {
         files::write_atomically(&path, &weights::to_safetensors(&weights))
             .map_err(|error| Error::Source { path, what: error.to_string() })?;
         self.end(cell, Record { weights: Some(digest.clone()), ..record })?;
-        Ok(First::Ready(weights, digest))
+        Ok(Some(First::Ready(weights, digest)))
     }
 }
 

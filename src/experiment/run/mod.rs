@@ -128,10 +128,12 @@ pub fn run(
         report(Event::Damaged(store.set_aside()));
     }
     let workers = plan.workers(options.threads);
+    let threads = plan.threads(options.threads);
     let Plan { cells, firsts, ground, .. } = plan;
     let part = options.shard.part(cells);
     let session = Session {
         store,
+        threads,
         stop,
         report,
         failed: Vec::new(),
@@ -164,13 +166,13 @@ enum First {
     Ready(Checkpoint, String),
     /// It has none: why.
     Dead(String),
-    /// The run was stopped.
-    Stopped,
 }
 
 /// A run under way.
 struct Session<'a, 'r> {
     store: Store,
+    /// For sources, which may take another number of them than the other cells.
+    threads: usize,
     stop: &'a AtomicBool,
     report: &'r mut dyn FnMut(Event),
     failed: Vec<(String, String)>,
@@ -197,15 +199,12 @@ impl Session<'_, '_> {
             }
         }
         let todo = self.begin(ground, part, workers);
-        for first in firsts {
-            if self.is_stopped() {
-                break;
-            }
+        let is_wanted = |first: &&Cell| {
             let is_needed = todo.iter().any(|cell| cell.spec.source() == Some(&first.id));
-            if is_needed || self.store.records().finished(first).is_none() {
-                self.take_from(ground, first)?;
-            }
-        }
+            is_needed || self.store.records().finished(first).is_none()
+        };
+        let wanted: Vec<&Cell> = firsts.iter().filter(is_wanted).collect();
+        self.take_from(ground, &wanted)?;
         // A source may have come to other weights than those that finished cells took.
         let todo = match self.unfinished(part) {
             more if more.len() > todo.len() => self.begin(ground, part, workers),
@@ -263,39 +262,25 @@ impl Session<'_, '_> {
         self.stop.load(Ordering::Relaxed)
     }
 
-    /// Lets the cells that need the source `first` take from it.
-    fn take_from(&mut self, ground: &mut dyn Ground, first: &Cell) -> Result<(), Error> {
-        match self.first(ground, first)? {
-            First::Stopped => self.interrupted = true,
-            First::Dead(reason) => {
-                self.dead.insert(first.id.clone(), reason);
-            }
-            First::Ready(weights, digest) => {
-                let before = self.taken.insert(first.id.clone(), digest.clone());
-                if before.is_some_and(|before| before != digest) {
-                    (self.report)(Event::OtherWeights(first));
+    /// Lets the cells that need one of the sources `firsts` take from it.
+    fn take_from(&mut self, ground: &mut dyn Ground, firsts: &[&Cell]) -> Result<(), Error> {
+        for (cell, first) in self.sources(ground, firsts)? {
+            match first {
+                First::Dead(reason) => {
+                    self.dead.insert(cell.id.clone(), reason);
                 }
-                if let Err(failure) = ground.learn(first, weights) {
-                    self.dead.insert(first.id.clone(), failure.to_string());
+                First::Ready(weights, digest) => {
+                    let before = self.taken.insert(cell.id.clone(), digest.clone());
+                    if before.is_some_and(|before| before != digest) {
+                        (self.report)(Event::OtherWeights(cell));
+                    }
+                    if let Err(failure) = ground.learn(cell, weights) {
+                        self.dead.insert(cell.id.clone(), failure.to_string());
+                    }
                 }
             }
         }
         Ok(())
-    }
-
-    /// Runs `cell` by itself; none if the run was stopped.
-    fn alone(
-        &mut self,
-        ground: &dyn Ground,
-        cell: &Cell,
-    ) -> Result<Option<(Record, Option<Checkpoint>)>, Error> {
-        let mut ended = None;
-        self.pool(ground, vec![vec![cell]], 1, |_, cell, result, seconds| {
-            ended = record(cell, result, seconds);
-            Ok(())
-        })?;
-        self.interrupted |= ended.is_none();
-        Ok(ended)
     }
 
     /// Runs `jobs` and keeps what they come to.
