@@ -8,7 +8,7 @@ XOR      := xor5d xor5d-reset xor5d-epsilon
 # SCALE=paper runs the published grid, for a GPU, in place of what two cores carry. Its source is given as
 # ARGS="source.weights=FILE".
 SCALE    := cpu
-TRANSFER_cpu   := transfer-fashion transfer-own transfer-own-quality transfer-own-mnist
+TRANSFER_cpu   := transfer-fashion transfer-own source-age transfer-own-mnist
 TRANSFER_paper := paper/transfer-fashion
 TRANSFER := $(TRANSFER_$(SCALE))
 ARGS     :=
