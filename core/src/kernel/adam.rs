@@ -138,7 +138,8 @@ mod tests {
 
     use super::*;
     use crate::kernel::testing::{
-        LENGTHS, any_weights, bits, every_hold, everywhere, fluid, plain_projection, weights,
+        LENGTHS, SHARES, any_weights, bits, every_hold, everywhere, fluid, plain_projection,
+        violating, weights,
     };
     use crate::sign::SignMask;
 
@@ -294,6 +295,24 @@ mod tests {
                     fused.adam(vec![slices.tensor(step, Some(hold))]);
                     assert_eq!(hold.mask.violators(&slices.0[0]), 0, "{step:?} {hold:?}");
                 }
+            });
+        }
+
+        #[test]
+        fn any_share_of_resets_at_any_length_equals_the_plain_one(
+            length in 1..5000_usize,
+            share in prop::sample::select(SHARES.to_vec()),
+        ) {
+            every_hold(length, |hold| {
+                let start = violating(hold.mask, share);
+                let mut expected = Slices([start, vec![0.0; length], vec![0.0; length], vec![0.0; length]]);
+                let slices = expected.clone();
+                let counts = plain(&mut expected, &STEP, Some(&hold));
+                everywhere(|fused| {
+                    let mut slices = slices.clone();
+                    assert_eq!(fused.adam(vec![slices.tensor(STEP, Some(hold))]), [counts]);
+                    assert_eq!(slices.bits(), expected.bits(), "{fused:?} {hold:?}");
+                });
             });
         }
     }

@@ -1,12 +1,9 @@
-//! The projection of one tile: a reset rule for the weights on the wrong side of zero.
+//! The projection: a reset rule for the weights on the wrong side of zero.
 
 use crate::kernel::draw::{Draws, ResetKey};
-use crate::kernel::tile::TILE;
+use crate::kernel::sides::{Lanes, Sides, WORD};
+use crate::kernel::violators::{BATCH, Violators};
 use crate::sign::{Reset, SignMask};
-
-/// Weights that are asked, and reset, together: half a word, so that the mask's bits spread over
-/// integers as wide as the weights.
-const GROUP: usize = 32;
 
 /// The signs one tensor is held to, and what becomes of a weight that left its own.
 #[derive(Clone, Copy, Debug)]
@@ -68,99 +65,78 @@ pub(super) struct Part<'a> {
 }
 
 impl Part<'_> {
-    /// Projects the chunk's tile number `number` and gives back how many weights were reset.
-    ///
-    /// First every group is asked, without a branch, whether anything violates; only those that
-    /// answered are reset and written.
+    /// The part from word number `word` of this one on.
     #[inline(always)]
-    pub(super) fn project(&self, tile: &mut [f32; TILE], number: usize) -> u64 {
-        let (groups, _) = tile.as_chunks_mut::<GROUP>();
-        let mut violated = [0; TILE / GROUP];
-        let mut count = 0;
-        for (place, group) in groups.iter().enumerate() {
-            violated[count] = place;
-            count += usize::from(self.signs(number, place).are_violated(group));
+    pub(super) fn from_word(&self, word: usize) -> Self {
+        Part {
+            sign: &self.sign[word..],
+            held: self.held.map(|held| &held[word..]),
+            start: self.start.wrapping_add((word * WORD) as u32),
+            ..*self
         }
-        let mut resets = 0;
-        for &place in &violated[..count] {
-            resets += self.reset(&mut groups[place], number, place);
-        }
-        resets.into()
     }
 
-    /// The mask of a tile's group; after the end of the mask, one that zeros fulfil.
+    /// Which weights of word number `word` are on the wrong side.
     #[inline(always)]
-    fn signs(&self, tile: usize, place: usize) -> Signs {
-        let first = tile * TILE + place * GROUP;
-        let bits = |words: &[u64]| {
-            let word = words.get(first / 64).copied().unwrap_or(u64::MAX);
-            (word >> (first % 64)) as u32
-        };
-        Signs { negative: !bits(self.sign), held: self.held.map_or(u32::MAX, bits) }
+    pub(super) fn violated(&self, word: usize, sides: Sides) -> u64 {
+        let sign = self.sign[word];
+        let wrong = (sides.below & sign) | (sides.above & !sign);
+        match self.held {
+            Some(held) => wrong & held[word],
+            None => wrong,
+        }
     }
 
-    /// Replaces the violators of a tile's group as [`Reset::apply`] does, and gives back their
-    /// number.
+    /// Replaces `violators` among the part's `weights` as [`Reset::apply`] does, forgets them, and
+    /// gives back the sign flips among those that had been violators before the step.
     #[inline(always)]
-    fn reset(&self, group: &mut [f32; GROUP], tile: usize, place: usize) -> u32 {
-        let signs = self.signs(tile, place);
+    pub(super) fn reset<L: Lanes>(
+        &self,
+        violators: &mut Violators,
+        weights: &mut [[f32; WORD]],
+    ) -> u64 {
+        let (flat, batches) = (weights.as_flattened_mut(), violators.batches());
         match self.reset {
-            Reset::Zero => signs.replace(group, |_, _, _| 0.0),
-            Reset::Flip => signs.replace(group, |weight, _, _| -weight),
+            Reset::Zero => replace(flat, batches, |_, _| 0.0),
+            Reset::Flip => replace(flat, batches, |weight, _| -weight),
             Reset::Constant(magnitude) => {
-                signs.replace(group, |_, negative, _| signed(magnitude.get(), negative))
+                replace(flat, batches, |weight, _| opposite(magnitude.get(), weight))
             }
-            Reset::Uniform(max) => {
-                let first = self.start.wrapping_add((tile * TILE + place * GROUP) as u32);
-                signs.replace(group, |_, negative, lane| {
-                    signed(max.get() * self.draws.uniform(first.wrapping_add(lane)), negative)
-                })
-            }
+            Reset::Uniform(max) => replace(flat, batches, |weight, place| {
+                let draw = self.draws.uniform(self.start.wrapping_add(place));
+                opposite(max.get() * draw, weight)
+            }),
         }
+        let mut flips = 0;
+        for noted in violators.again() {
+            let Sides { below, above } = L::sides(&weights[noted.word]);
+            flips += u64::from((noted.again & (below | above)).count_ones());
+        }
+        violators.clear();
+        flips
     }
 }
 
-/// The mask of one group, a bit a weight.
-#[derive(Clone, Copy)]
-struct Signs {
-    /// Where the weight is to be negative.
-    negative: u32,
-    /// Where it is held.
-    held: u32,
-}
-
-impl Signs {
-    #[inline(always)]
-    fn are_violated(self, group: &[f32; GROUP]) -> bool {
-        let mut any = false;
-        for (lane, weight) in group.iter().enumerate() {
-            any |= self.is_violated(lane, *weight);
-        }
-        any
-    }
-
-    /// Replaces each violator by `reset(weight, negative, lane)` and gives back their number.
-    #[inline(always)]
-    fn replace(self, group: &mut [f32; GROUP], reset: impl Fn(f32, u32, u32) -> f32) -> u32 {
-        let mut resets = 0;
-        for (lane, weight) in group.iter_mut().enumerate() {
-            let violates = self.is_violated(lane, *weight);
-            let replacement = reset(*weight, self.negative >> lane, lane as u32);
-            *weight = if violates { replacement } else { *weight };
-            resets += u32::from(violates);
-        }
-        resets
-    }
-
-    /// Whether `weight · mask < 0`.
-    #[inline(always)]
-    fn is_violated(self, lane: usize, weight: f32) -> bool {
-        (signed(weight, self.negative >> lane) < 0.0) & ((self.held >> lane) & 1 == 1)
-    }
-}
-
-/// `value`, negated where the lowest bit of `negative` is 1.
+/// Replaces the weight at each place by `reset(weight, place)`. Each batch is read before it is
+/// written, so that a place may stand twice in it.
 #[inline(always)]
-fn signed(value: f32, negative: u32) -> f32 {
-    f32::from_bits(value.to_bits() ^ (negative << 31))
+fn replace(weights: &mut [f32], batches: &[[u32; BATCH]], reset: impl Fn(f32, u32) -> f32) {
+    for places in batches {
+        let mut new = [0.0; BATCH];
+        for (new, &place) in new.iter_mut().zip(places) {
+            *new = weights[place as usize];
+        }
+        for (new, &place) in new.iter_mut().zip(places) {
+            *new = reset(*new, place);
+        }
+        for (&new, &place) in new.iter().zip(places) {
+            weights[place as usize] = new;
+        }
+    }
+}
+
+/// `value`, which has no sign, on the other side of zero than `weight`.
+#[inline(always)]
+fn opposite(value: f32, weight: f32) -> f32 {
+    f32::from_bits(value.to_bits() | (!weight.to_bits() & (1 << 31)))
 }

@@ -29,16 +29,18 @@
 //! `polarity`.
 
 mod adam;
+mod block;
 mod draw;
 mod hold;
 mod parallel;
 mod path;
 mod project;
 mod sgd;
+mod sides;
 #[cfg(test)]
 mod testing;
-mod tile;
 mod update;
+mod violators;
 
 pub use adam::{AdamScalars, AdamStep, AdamTensor};
 pub use draw::{Draws, ResetKey};

@@ -13,7 +13,7 @@ use crate::kernel::hold::Counts;
 use crate::kernel::path::Kernel;
 
 /// Weights in a chunk, about 1 MB of traffic for Adam. A power of two, so that the indices in a
-/// chunk agree above their low 32 bits, and a multiple of a tile.
+/// chunk agree above their low 32 bits, and a multiple of a block.
 pub(super) const CHUNK: usize = 1 << 15;
 
 /// Weights that are worth a thread: a hundred microseconds of work.

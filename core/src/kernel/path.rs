@@ -2,13 +2,14 @@
 //! [`Path`], and the CPU says at run time which may be used.
 
 use crate::kernel::hold::Counts;
+use crate::kernel::sides::{self, Lanes};
 
 /// The instructions a kernel is compiled for. All give the same bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Path {
     /// What every CPU of this architecture has (SSE2 on x86-64, NEON on 64-bit Arm).
     Portable,
-    /// AVX2, eight weights at once (x86-64).
+    /// AVX2 with BMI1 and POPCNT, eight weights at once (x86-64).
     Avx2,
     /// AVX-512, sixteen weights at once (x86-64).
     Avx512,
@@ -29,10 +30,15 @@ impl Path {
         match self {
             Path::Portable => true,
             #[cfg(target_arch = "x86_64")]
-            Path::Avx2 => is_x86_feature_detected!("avx2"),
+            Path::Avx2 => {
+                is_x86_feature_detected!("avx2")
+                    && is_x86_feature_detected!("bmi1")
+                    && is_x86_feature_detected!("popcnt")
+            }
             #[cfg(target_arch = "x86_64")]
             Path::Avx512 => {
-                is_x86_feature_detected!("avx512f")
+                Path::Avx2.is_available()
+                    && is_x86_feature_detected!("avx512f")
                     && is_x86_feature_detected!("avx512dq")
                     && is_x86_feature_detected!("avx512bw")
                     && is_x86_feature_detected!("avx512vl")
@@ -49,7 +55,7 @@ impl Path {
     pub(super) fn run(self, kernel: impl Kernel) -> Counts {
         assert!(self.is_available(), "this CPU cannot run the {self:?} path");
         match self {
-            Path::Portable => kernel.run(),
+            Path::Portable => kernel.run::<sides::Portable>(),
             // SAFETY: the assertion above found every feature that `with_avx2` enables.
             #[cfg(target_arch = "x86_64")]
             Path::Avx2 => unsafe { with_avx2(kernel) },
@@ -70,18 +76,18 @@ pub(super) trait Kernel {
     /// How many weights the pass goes over.
     fn weights(&self) -> usize;
 
-    /// Does the pass.
-    fn run(self) -> Counts;
+    /// Does the pass, with the lanes of the path it runs on.
+    fn run<L: Lanes>(self) -> Counts;
 }
 
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
+#[target_feature(enable = "avx2,bmi1,popcnt")]
 fn with_avx2(kernel: impl Kernel) -> Counts {
-    kernel.run()
+    kernel.run::<sides::Avx2>()
 }
 
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl")]
+#[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,bmi1,popcnt")]
 fn with_avx512(kernel: impl Kernel) -> Counts {
-    kernel.run()
+    kernel.run::<sides::Avx512>()
 }

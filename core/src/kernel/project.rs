@@ -1,10 +1,12 @@
 //! The projection alone: for the start of a run, and for optimizers that are not fused.
 
 use crate::kernel::Fused;
+use crate::kernel::block::{BLOCK, padded};
 use crate::kernel::hold::{Counts, Hold, Part};
 use crate::kernel::parallel::CHUNK;
 use crate::kernel::path::Kernel;
-use crate::kernel::tile::{TILE, padded, sign_flips};
+use crate::kernel::sides::{Lanes, WORD};
+use crate::kernel::violators::{Noted, Violators};
 
 /// One tensor to project.
 #[derive(Debug)]
@@ -43,39 +45,66 @@ impl Kernel for Chunk<'_> {
     }
 
     #[inline(always)]
-    fn run(self) -> Counts {
-        let (tiles, rest) = self.weights.as_chunks_mut();
-        let whole = tiles.len();
-        let mut counts = Counts::default();
-        for (number, weights) in tiles.iter_mut().enumerate() {
-            counts += tile(weights, &self.hold, number);
-        }
+    fn run<L: Lanes>(self) -> Counts {
+        let (words, rest) = self.weights.as_chunks_mut();
+        let mut counts = project::<L>(words, &self.hold);
         if !rest.is_empty() {
-            let mut weights = padded(rest);
-            counts += tile(&mut weights, &self.hold, whole);
-            rest.copy_from_slice(&weights[..rest.len()]);
+            let mut last = [padded(rest)];
+            counts += project::<L>(&mut last, &self.hold.from_word(words.len()));
+            rest.copy_from_slice(&last[0][..rest.len()]);
         }
         counts
     }
 }
 
+/// Projects whole words. Each violator that is not zero afterwards has flipped its sign.
 #[inline(always)]
-fn tile(weights: &mut [f32; TILE], hold: &Part<'_>, number: usize) -> Counts {
-    let before = *weights;
-    let resets = hold.project(weights, number);
-    let sign_flips = if resets > 0 { sign_flips(&before, weights) } else { 0 };
-    Counts { resets, sign_flips }
+fn project<L: Lanes>(weights: &mut [[f32; WORD]], hold: &Part<'_>) -> Counts {
+    let mut counts = Counts::default();
+    let mut violators = Violators::none();
+    for first in (0..weights.len()).step_by(BLOCK) {
+        for word in first..weights.len().min(first + BLOCK) {
+            let violated = hold.violated(word, L::sides(&weights[word]));
+            violators.note(Noted { word, violated, again: violated });
+            counts.resets += u64::from(violated.count_ones());
+        }
+        violators.list();
+        counts.sign_flips += hold.reset::<L>(&mut violators, weights);
+    }
+    counts
 }
 
 #[cfg(test)]
 mod tests {
     use std::num::NonZeroUsize;
 
+    use proptest::prelude::*;
+
     use super::*;
     use crate::kernel::testing::{
-        LENGTHS, bits, every_hold, everywhere, plain_projection, weights,
+        LENGTHS, SHARES, bits, every_hold, everywhere, plain_projection, violating, weights,
     };
     use crate::sign::SignMask;
+
+    proptest! {
+        #[test]
+        fn any_share_of_resets_at_any_length_equals_the_plain_one(
+            length in 1..5000_usize,
+            share in prop::sample::select(SHARES.to_vec()),
+        ) {
+            every_hold(length, |hold| {
+                let start = violating(hold.mask, share);
+                let mut expected = start.clone();
+                let counts = plain_projection(&start, &mut expected, &hold);
+                everywhere(|fused| {
+                    let mut weights = start.clone();
+                    let tensor = ProjectTensor { weights: &mut weights, hold };
+                    assert_eq!(fused.project(vec![tensor]), [counts]);
+                    assert_eq!(bits(&weights), bits(&expected), "{fused:?} {hold:?}");
+                });
+            });
+        }
+    }
 
     #[test]
     fn projection_equals_the_plain_one_bit_for_bit() {

@@ -13,6 +13,7 @@
 use crate::kernel::Fused;
 use crate::kernel::hold::{Counts, Hold};
 use crate::kernel::path::Kernel;
+use crate::kernel::sides::Lanes;
 use crate::kernel::update::{Rule, Update, flushed};
 
 /// The hyperparameters of one step of SGD.
@@ -94,10 +95,10 @@ impl Kernel for Chunk<'_> {
     }
 
     #[inline(always)]
-    fn run(self) -> Counts {
+    fn run<L: Lanes>(self) -> Counts {
         match self {
-            Chunk::Descent(update) => update.run(),
-            Chunk::HeavyBall(update) => update.run(),
+            Chunk::Descent(update) => update.run::<L>(),
+            Chunk::HeavyBall(update) => update.run::<L>(),
         }
     }
 }
@@ -174,7 +175,8 @@ mod tests {
 
     use super::*;
     use crate::kernel::testing::{
-        LENGTHS, any_weights, bits, every_hold, everywhere, fluid, plain_projection, weights,
+        LENGTHS, SHARES, any_weights, bits, every_hold, everywhere, fluid, plain_projection,
+        violating, weights,
     };
 
     /// A [`Momentum`] without its buffer.
@@ -311,6 +313,27 @@ mod tests {
                     fused.sgd(vec![slices.tensor(0.01, kind, Some(hold))]);
                     assert_eq!(hold.mask.violators(&slices.0[0]), 0, "{kind:?} {hold:?}");
                 }
+            });
+        }
+
+        #[test]
+        fn any_share_of_resets_at_any_length_equals_the_plain_one(
+            length in 1..5000_usize,
+            share in prop::sample::select(SHARES.to_vec()),
+            kind in prop::sample::select(KINDS.to_vec()),
+        ) {
+            every_hold(length, |hold| {
+                let slices = || {
+                    let [zeros, buffer] = [(); 2].map(|()| vec![0.0; length]);
+                    Slices([violating(hold.mask, share), zeros, buffer])
+                };
+                let mut expected = slices();
+                let counts = plain(&mut expected, 0.0, kind, Some(&hold));
+                everywhere(|fused| {
+                    let mut slices = slices();
+                    assert_eq!(fused.sgd(vec![slices.tensor(0.0, kind, Some(hold))]), [counts]);
+                    assert_eq!(slices.bits(), expected.bits(), "{fused:?} {hold:?}");
+                });
             });
         }
     }

@@ -10,8 +10,9 @@ use crate::random::Stream;
 use crate::sign::SignMask;
 use crate::sign::reset::RULES;
 
-/// Around the sizes of a word and a tile, and one of several chunks.
-pub(super) const LENGTHS: [usize; 12] = [0, 1, 63, 64, 65, 127, 255, 256, 257, 511, 1000, 70_001];
+/// Around the sizes of a word and a block, and one of several chunks.
+pub(super) const LENGTHS: [usize; 12] =
+    [0, 1, 63, 64, 65, 127, 1023, 1024, 1025, 2047, 3000, 70_001];
 
 const AWKWARD: [f32; 12] = [
     0.0,
@@ -37,6 +38,19 @@ pub(super) fn weights(length: usize, purpose: &str) -> Vec<f32> {
     };
     (0..length).map(|_| draw()).collect()
 }
+
+/// Weights on their own side of `mask`, but a `share` of them on the other.
+pub(super) fn violating(mask: &SignMask, share: f32) -> Vec<f32> {
+    let mut stream = Stream::new(13, "violating");
+    let mut draw = |sign: i8| {
+        let side = if stream.uniform() < share { -1.0 } else { 1.0 };
+        side * f32::from(sign) * (0.5 + stream.uniform())
+    };
+    (0..mask.len()).map(|index| draw(mask.get(index))).collect()
+}
+
+/// Shares of the weights to reset, from none to all.
+pub(super) const SHARES: [f32; 6] = [0.0, 0.001, 0.01, 0.04, 0.5, 1.0];
 
 /// Any numbers at all.
 pub(super) fn any_weights(length: usize) -> impl Strategy<Value = Vec<f32>> {

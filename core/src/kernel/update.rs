@@ -1,9 +1,11 @@
 //! The pass all optimizers share; a [`Rule`] says what they do with one weight.
 
+use crate::kernel::block::{BLOCK, padded, prefetch};
 use crate::kernel::hold::{Counts, Hold, Part};
 use crate::kernel::parallel::CHUNK;
 use crate::kernel::path::Kernel;
-use crate::kernel::tile::{TILE, WORDS, padded, prefetch, sign_flips};
+use crate::kernel::sides::{Lanes, Sides, WORD};
+use crate::kernel::violators::{Noted, Violators};
 
 /// What an optimizer does with one weight that has `N` numbers of state.
 pub(super) trait Rule<const N: usize>: Copy + Send {
@@ -70,63 +72,90 @@ impl<R: Rule<N>, const N: usize> Kernel for Update<'_, R, N> {
     }
 
     #[inline(always)]
-    fn run(self) -> Counts {
+    fn run<L: Lanes>(self) -> Counts {
         let Update { weights, gradient, state, rule, hold } = self;
-        let (weights, rest) = weights.as_chunks_mut::<TILE>();
-        let (gradient, gradient_rest) = gradient.as_chunks::<TILE>();
-        let mut state = state.map(|state| state.as_chunks_mut::<TILE>());
-        let whole = weights.len();
-        let mut counts = Counts::default();
-
-        for (number, (weights, gradient)) in weights.iter_mut().zip(gradient).enumerate() {
-            let state = state.each_mut().map(|(state, _)| &mut state[number]);
-            counts += tile(weights, gradient, state, &rule, &hold, number);
-        }
-
+        let (weights, rest) = weights.as_chunks_mut();
+        let (gradient, gradient_rest) = gradient.as_chunks();
+        let mut state = state.map(|state| state.as_chunks_mut());
+        let words = state.each_mut().map(|(words, _)| &mut **words);
+        let mut counts = blocks::<L, R, N>(weights, gradient, words, &rule, hold);
         if !rest.is_empty() {
-            let mut weights = padded(rest);
-            let mut states = state.each_ref().map(|(_, rest)| padded(rest));
-            let gradient = padded(gradient_rest);
-            counts += tile(&mut weights, &gradient, states.each_mut(), &rule, &hold, whole);
-            rest.copy_from_slice(&weights[..rest.len()]);
-            for ((_, rest), state) in state.into_iter().zip(&states) {
-                rest.copy_from_slice(&state[..rest.len()]);
+            let mut last = [padded(rest)];
+            let mut states = state.each_ref().map(|(_, rest)| [padded(rest)]);
+            let words = states.each_mut().map(|words| &mut words[..]);
+            let hold = hold.map(|hold| hold.from_word(weights.len()));
+            let gradient = [padded(gradient_rest)];
+            counts += blocks::<L, R, N>(&mut last, &gradient, words, &rule, hold);
+            rest.copy_from_slice(&last[0][..rest.len()]);
+            for ((_, rest), words) in state.into_iter().zip(&states) {
+                rest.copy_from_slice(&words[0][..rest.len()]);
             }
         }
         counts
     }
 }
 
-/// One step of a tile: update, projection, counts.
+/// One step of whole words. Violators are put back a block after they are found.
 #[inline(always)]
-fn tile<R: Rule<N>, const N: usize>(
-    weights: &mut [f32; TILE],
-    gradient: &[f32; TILE],
-    state: [&mut [f32; TILE]; N],
+fn blocks<L: Lanes, R: Rule<N>, const N: usize>(
+    weights: &mut [[f32; WORD]],
+    gradient: &[[f32; WORD]],
+    mut state: [&mut [[f32; WORD]]; N],
     rule: &R,
-    hold: &Option<Part<'_>>,
-    number: usize,
+    hold: Option<Part<'_>>,
 ) -> Counts {
-    let before = *weights;
-    for word in 0..WORDS {
-        prefetch(weights, word);
-        prefetch(gradient, word);
-        for state in &state {
-            prefetch(state, word);
-        }
-        for lane in word * 64..(word + 1) * 64 {
-            let old = std::array::from_fn(|index| state[index][lane]);
-            let (weight, new) = rule.update(weights[lane], gradient[lane], old);
-            weights[lane] = weight;
-            for index in 0..N {
-                state[index][lane] = new[index];
+    let mut counts = Counts::default();
+    let mut violators = [Violators::none(), Violators::none()];
+    for (number, first) in (0..weights.len()).step_by(BLOCK).enumerate() {
+        let [now, last] = if number % 2 == 0 { [0, 1] } else { [1, 0] };
+        for word in first..weights.len().min(first + BLOCK) {
+            let state = state.each_mut().map(|state| &mut state[word]);
+            let [before, after] =
+                self::word::<L, R, N>(&mut weights[word], &gradient[word], state, rule);
+            let mut crossed = before.crossed(after);
+            if let Some(hold) = &hold {
+                let violated = hold.violated(word, after);
+                let again = violated & hold.violated(word, before);
+                violators[now].note(Noted { word, violated, again });
+                counts.resets += u64::from(violated.count_ones());
+                crossed &= !violated;
             }
+            counts.sign_flips += u64::from(crossed.count_ones());
+        }
+        if let Some(hold) = &hold {
+            violators[now].list();
+            counts.sign_flips += hold.reset::<L>(&mut violators[last], weights);
         }
     }
-    // No closure here: it would be compiled without the path's instructions.
-    let resets = match hold {
-        Some(hold) => hold.project(weights, number),
-        None => 0,
-    };
-    Counts { resets, sign_flips: sign_flips(&before, weights) }
+    if let Some(hold) = &hold {
+        for violators in &mut violators {
+            counts.sign_flips += hold.reset::<L>(violators, weights);
+        }
+    }
+    counts
+}
+
+/// Updates a word's weights and gives back their sides before and after.
+#[inline(always)]
+fn word<L: Lanes, R: Rule<N>, const N: usize>(
+    weights: &mut [f32; WORD],
+    gradient: &[f32; WORD],
+    state: [&mut [f32; WORD]; N],
+    rule: &R,
+) -> [Sides; 2] {
+    prefetch(weights);
+    prefetch(gradient);
+    for state in &state {
+        prefetch(state);
+    }
+    let before = L::sides(weights);
+    for lane in 0..WORD {
+        let old = std::array::from_fn(|index| state[index][lane]);
+        let (weight, new) = rule.update(weights[lane], gradient[lane], old);
+        weights[lane] = weight;
+        for index in 0..N {
+            state[index][lane] = new[index];
+        }
+    }
+    [before, L::sides(weights)]
 }
