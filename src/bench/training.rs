@@ -14,10 +14,12 @@ use crate::data::Images;
 use crate::models::{AlexNet, Network, Precision};
 use crate::optim::{Adam, FrozenAdam};
 use crate::random::Stream;
+use crate::sign::Template;
 use crate::train::{self, ImageSet, Input, Rate, Schedule, Seconds, Task};
 use crate::transfer;
 
 pub(super) const FROZEN: &str = "frozen Adam, float32";
+pub(super) const FLUID: &str = "Adam, nothing held, float32";
 pub(super) const FROZEN_BF16: &str = "frozen Adam, bf16";
 pub(super) const LIBTORCH: &str = "Adam of libtorch, nothing held, float32";
 
@@ -41,10 +43,12 @@ pub struct Step {
     pub optimizer: Spread,
     /// Seconds in all.
     pub total: Spread,
+    /// Share of the weights and biases reset in a step, on average, in [0, 1].
+    pub resets: f64,
 }
 
 impl Step {
-    fn new(name: &'static str, rounds: &[Seconds]) -> Self {
+    fn new(name: &'static str, rounds: &[Seconds], resets: f64) -> Self {
         let spread = |part: fn(&Seconds) -> f64| Spread::of(rounds.iter().map(part).collect());
         Step {
             name,
@@ -53,6 +57,7 @@ impl Step {
             backward: spread(|seconds| seconds.backward),
             optimizer: spread(|seconds| seconds.optimizer),
             total: spread(|s| s.data + s.forward + s.backward + s.optimizer),
+            resets,
         }
     }
 
@@ -74,22 +79,29 @@ impl Step {
             "low_ms": rounded(1e3 * self.total.low),
             "high_ms": rounded(1e3 * self.total.high),
             "images_per_second": rounded(self.images_per_second()),
+            "resets": rounded(self.resets),
         })
     }
 }
 
-/// Times the step in turn: sign-held in float32 and bfloat16, and as one writes it with tch alone.
+/// Times the step in turn: with signs held and without, held in bfloat16, and as one writes it with
+/// tch alone.
 pub(super) fn measure(threads: NonZeroUsize) -> Result<Vec<Step>, Error> {
     tch::set_num_threads(threads.get() as i32);
     let images = [images(BATCH)?, images(1)?];
-    let mut float32 = Ours::new(Precision::Float32, threads)?;
-    let mut bf16 = Ours::new(Precision::Bf16, threads)?;
+    let mut ours = [
+        Ours::new(Precision::Float32, true, threads)?,
+        Ours::new(Precision::Float32, false, threads)?,
+        Ours::new(Precision::Bf16, true, threads)?,
+    ];
     let mut libtorch = Libtorch::new()?;
     let emulated = Precision::fastest(Device::Cpu) == Precision::Float32;
-    let mut seconds = [const { Vec::new() }; 3];
+    let mut seconds = [const { Vec::new() }; 4];
     for round in 0..=ROUNDS {
+        let [held, free, bf16] = &mut ours;
         let steps = [
-            Some(float32.step(&images)?),
+            Some(held.step(&images)?),
+            Some(free.step(&images)?),
             // Emulated, it takes half a minute a step, and nobody will want it: once is enough.
             (!emulated || round == 1).then(|| bf16.step(&images)).transpose()?,
             Some(libtorch.step()?),
@@ -98,8 +110,13 @@ pub(super) fn measure(threads: NonZeroUsize) -> Result<Vec<Step>, Error> {
             seconds.iter_mut().zip(steps).for_each(|(all, step)| all.extend(step));
         }
     }
-    let steps = [FROZEN, FROZEN_BF16, LIBTORCH].into_iter().zip(&seconds);
-    Ok(steps.map(|(name, seconds)| Step::new(name, seconds)).collect())
+    let mut resets = [0.0; 4];
+    for (share, ours) in resets.iter_mut().zip(&ours) {
+        *share = ours.resets()?;
+    }
+    let names = [FROZEN, FLUID, FROZEN_BF16, LIBTORCH];
+    let steps = names.into_iter().zip(&seconds).zip(resets);
+    Ok(steps.map(|((name, seconds), resets)| Step::new(name, seconds, resets)).collect())
 }
 
 /// `count` images of noise.
@@ -126,14 +143,18 @@ struct Ours {
     variables: nn::VarStore,
     net: Network,
     optimizer: FrozenAdam,
+    steps: usize,
 }
 
 impl Ours {
-    fn new(precision: Precision, threads: NonZeroUsize) -> Result<Self, Error> {
+    fn new(precision: Precision, held: bool, threads: NonZeroUsize) -> Result<Self, Error> {
         let (variables, net) = network(precision)?;
-        let signs = transfer::own_signs(&variables)?;
+        let signs = match held {
+            true => transfer::own_signs(&variables)?,
+            false => Template::new("nothing held"),
+        };
         let optimizer = FrozenAdam::new(&variables, signs, Adam::default())?.with_threads(threads);
-        Ok(Ours { variables, net, optimizer })
+        Ok(Ours { variables, net, optimizer, steps: 0 })
     }
 
     fn step(&mut self, [train, validation]: &[ImageSet; 2]) -> Result<Seconds, Error> {
@@ -154,7 +175,15 @@ impl Ours {
             seed: 1,
         };
         let fit = train::fit(&task, &mut self.optimizer, &mut |_| ControlFlow::Continue(()))?;
+        self.steps += 1;
         Ok(fit.seconds)
+    }
+
+    /// The share of the weights reset in a step so far.
+    fn resets(&self) -> Result<f64, Error> {
+        let weights: usize = self.variables.variables().values().map(Tensor::numel).sum();
+        let resets = self.optimizer.counts()?.resets;
+        Ok(resets as f64 / (self.steps.max(1) * weights) as f64)
     }
 }
 

@@ -7,7 +7,7 @@ use anyhow::anyhow;
 use clap::Args;
 
 use super::{Failure, print};
-use crate::bench::{Bench, Case, Ensemble, Ratio, Step};
+use crate::bench::{Bench, Case, Ensemble, Holding, Ratio, Step};
 use crate::experiment::write_results;
 
 /// Measure the optimizers and a training step beside libtorch's own
@@ -39,6 +39,7 @@ impl BenchCommand {
         let bench = Bench::run(threads, &mut |what| eprintln!("measuring {what}"))
             .map_err(Failure::work)?;
         write(&self.out, "optimizers.csv", bench.optimizers_csv())?;
+        write(&self.out, "holding.csv", bench.holding_csv())?;
         write(&self.out, "training.csv", bench.training_csv())?;
         write(&self.out, "ensembles.csv", bench.ensembles_csv())?;
         if self.json {
@@ -65,6 +66,8 @@ fn tables(bench: &Bench) -> String {
         }
         text += &optimizer_line(case);
     }
+    text += "\nHolding signs, 61,100,840 weights: ms a step, by the share of weights reset\n\n";
+    bench.holdings.iter().for_each(|holding| text += &holding_line(holding));
     text += "\nTraining AlexNet, 224 px, batch 32: ms a step\n\n";
     bench.steps.iter().for_each(|step| text += &training_line(step));
     text += "\nXOR networks, 5 inputs, batch 32: net-steps a second\n\n";
@@ -90,10 +93,25 @@ fn optimizer_line(case: &Case) -> String {
     format!("{}\n", line.trim_end())
 }
 
+fn holding_line(holding: &Holding) -> String {
+    format!(
+        "  {:<18}{:7.2} % reset{:9.2} free{:9.2} held  {:.3}\n",
+        holding.rule,
+        100.0 * holding.resets,
+        1e3 * holding.free.median,
+        1e3 * holding.held.median,
+        holding.ratio()
+    )
+}
+
 fn training_line(step: &Step) -> String {
     let ms = |seconds: f64| 1e3 * seconds;
+    let resets = match step.resets {
+        0.0 => String::new(),
+        share => format!("; {:.2} % reset", 100.0 * share),
+    };
     format!(
-        "  {:<42}{:8.1}  forward {:.1}, backward {:.1}, optimizer {:.1}; {:.1} images/s\n",
+        "  {:<42}{:8.1}  forward {:.1}, backward {:.1}, optimizer {:.1}; {:.1} images/s{resets}\n",
         step.name,
         ms(step.total.median),
         ms(step.forward.median),
