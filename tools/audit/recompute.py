@@ -1,0 +1,257 @@
+"""What a report must say, from the tables alone."""
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from typing import Callable
+
+import stats
+from stats import Estimate, Number, Time
+from tables import Cell, Settings, Study
+
+# Resamples of the report's bootstrap, and the fewer of reports with many groups.
+RESAMPLES = 10_000
+MANY_GROUPS = 200
+FEWER_RESAMPLES = 2000
+# A cell has collapsed where guessing does as well this often.
+COLLAPSED = 0.001
+
+Value = Fraction | float
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What is measured on a cell, and the statistic of it over cells."""
+
+    name: str
+    of: Callable[[Cell], Value | None]
+    over: Callable[[list[Value]], Estimate]
+    is_error: bool = False
+    # The value that pairs are compared by; none where arms are not compared.
+    compared: Callable[[Cell], Value | None] | None = None
+    # Whether arms are compared by the log-rank test in place of pairs.
+    is_time: bool = False
+
+
+@dataclass(frozen=True)
+class Row:
+    """The cells of one arm at one setting."""
+
+    cells: int
+    diverged: int
+    collapsed: int
+    estimates: dict[str, Estimate]
+    learners: Estimate | None
+
+
+@dataclass
+class Comparison:
+    """An arm against the baseline by one measure; the adjusted p value is put in last."""
+
+    pairs: int
+    difference: Estimate
+    test: str
+    p: float
+    effect: float | None
+    p_unpaired: float | None
+    p_holm: float = math.nan
+
+
+class Recomputed:
+    """The numbers of a study's report."""
+
+    def __init__(self, study: Study):
+        self.study = study
+        self.groups = study.groups()
+        self.resamples = FEWER_RESAMPLES if len(self.groups) > MANY_GROUPS else RESAMPLES
+
+    @cached_property
+    def measures(self) -> list[Measure]:
+        """What is tabulated, in the order of the columns."""
+        tabulated = self.study.experiment["report"]
+        measures = [self.validation_error(step) for step in tabulated["steps"]]
+        measures.append(self.error("test_error", lambda cell: cell.test_error))
+        for threshold in tabulated["thresholds"]:
+            measures += self.thresholds(threshold)
+        if any(cell.has_milestones for cell in self.study.cells):
+            measures += self.milestones()
+        return measures
+
+    @cached_property
+    def rows(self) -> dict[tuple[Settings, str], Row]:
+        """One row an arm and setting."""
+        return {key: self.row(cells) for key, cells in self.groups.items()}
+
+    @cached_property
+    def comparisons(self) -> dict[tuple[Settings, str, str], Comparison]:
+        """Every arm against the baseline, by settings, arm and measure."""
+        found = {}
+        baseline = self.study.experiment["baseline"]
+        for (settings, arm), cells in self.groups.items():
+            twins = self.groups.get((settings, baseline))
+            for measure in self.measures:
+                if arm != baseline and twins and measure.compared:
+                    comparison = self.compare(measure, cells, twins)
+                    if comparison:
+                        found[settings, arm, measure.name] = comparison
+        for comparison, p in zip(found.values(), stats.holm([found[key].p for key in found])):
+            comparison.p_holm = p
+        return found
+
+    @property
+    def settings(self) -> list[str]:
+        """The names of the swept settings."""
+        return [name for name, _ in self.study.cells[0].settings]
+
+    def is_shown(self, settings: Settings) -> bool:
+        """Whether the printed tables have these settings."""
+        at = self.study.experiment["report"].get("at", {})
+        return all(name not in at or float(value) in at[name] for name, value in settings)
+
+    def total(self, name: str) -> int:
+        """A count of cells over all rows."""
+        return sum(getattr(row, name) for row in self.rows.values())
+
+    def fewest_pairs(self) -> tuple[int, int, float]:
+        """Comparisons, the fewest pairs of one, and the least p value that Holm leaves to these."""
+        count = len(self.comparisons)
+        pairs = min((comparison.pairs for comparison in self.comparisons.values()), default=0)
+        return count, pairs, min(1.0, count * 0.5 ** (pairs - 1))
+
+    # Measures.
+
+    def bca(self, values: list[Value]) -> Estimate:
+        return stats.bca_median(values, self.resamples)
+
+    def error(self, name: str, of: Callable[[Cell], Fraction | None]) -> Measure:
+        return Measure(name, of, self.bca, is_error=True, compared=of)
+
+    def validation_error(self, step: int) -> Measure:
+        return self.error(f"validation_error_at_{step}", lambda cell: cell.curve.get(step))
+
+    def thresholds(self, accuracy: float) -> list[Measure]:
+        """Whether, and after how many steps and epochs, cells first reach a validation accuracy."""
+        most = 1 - Fraction(str(accuracy))
+        batch = self.study.experiment["train"]["batch"]
+
+        def steps(cell: Cell) -> Value | None:
+            reached = (Fraction(step) for step, error in cell.curve.items() if error <= most)
+            return next(reached, math.inf) if cell.curve else None
+
+        def epochs(cell: Cell) -> Value | None:
+            first = steps(cell)
+            if first in (None, math.inf):
+                return first
+            return Fraction(math.ceil(first / math.ceil(cell.setting("train_size") / batch)))
+
+        def reached(cell: Cell) -> Value | None:
+            first = steps(cell)
+            return None if first is None else Fraction(first != math.inf)
+
+        def no_later_than_the_last(cell: Cell) -> Value | None:
+            first = steps(cell)
+            return None if first is None else min(first, Fraction(cell.steps))
+
+        return [
+            Measure(f"reached_{accuracy}", reached, share),
+            Measure(f"steps_to_{accuracy}", steps, stats.median_by_order, compared=no_later_than_the_last),
+            Measure(f"epochs_to_{accuracy}", epochs, stats.median_by_order),
+        ]
+
+    def milestones(self) -> list[Measure]:
+        """Whether, and after how many epochs, networks for points first err on 10 % at most."""
+
+        def learned(cell: Cell) -> Value | None:
+            return Fraction(cell.epochs_to_90 is not None) if cell.has_milestones else None
+
+        def epochs(cell: Cell) -> Value | None:
+            if not cell.has_milestones:
+                return None
+            return math.inf if cell.epochs_to_90 is None else Fraction(cell.epochs_to_90)
+
+        def median(values: list[Value]) -> Estimate:
+            return stats.kaplan_meier(self.times(values))
+
+        return [
+            Measure("learned", learned, share),
+            Measure("epochs_to_90", epochs, median, compared=epochs, is_time=True),
+        ]
+
+    def times(self, epochs: list[Value]) -> list[Time]:
+        """Numbers of epochs as times that are censored at the last epoch."""
+        last = self.study.experiment["train"]["epochs"]
+        return [Time(last, False) if value == math.inf else Time(int(value), True) for value in epochs]
+
+    # Rows and comparisons.
+
+    def row(self, cells: list[Cell]) -> Row:
+        estimates = {}
+        for measure in self.measures:
+            if values := values_of(measure.of, cells):
+                estimates[measure.name] = measure.over(values)
+        learners = [cell for cell in cells if not self.is_collapsed(cell)]
+        errors = values_of(lambda cell: cell.test_error, learners)
+        collapsed = len(cells) - len(learners)
+        return Row(
+            cells=len(cells),
+            diverged=sum(cell.status == "diverged" for cell in cells),
+            collapsed=collapsed,
+            estimates=estimates,
+            learners=self.bca(errors) if collapsed and errors else None,
+        )
+
+    def is_collapsed(self, cell: Cell) -> bool:
+        """Whether guessing would do as well in one of a thousand cells, the looks at it shared out."""
+        if cell.status != "done":
+            return False
+        looks = self.study.experiment["train"]["epochs"] if cell.has_milestones else len(cell.curve) or 1
+        evaluated = [*cell.curve.values(), cell.validation_error, cell.least_validation_error]
+        best = min(error for error in evaluated if error is not None)
+        images = self.study.experiment["data"]["validation"]
+        guessing = 1 - 1 / self.study.manifest["classes"]
+        return stats.chance_of_at_most(int(best * images), images, guessing) >= COLLAPSED / looks
+
+    def compare(self, measure: Measure, cells: list[Cell], twins: list[Cell]) -> Comparison | None:
+        by_seed = {twin.seed: twin for twin in twins}
+        pairs = [(cell, by_seed[cell.seed]) for cell in cells if cell.seed in by_seed]
+        both = [values_of(measure.compared, side) for side in (cells, twins)]
+        if measure.is_time:
+            return self.compare_times(measure, len(pairs), both)
+        values = [(measure.compared(cell), measure.compared(twin)) for cell, twin in pairs]
+        differences = [own - other for own, other in values if own is not None and other is not None]
+        if not differences:
+            return None
+        test = stats.signed_rank(whole(differences))
+        return Comparison(
+            pairs=len(differences),
+            difference=self.bca(differences),
+            test="wilcoxon",
+            p=test.p,
+            effect=test.effect,
+            p_unpaired=stats.mann_whitney(*both),
+        )
+
+    def compare_times(self, measure: Measure, pairs: int, both: list[list[Value]]) -> Comparison | None:
+        p = stats.log_rank(*(self.times(side) for side in both))
+        if p is None:
+            return None
+        own, other = (measure.over(side).estimate.value for side in both)
+        difference = stats.exactly(own - other, -math.inf, math.inf)
+        return Comparison(pairs, difference, "log-rank", p, None, None)
+
+
+def share(values: list[Value]) -> Estimate:
+    """The share of ones with Wilson's interval."""
+    return stats.wilson(int(sum(values)), len(values))
+
+
+def values_of(of: Callable[[Cell], Value | None], cells: list[Cell]) -> list[Value]:
+    """The values of the cells that have one."""
+    return [value for value in map(of, cells) if value is not None]
+
+
+def whole(values: list[Fraction]) -> list[int]:
+    """The values over their common denominator."""
+    scale = math.lcm(*(value.denominator for value in values))
+    return [int(value * scale) for value in values]

@@ -1,0 +1,85 @@
+"""What was printed: the tables and sentences of a report.md, number by number."""
+
+import re
+from dataclasses import dataclass
+from typing import NamedTuple
+
+# Columns of text; all others are numbers.
+TEXT = {"arm", "measure"}
+NUMBER = re.compile(r"[-+−]?\d+(?:\.\d+)?|∞|<0\.001")
+NOTHING = "–"
+
+
+class Printed(NamedTuple):
+    """A number as it was printed: the values that round to it."""
+
+    text: str
+    least: float
+    most: float
+
+
+@dataclass
+class Table:
+    """A Markdown table; columns that repeat a name (`p`, `r`) are named after the measure before."""
+
+    columns: list[str]
+    lines: list[dict[str, str]]
+
+
+@dataclass
+class Markdown:
+    """A report.md."""
+
+    tables: list[Table]
+    prose: str
+
+
+def read(text: str) -> Markdown:
+    """The tables of `text`, in order, and all that stands between them."""
+    tables: list[Table] = []
+    prose: list[str] = []
+    is_table = False
+    for line in text.splitlines():
+        if not line.startswith("|"):
+            prose.append(line)
+        elif not is_table:
+            tables.append(Table(columns(split(line)), []))
+        elif not set(line) <= set("|-: "):
+            tables[-1].lines.append(dict(zip(tables[-1].columns, split(line), strict=True)))
+        is_table = line.startswith("|")
+    return Markdown(tables, "\n".join(prose))
+
+
+def split(line: str) -> list[str]:
+    """The cells of a line of a table."""
+    return [text.strip() for text in line.strip().strip("|").split("|")]
+
+
+def columns(header: list[str]) -> list[str]:
+    """The names of a header, `p` and `r` with their measure before them."""
+    names: list[str] = []
+    measure = ""
+    for name in header:
+        if name in ("p", "r"):
+            names.append(f"{measure}: {name}")
+        else:
+            measure = name
+            names.append(name)
+    return names
+
+
+def numbers(text: str) -> list[Printed]:
+    """The numbers in a cell or sentence."""
+    return [printed(found) for found in NUMBER.findall(text)]
+
+
+def printed(text: str) -> Printed:
+    """The values that `text` may stand for: half of its last digit to both sides."""
+    if text == "∞":
+        return Printed(text, float("inf"), float("inf"))
+    if text == "<0.001":
+        return Printed(text, 0.0, 0.0005)
+    value = float(text.replace("−", "-"))
+    half = 0.5 * 10 ** -len(text.partition(".")[2])
+    # A half may be rounded to either side, and is no exact float.
+    return Printed(text, value - half * (1 + 1e-6), value + half * (1 + 1e-6))
