@@ -14,7 +14,7 @@ TRANSFER := $(TRANSFER_$(SCALE))
 ARGS     :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build data demo xor transfer figures bench bench-peers test lint lint-deep clean
+.PHONY: help setup build data demo xor transfer figures audit bench bench-peers test lint lint-deep clean
 
 help:            ## Say what each target does
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 20
@@ -42,6 +42,10 @@ transfer: data   ## The transfer experiments: runs, tables and figures; SCALE=pa
 figures: build   ## Every figure and report again, from the tables that are in results/
 	@for name in $(DEMO) $(XOR) $(TRANSFER_cpu); do test ! -e results/$$name/trials.csv || \
 	  for command in report plot; do $(POLARITY) $$command experiments/$$name.yaml || exit $$?; done; done
+
+audit: build     ## Recompute every number of the reports from their tables, with SciPy and lifelines (minutes)
+	@python3 tools/audit/test_audit.py
+	@python3 tools/audit/run.py --program $(POLARITY)
 
 bench: build     ## Optimizers, training and XOR nets beside libtorch's own (minutes, an idle machine)
 	$(POLARITY) bench

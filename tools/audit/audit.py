@@ -53,7 +53,7 @@ def show(number: Number) -> str:
     """A number in the words of a difference."""
     if number.least == number.most:
         return f"{number.value:.6g}"
-    return f"{number.value:.6g} ({number.least:.6g} to {number.most:.6g} within the noise)"
+    return f"{number.value:.6g} (or {number.least:.6g} to {number.most:.6g})"
 
 
 # Numbers by column, for the settings and the arm of a line.
@@ -124,15 +124,15 @@ def comparison_lines(recomputed: Recomputed) -> Lines:
         columns = lines.setdefault((*(value for _, value in settings), arm), {})
         columns.setdefault("pairs", [exact(found.pairs)])
         columns[name] = numbers(found.difference, 100 if name in errors else 1)
+        if not math.isfinite(found.difference.estimate.value):
+            columns[name] = []
         columns[f"{name}: p"] = [exact(found.p_holm)]
         columns[f"{name}: r"] = [] if found.effect is None else [exact(found.effect)]
     return lines
 
 
 def numbers(estimate: Estimate, scale: float) -> list[Number]:
-    """The numbers of an estimate: nothing bounds it, or it is between two ends."""
-    if math.isnan(estimate.estimate.value):
-        return []
+    """The numbers of an estimate, without the ends where nothing bounds it."""
     printed = estimate if estimate.low.value > -math.inf else [estimate.estimate]
     return [Number(*(scale * value for value in number)) for number in printed]
 

@@ -10,10 +10,6 @@ import stats
 from stats import Estimate, Number, Time
 from tables import Cell, Settings, Study
 
-# Resamples of the report's bootstrap, and the fewer of reports with many groups.
-RESAMPLES = 10_000
-MANY_GROUPS = 200
-FEWER_RESAMPLES = 2000
 # A cell has collapsed where guessing does as well this often.
 COLLAPSED = 0.001
 
@@ -64,7 +60,6 @@ class Recomputed:
     def __init__(self, study: Study):
         self.study = study
         self.groups = study.groups()
-        self.resamples = FEWER_RESAMPLES if len(self.groups) > MANY_GROUPS else RESAMPLES
 
     @cached_property
     def measures(self) -> list[Measure]:
@@ -121,11 +116,8 @@ class Recomputed:
 
     # Measures.
 
-    def bca(self, values: list[Value]) -> Estimate:
-        return stats.bca_median(values, self.resamples)
-
     def error(self, name: str, of: Callable[[Cell], Fraction | None]) -> Measure:
-        return Measure(name, of, self.bca, is_error=True, compared=of)
+        return Measure(name, of, stats.bca_median, is_error=True, compared=of)
 
     def validation_error(self, step: int) -> Measure:
         return self.error(f"validation_error_at_{step}", lambda cell: cell.curve.get(step))
@@ -198,7 +190,7 @@ class Recomputed:
             diverged=sum(cell.status == "diverged" for cell in cells),
             collapsed=collapsed,
             estimates=estimates,
-            learners=self.bca(errors) if collapsed and errors else None,
+            learners=stats.bca_median(errors) if collapsed and errors else None,
         )
 
     def is_collapsed(self, cell: Cell) -> bool:
@@ -225,7 +217,7 @@ class Recomputed:
         test = stats.signed_rank(whole(differences))
         return Comparison(
             pairs=len(differences),
-            difference=self.bca(differences),
+            difference=stats.bca_median(differences),
             test="wilcoxon",
             p=test.p,
             effect=test.effect,

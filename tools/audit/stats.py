@@ -1,14 +1,13 @@
 """The statistics of a report, from exact values: fractions and whole numbers in, floats out.
 
 SciPy and lifelines do what they do exactly; the rest is written out here. Ties are ties, because no
-value is a float before the last step. A bootstrap interval is that of *infinitely* many resamples: the
-distribution of a resample's median is known in closed form. What finitely many resamples may differ by
-stands beside each end, see `bca_median`.
+value is a float before the last step. A bootstrap interval is that of all resamples: what share of them
+has which median or mean is known in closed form, so there is no Monte-Carlo noise.
 """
 
 import math
 from fractions import Fraction
-from typing import NamedTuple, Sequence
+from typing import Callable, NamedTuple, Sequence
 
 import lifelines
 import numpy as np
@@ -19,14 +18,14 @@ from scipy.special import ndtr, ndtri
 
 CONFIDENCE = 0.95
 TAIL = (1 - CONFIDENCE) / 2
-# A bootstrap end may lie where so many standard errors of a finite number of resamples put it.
-STANDARD_ERRORS = 4.0
-# Survival curves are products of floats: this near one half is one half.
+# Shares of resamples and survival curves are sums and products of floats: this near is the same.
 ROUNDING = 1e-9
+# Up to so many differences, or values of two samples, p is exact, given the ties; above, normal.
+EXACT_UP_TO = 50
 
 
 class Number(NamedTuple):
-    """A number and the range that a report may print: one point, but for bootstrap ends."""
+    """A number and the range it may have: one point, but for a bootstrap end at a jump."""
 
     value: float
     least: float
@@ -48,6 +47,17 @@ class Time(NamedTuple):
     reached: bool
 
 
+class Resamples(NamedTuple):
+    """The values a statistic has over all resamples, `support / scale`, whole and rising, and how often."""
+
+    support: np.ndarray
+    chances: np.ndarray
+    scale: int
+
+
+Statistic = Callable[[np.ndarray], float]
+
+
 def exact(value: float | Fraction) -> Number:
     """The number that has to be printed."""
     return Number(float(value), float(value), float(value))
@@ -58,7 +68,7 @@ def exactly(estimate: float | Fraction, low: float, high: float) -> Estimate:
     return Estimate(exact(estimate), exact(low), exact(high))
 
 
-# Medians.
+# Medians and means.
 
 
 def median(values: Sequence[Fraction]) -> Fraction:
@@ -79,43 +89,58 @@ def median_by_order(values: Sequence[float]) -> Estimate:
     return exactly(middle, low, high)
 
 
-def bca_median(values: Sequence[Fraction], resamples: int) -> Estimate:
-    """The median and its BCa interval, with the noise of `resamples` resamples beside each end.
-
-    The noise: the share of resamples below the estimate, and the share below an end, are binomial.
-    Both may be off by `STANDARD_ERRORS`; the end may be any quantile between.
-    """
+def bca_median(values: Sequence[Fraction]) -> Estimate:
+    """The median and its BCa interval."""
     middle = median(values)
-    if len(values) == 1:
-        return exactly(middle, -math.inf, math.inf)
-    scale = math.lcm(*(Fraction(value).denominator for value in values))
-    sample = np.array(sorted(int(value * scale) for value in values))
-    support, chances = median_distribution(sample)
-    twice = int(2 * scale * middle)
-    below = np.cumsum(chances)
-    share = chances[support < twice].sum() + chances[support == twice].sum() / 2
-    acceleration = acceleration_of_median(sample)
+    scale, sample = common(values)
+    support, chances = median_distribution(np.sort(sample))
+    # Twice the medians, so that the mean of two neighbours is whole.
+    return bca(middle, sample, np.median, Resamples(support, chances, 2 * scale))
 
-    def moved(share: float, tail: float) -> float:
-        bias = ndtri(min(max(share, 0.5 / resamples), 1 - 0.5 / resamples))
-        shifted = bias + ndtri(tail)
-        return ndtr(bias + shifted / (1 - acceleration * shifted))
+
+def bca_mean(values: Sequence[Fraction]) -> Estimate:
+    """The mean and its BCa interval."""
+    scale, sample = common(values)
+    least, spread = sample.min(), np.ptp(sample)
+    one = np.bincount(sample - least, minlength=spread + 1) / len(sample)
+    chances = np.ones(1)
+    for _ in sample:
+        chances = np.convolve(chances, one)
+    support = np.arange(len(chances)) + least * len(sample)
+    mean = Fraction(sum(values)) / len(values)
+    return bca(mean, sample, np.mean, Resamples(support, chances, scale * len(sample)))
+
+
+def common(values: Sequence[Fraction]) -> tuple[int, np.ndarray]:
+    """A common denominator of the values, and the values in its parts."""
+    scale = math.lcm(*(Fraction(value).denominator for value in values))
+    return scale, np.array([int(value * scale) for value in values])
+
+
+def bca(estimate: Fraction, sample: np.ndarray, of: Statistic, resamples: Resamples) -> Estimate:
+    """The BCa interval of a statistic of `sample`, given what it is of all resamples.
+
+    Source: B. Efron and R. J. Tibshirani, An Introduction to the Bootstrap (1993), section 14.3;
+    resamples equal to the estimate count half in the bias, as in SciPy.
+    """
+    support, chances, scale = resamples
+    if len(sample) == 1:
+        return exactly(estimate, -math.inf, math.inf)
+    if len(support) == 1:
+        return exactly(estimate, float(estimate), float(estimate))
+    own, skew = int(estimate * scale), acceleration(sample, of)
+    bias = ndtri(chances[support < own].sum() + chances[support == own].sum() / 2)
+    up_to = np.cumsum(chances)
 
     def quantile(level: float) -> float:
-        place = np.searchsorted(below, level - 1e-12)
-        return float(support[min(place, len(support) - 1)]) / (2 * scale)
+        return float(support[min(np.searchsorted(up_to, level), len(support) - 1)]) / scale
 
     def end(tail: float) -> Number:
-        reach = STANDARD_ERRORS * math.sqrt(share * (1 - share) / resamples)
-        levels = [moved(other, tail) for other in (share - reach, share, share + reach)]
-        spread = [
-            STANDARD_ERRORS * math.sqrt(level * (1 - level) / resamples) + 1 / resamples for level in levels
-        ]
-        least = min(level - error for level, error in zip(levels, spread))
-        most = max(level + error for level, error in zip(levels, spread))
-        return Number(quantile(levels[1]), quantile(least), quantile(most))
+        shifted = bias + ndtri(tail)
+        level = ndtr(bias + shifted / (1 - skew * shifted))
+        return Number(quantile(level), quantile(level - ROUNDING), quantile(level + ROUNDING))
 
-    return Estimate(exact(middle), end(TAIL), end(1 - TAIL))
+    return Estimate(exact(estimate), end(TAIL), end(1 - TAIL))
 
 
 def median_distribution(sample: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -142,10 +167,10 @@ def median_distribution(sample: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return support, np.bincount(place.ravel(), weights=pairs.ravel())
 
 
-def acceleration_of_median(sample: np.ndarray) -> float:
-    """â of Efron and Tibshirani's equation 14.15, from the medians without one value."""
-    medians = np.array([np.median(np.delete(sample, place)) for place in range(len(sample))])
-    off = medians.mean() - medians
+def acceleration(sample: np.ndarray, statistic: Statistic) -> float:
+    """â of equation 14.15: the skewness of the statistic over the samples without one value."""
+    without = np.array([statistic(np.delete(sample, place)) for place in range(len(sample))])
+    off = without.mean() - without
     squares = (off**2).sum()
     return 0.0 if squares == 0 else (off**3).sum() / (6 * squares**1.5)
 
@@ -168,7 +193,7 @@ def chance_of_at_most(successes: int, trials: int, share: float) -> float:
 
 
 class SignedRank(NamedTuple):
-    """The exact two-sided p value of the signed-rank test, and the rank-biserial correlation."""
+    """The two-sided p value of the signed-rank test, and the rank-biserial correlation."""
 
     p: float
     effect: float
@@ -180,24 +205,27 @@ def doubled_ranks(sizes: Sequence[int]) -> list[int]:
 
 
 def signed_rank(differences: Sequence[int]) -> SignedRank:
-    """Wilcoxon's signed-rank test without the zeros, exact given the ties, for up to 60 differences."""
+    """Wilcoxon's signed-rank test without the zeros."""
     left = [difference for difference in differences if difference != 0]
     if not left:
         return SignedRank(1.0, 0.0)
     ranks = doubled_ranks([abs(difference) for difference in left])
     total = sum(ranks)
     positive = sum(rank for rank, difference in zip(ranks, left) if difference > 0)
+    effect = (2 * positive - total) / total
+    if len(left) > EXACT_UP_TO:
+        return SignedRank(stats.wilcoxon(left, method="asymptotic").pvalue, effect)
     ways = Polynomial.of_subsets(ranks).coefficients(total + 1)
     tail = sum(ways[: min(positive, total - positive) + 1])
-    return SignedRank(min(1.0, 2 * tail / 2 ** len(left)), (2 * positive - total) / total)
+    return SignedRank(min(1.0, 2 * tail / 2 ** len(left)), effect)
 
 
 def mann_whitney(first: Sequence[Fraction], second: Sequence[Fraction]) -> float:
-    """Mann and Whitney's two-sided p value: exact given the ties up to 50 values, else SciPy's normal."""
+    """Mann and Whitney's two-sided p value."""
     m, n = len(first), len(second)
     both = np.array([*first, *second], dtype=object)
     ranks = [int(rank) for rank in 2 * stats.rankdata(both)]
-    if m + n > 50:
+    if m + n > EXACT_UP_TO:
         return stats.mannwhitneyu(ranks[:m], ranks[m:], method="asymptotic", use_continuity=True).pvalue
     choices = [Polynomial(1)] + [Polynomial(0)] * m
     for rank in ranks:
@@ -221,7 +249,6 @@ class Polynomial:
     @staticmethod
     def of_subsets(ranks: Sequence[int]) -> "Polynomial":
         """How many of all subsets of `ranks` have each sum."""
-        assert len(ranks) < 60, "more pairs than the exact test packs; widen Polynomial.BITS"
         found = Polynomial(1)
         for rank in ranks:
             found = found.plus(found.times_power(rank))

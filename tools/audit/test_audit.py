@@ -1,0 +1,181 @@
+#!/usr/bin/env python3
+"""The audit finds what it is there to find; its own statistics are those of other software.
+
+    python3 tools/audit/test_audit.py
+"""
+
+import environment
+
+environment.enter()
+
+import itertools
+import re
+import shutil
+import tempfile
+import unittest
+from fractions import Fraction
+from pathlib import Path
+
+import lifelines
+import numpy as np
+import scipy
+
+import known
+import reports
+import stats
+import tables
+from audit import Audit, audit_json, audit_markdown
+from recompute import Recomputed
+
+DEMO = environment.ROOT / "results" / "demo"
+
+
+def differences(text: str, recomputed: Recomputed) -> list[str]:
+    """What differs between a report.md and its tables."""
+    audit = Audit("demo")
+    audit_markdown(audit, text, recomputed)
+    return audit.differences
+
+
+class PlantedErrors(unittest.TestCase):
+    """Errors put into a copy of the demo's results."""
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.recomputed = Recomputed(tables.read(DEMO))
+        cls.text = (DEMO / "report.md").read_text()
+        cls.before = differences(cls.text, cls.recomputed)
+
+    def found(self, text: str) -> list[str]:
+        """Differences that the untouched report does not have."""
+        return [line for line in differences(text, self.recomputed) if line not in self.before]
+
+    def test_every_digit_of_the_report_counts(self) -> None:
+        unseen = []
+        for digit in re.finditer(r"\d", self.text):
+            other = str((int(digit[0]) + 5) % 10)
+            text = self.text[: digit.start()] + other + self.text[digit.end() :]
+            if not self.found(text):
+                unseen.append(self.text[max(0, digit.start() - 30) : digit.end() + 30])
+        self.assertEqual(unseen, [])
+
+    def test_a_changed_sign_is_found(self) -> None:
+        self.assertTrue(self.found(re.sub(r" -(\d)", r" +\1", self.text, count=1)))
+
+    def test_a_line_that_is_missing_twice_there_or_of_no_arm_is_found(self) -> None:
+        line = next(line for line in self.text.splitlines(keepends=True) if "| frozen-random " in line)
+        for text in ("", line + line, line.replace("frozen-random ", "frozen-rendom ")):
+            self.assertTrue(self.found(self.text.replace(line, text, 1)), text)
+
+    def test_a_column_of_another_name_is_found(self) -> None:
+        self.assertTrue(self.found(self.text.replace("error_at_16", "error_at_17", 1)))
+
+    def test_a_sentence_with_a_number_that_nobody_recomputed_is_found(self) -> None:
+        self.assertIn("12 of 13", self.found(self.text + "\nIn 12 of 13 cells.\n")[0])
+
+    def test_counts_that_two_cells_exchanged_are_found(self) -> None:
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = Path(shutil.copytree(DEMO, Path(scratch) / "demo"))
+            lines = (folder / "trials.csv").read_text().splitlines()
+            place = lines[0].split(",").index("test_error")
+            first, second = lines[1].split(","), lines[-1].split(",")
+            first[place], second[place] = second[place], first[place]
+            lines[1], lines[-1] = ",".join(first), ",".join(second)
+            (folder / "trials.csv").write_text("\n".join(lines) + "\n")
+            found = differences(self.text, Recomputed(tables.read(folder)))
+        self.assertTrue([line for line in found if line not in self.before])
+
+    def test_a_folder_without_a_table_is_named(self) -> None:
+        with tempfile.TemporaryDirectory() as scratch:
+            with self.assertRaisesRegex(tables.Missing, "trials.csv: not here; `polarity run` makes it"):
+                tables.read(Path(scratch))
+
+
+class KnownDifferences(unittest.TestCase):
+    """The list of known differences."""
+
+    def test_a_listed_difference_is_none_and_an_entry_without_one_is(self) -> None:
+        listed = known.Known(["demo: *: printed 0.684*", "xor5d: *"])
+        new, stale = listed.sort(["demo: a: printed 0.684, recomputed 0.7", "demo: b"], complete=True)
+        self.assertEqual(new, ["demo: b"])
+        self.assertEqual(len(stale), 1)
+        self.assertIn("xor5d", stale[0])
+
+    def test_an_entry_without_a_reason_is_refused(self) -> None:
+        with tempfile.TemporaryDirectory() as scratch:
+            file = Path(scratch) / "known.toml"
+            file.write_text('[[known]]\ndifference = "*"\nreason = " "\n')
+            with self.assertRaises(ValueError):
+                known.read(file)
+
+    def test_the_list_can_be_read(self) -> None:
+        known.read()
+
+
+class Statistics(unittest.TestCase):
+    """What is written out here, against software that is not ours and against trying all cases."""
+
+    def test_bootstrap_ends_are_those_of_scipys_draws(self) -> None:
+        rng = np.random.default_rng(0)
+        for count in (5, 8, 10, 13):
+            sample = np.sort(rng.integers(0, 40, count))
+            values = [Fraction(int(value), 40) for value in sample]
+            for statistic, own in ((np.median, stats.bca_median), (np.mean, stats.bca_mean)):
+                drawn = scipy.stats.bootstrap(
+                    (sample,), statistic, method="BCa", n_resamples=200_000, batch=10_000, random_state=rng
+                ).confidence_interval
+                found = own(values)
+                np.testing.assert_allclose([40 * found.low.value, 40 * found.high.value], drawn, atol=0.5)
+
+    def test_the_medians_of_all_resamples_are_counted(self) -> None:
+        for sample in ([1, 2, 2, 7], [0, 3, 4, 4, 9], [5, 6]):
+            all_of_them = [2 * np.median(draw) for draw in itertools.product(sample, repeat=len(sample))]
+            values, counts = np.unique(all_of_them, return_counts=True)
+            support, chances = stats.median_distribution(np.array(sample))
+            possible = chances > 1e-12
+            np.testing.assert_array_equal(support[possible], values)
+            np.testing.assert_allclose(chances[possible], counts / len(all_of_them))
+
+    def test_signed_ranks_are_scipys_without_ties_and_those_of_all_signs_with_ties(self) -> None:
+        for differences in ([12, -3, 21, 7, -16, 33, 4, 28], [-77, -47, -111, -25, -38, -92, -85]):
+            expected = scipy.stats.wilcoxon(differences, method="exact").pvalue
+            self.assertAlmostEqual(stats.signed_rank(differences).p, expected, places=12)
+        tied = np.array([1, 1, -1, 2, 2, 3, -4, 5, 5])
+        ranks = scipy.stats.rankdata(abs(tied))
+        sums = [ranks[list(signs)].sum() for signs in itertools.product((False, True), repeat=len(tied))]
+        smaller = min(ranks[tied > 0].sum(), ranks[tied < 0].sum())
+        share = np.mean(np.minimum(sums, ranks.sum() - np.array(sums)) <= smaller)
+        self.assertAlmostEqual(stats.signed_rank([*tied, 0]).p, share, places=12)
+
+    def test_rank_sums_are_those_of_all_ways_to_deal(self) -> None:
+        first, second = [1, 1, 2, 3, 3, 5], [2, 3, 3, 4, 6, 6, 7]
+        ranks = scipy.stats.rankdata([*first, *second])
+        sums = np.array([sum(choice) for choice in itertools.combinations(ranks, len(first))])
+        far = abs(ranks[: len(first)].sum() - sums.mean())
+        share = np.mean(abs(sums - sums.mean()) >= far - 1e-9)
+        self.assertAlmostEqual(stats.mann_whitney(first, second), share, places=12)
+
+    def test_a_survival_curve_of_exactly_one_half_is_one_half(self) -> None:
+        times = [stats.Time(time, True) for time in range(1, 51)]
+        self.assertEqual(stats.kaplan_meier(times).estimate.value, 25)
+        # 14 of 28 with a rounding error: lifelines itself is one event late somewhere.
+        late = 0
+        for count in range(2, 60, 2):
+            times = [stats.Time(time, True) for time in range(1, count + 1)]
+            self.assertEqual(stats.kaplan_meier(times).estimate.value, count // 2)
+            late += lifelines.KaplanMeierFitter().fit(range(1, count + 1)).median_survival_time_ != count // 2
+        self.assertGreater(late, 0)
+
+    def test_holms_p_values_are_the_textbooks(self) -> None:
+        found = stats.holm([0.01, 0.04, 0.03, 0.005])
+        np.testing.assert_allclose(found, [0.03, 0.06, 0.06, 0.02])
+
+    def test_printed_numbers_stand_for_all_that_round_to_them(self) -> None:
+        cells = {"-1.5": (-1.55, -1.45), "<0.001": (0, 0.0005), "7": (6.5, 7.5), "∞": (np.inf, np.inf)}
+        for text, ends in cells.items():
+            printed = reports.numbers(text)[0]
+            np.testing.assert_allclose(printed[1:], ends, rtol=1e-5)
+
+
+if __name__ == "__main__":
+    unittest.main()
