@@ -97,7 +97,7 @@ def audit_table(audit: Audit, where: str, table: reports.Table, expected: Lines)
 def row_lines(recomputed: Recomputed) -> Lines:
     """The numbers of the first table."""
     some_collapsed = any(row.collapsed for row in recomputed.rows.values())
-    errors = {measure.name for measure in recomputed.measures if measure.is_error}
+    shares = {measure.name for measure in recomputed.measures if measure.is_share}
     lines: Lines = {}
     for (settings, arm), row in recomputed.rows.items():
         if not recomputed.is_shown(settings):
@@ -108,22 +108,21 @@ def row_lines(recomputed: Recomputed) -> Lines:
             columns["learners"] = numbers(row.learners, 100) if row.learners else []
         for name, estimate in row.estimates.items():
             if not name.startswith("epochs_to_0"):
-                in_percent = name in errors or name.startswith(("reached", "learned"))
-                columns[name] = numbers(estimate, 100 if in_percent else 1)
+                columns[name] = numbers(estimate, 100 if name in shares else 1)
         lines[(*(value for _, value in settings), arm)] = columns
     return lines
 
 
 def comparison_lines(recomputed: Recomputed) -> Lines:
     """The numbers of the second table."""
-    errors = {measure.name for measure in recomputed.measures if measure.is_error}
+    shares = {measure.name for measure in recomputed.measures if measure.is_share}
     lines: Lines = {}
     for (settings, arm, name), found in recomputed.comparisons.items():
         if not recomputed.is_shown(settings):
             continue
         columns = lines.setdefault((*(value for _, value in settings), arm), {})
         columns.setdefault("pairs", [exact(found.pairs)])
-        columns[name] = numbers(found.difference, 100 if name in errors else 1)
+        columns[name] = numbers(found.difference, 100 if name in shares else 1)
         if not math.isfinite(found.difference.estimate.value):
             columns[name] = []
         columns[f"{name}: p"] = [exact(found.p_holm)]

@@ -2,32 +2,17 @@
 
 import math
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import cached_property
 from typing import Callable
 
+import measures
 import stats
-from stats import Estimate, Number, Time
+from measures import Measure, Value
+from stats import Estimate
 from tables import Cell, Settings, Study
 
 # A cell has collapsed where guessing does as well this often.
 COLLAPSED = 0.001
-
-Value = Fraction | float
-
-
-@dataclass(frozen=True)
-class Measure:
-    """What is measured on a cell, and the statistic of it over cells."""
-
-    name: str
-    of: Callable[[Cell], Value | None]
-    over: Callable[[list[Value]], Estimate]
-    is_error: bool = False
-    # The value that pairs are compared by; none where arms are not compared.
-    compared: Callable[[Cell], Value | None] | None = None
-    # Whether arms are compared by the log-rank test in place of pairs.
-    is_time: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,14 +49,7 @@ class Recomputed:
     @cached_property
     def measures(self) -> list[Measure]:
         """What is tabulated, in the order of the columns."""
-        tabulated = self.study.experiment["report"]
-        measures = [self.validation_error(step) for step in tabulated["steps"]]
-        measures.append(self.error("test_error", lambda cell: cell.test_error))
-        for threshold in tabulated["thresholds"]:
-            measures += self.thresholds(threshold)
-        if any(cell.has_milestones for cell in self.study.cells):
-            measures += self.milestones()
-        return measures
+        return measures.tabulated(self.study)
 
     @cached_property
     def rows(self) -> dict[tuple[Settings, str], Row]:
@@ -114,69 +92,6 @@ class Recomputed:
         pairs = min((comparison.pairs for comparison in self.comparisons.values()), default=0)
         return count, pairs, min(1.0, count * 0.5 ** (pairs - 1))
 
-    # Measures.
-
-    def error(self, name: str, of: Callable[[Cell], Fraction | None]) -> Measure:
-        return Measure(name, of, stats.bca_median, is_error=True, compared=of)
-
-    def validation_error(self, step: int) -> Measure:
-        return self.error(f"validation_error_at_{step}", lambda cell: cell.curve.get(step))
-
-    def thresholds(self, accuracy: float) -> list[Measure]:
-        """Whether, and after how many steps and epochs, cells first reach a validation accuracy."""
-        most = 1 - Fraction(str(accuracy))
-        batch = self.study.experiment["train"]["batch"]
-
-        def steps(cell: Cell) -> Value | None:
-            reached = (Fraction(step) for step, error in cell.curve.items() if error <= most)
-            return next(reached, math.inf) if cell.curve else None
-
-        def epochs(cell: Cell) -> Value | None:
-            first = steps(cell)
-            if first in (None, math.inf):
-                return first
-            return Fraction(math.ceil(first / math.ceil(cell.setting("train_size") / batch)))
-
-        def reached(cell: Cell) -> Value | None:
-            first = steps(cell)
-            return None if first is None else Fraction(first != math.inf)
-
-        def no_later_than_the_last(cell: Cell) -> Value | None:
-            first = steps(cell)
-            return None if first is None else min(first, Fraction(cell.steps))
-
-        return [
-            Measure(f"reached_{accuracy}", reached, share),
-            Measure(f"steps_to_{accuracy}", steps, stats.median_by_order, compared=no_later_than_the_last),
-            Measure(f"epochs_to_{accuracy}", epochs, stats.median_by_order),
-        ]
-
-    def milestones(self) -> list[Measure]:
-        """Whether, and after how many epochs, networks for points first err on 10 % at most."""
-
-        def learned(cell: Cell) -> Value | None:
-            return Fraction(cell.epochs_to_90 is not None) if cell.has_milestones else None
-
-        def epochs(cell: Cell) -> Value | None:
-            if not cell.has_milestones:
-                return None
-            return math.inf if cell.epochs_to_90 is None else Fraction(cell.epochs_to_90)
-
-        def median(values: list[Value]) -> Estimate:
-            return stats.kaplan_meier(self.times(values))
-
-        return [
-            Measure("learned", learned, share),
-            Measure("epochs_to_90", epochs, median, compared=epochs, is_time=True),
-        ]
-
-    def times(self, epochs: list[Value]) -> list[Time]:
-        """Numbers of epochs as times that are censored at the last epoch."""
-        last = self.study.experiment["train"]["epochs"]
-        return [Time(last, False) if value == math.inf else Time(int(value), True) for value in epochs]
-
-    # Rows and comparisons.
-
     def row(self, cells: list[Cell]) -> Row:
         estimates = {}
         for measure in self.measures:
@@ -207,14 +122,15 @@ class Recomputed:
     def compare(self, measure: Measure, cells: list[Cell], twins: list[Cell]) -> Comparison | None:
         by_seed = {twin.seed: twin for twin in twins}
         pairs = [(cell, by_seed[cell.seed]) for cell in cells if cell.seed in by_seed]
-        both = [values_of(measure.compared, side) for side in (cells, twins)]
         if measure.is_time:
+            both = [values_of(measure.of, side) for side in (cells, twins)]
             return self.compare_times(measure, len(pairs), both)
+        both = [values_of(measure.compared, side) for side in (cells, twins)]
         values = [(measure.compared(cell), measure.compared(twin)) for cell, twin in pairs]
         differences = [own - other for own, other in values if own is not None and other is not None]
         if not differences:
             return None
-        test = stats.signed_rank(whole(differences))
+        test = stats.signed_rank(stats.common(differences)[1].tolist())
         return Comparison(
             pairs=len(differences),
             difference=stats.bca_median(differences),
@@ -225,7 +141,8 @@ class Recomputed:
         )
 
     def compare_times(self, measure: Measure, pairs: int, both: list[list[Value]]) -> Comparison | None:
-        p = stats.log_rank(*(self.times(side) for side in both))
+        last = self.study.experiment["train"]["epochs"]
+        p = stats.log_rank(*(measures.times(side, last) for side in both))
         if p is None:
             return None
         own, other = (measure.over(side).estimate.value for side in both)
@@ -233,17 +150,6 @@ class Recomputed:
         return Comparison(pairs, difference, "log-rank", p, None, None)
 
 
-def share(values: list[Value]) -> Estimate:
-    """The share of ones with Wilson's interval."""
-    return stats.wilson(int(sum(values)), len(values))
-
-
 def values_of(of: Callable[[Cell], Value | None], cells: list[Cell]) -> list[Value]:
     """The values of the cells that have one."""
     return [value for value in map(of, cells) if value is not None]
-
-
-def whole(values: list[Fraction]) -> list[int]:
-    """The values over their common denominator."""
-    scale = math.lcm(*(value.denominator for value in values))
-    return [int(value * scale) for value in values]

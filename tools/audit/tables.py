@@ -28,6 +28,8 @@ class Cell:
     steps: int
     test_error: Fraction | None
     validation_error: Fraction | None
+    test_error_last: Fraction | None
+    validation_error_last: Fraction | None
     least_validation_error: Fraction | None
     has_milestones: bool
     epochs_to_90: int | None
@@ -94,6 +96,8 @@ def cell(row: dict[str, str], swept: list[str], curves: dict[str, dict[int, Frac
         steps=int(row["steps"]),
         test_error=share(row["test_error"]),
         validation_error=share(row["validation_error"]),
+        test_error_last=share(row.get("test_error_last", "")),
+        validation_error_last=share(row.get("validation_error_last", "")),
         least_validation_error=share(row.get("least_validation_error", "")),
         has_milestones=bool(row.get("least_validation_error")),
         epochs_to_90=int(row["epochs_to_90"]) if row.get("epochs_to_90") else None,

@@ -1,0 +1,133 @@
+"""The claims of an experiment, decided from the tables alone."""
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import product
+from typing import Any
+
+import measures
+import stats
+from measures import Of
+from stats import Estimate
+from tables import Study
+
+LEVEL = 0.05
+SOURCE_SEED = "source_seed"
+
+# Where a cell stands: its swept settings but the source's seed.
+Point = tuple[int, ...]
+
+
+@dataclass
+class Answer:
+    """What became of a claim; without a pair there is no difference."""
+
+    claim: dict[str, Any]
+    pairs: int = 0
+    difference: Estimate | None = None
+    p: float = 1.0
+    effect: float = math.nan
+    p_holm: float = math.nan
+    verdict: str = "undecided"
+
+
+def answers(study: Study) -> list[Answer]:
+    """The answers to the claims of `study`, in their order."""
+    found = [answer(study, claim) for claim in study.experiment.get("claims", [])]
+    for own, p_holm in zip(found, stats.holm([own.p for own in found])):
+        own.p_holm = p_holm
+        own.verdict = verdict(own)
+    return found
+
+
+def answer(study: Study, claim: dict[str, Any]) -> Answer:
+    """The test of one claim, its p value not yet adjusted."""
+    observations = by_source if claim.get("unit", "seed") == SOURCE_SEED else by_seed
+    of = measures.claimed(study, claim["measure"])
+    arms = [Arm(study, claim, arm, of) for arm in claim["arms"]]
+    differences = observations(arms[0], arms[1])
+    if not differences:
+        return Answer(claim)
+    test = stats.signed_rank(stats.common(differences)[1].tolist())
+    # The median of zeros and ones says little.
+    over = stats.bca_mean if "learned" in claim["measure"] else stats.bca_median
+    return Answer(claim, len(differences), over(differences), test.p, test.effect)
+
+
+class Arm:
+    """The values of one arm at the settings of a claim."""
+
+    def __init__(self, study: Study, claim: dict[str, Any], arm: str, of: Of):
+        at = claim.get("at", {})
+        swept = {"train_size": study.experiment["data"]["train_sizes"]}
+        swept |= {"width": study.experiment["widths"]} if study.experiment.get("widths") else {}
+        self.points = list(product(*(at.get(name, values) for name, values in swept.items())))
+        self.values: dict[tuple[Point, str, int], Fraction] = {}
+        self.sources: set[str] = set()
+        self.seeds: set[int] = set()
+        for cell in study.cells:
+            source = dict(cell.settings).get(SOURCE_SEED, "")
+            is_asked = not source or SOURCE_SEED not in at or int(source) in at[SOURCE_SEED]
+            if cell.arm == arm and is_asked:
+                self.sources.add(source)
+                self.seeds.add(cell.seed)
+                point = tuple(cell.setting(name) for name in swept)
+                if (value := of(cell)) is not None:
+                    self.values[point, source, cell.seed] = value
+
+    def mean(self, sources: list[str], seed: int) -> Fraction | None:
+        """The mean over the claim's points and over sources, where there is a value at each."""
+        found = [self.values.get((point, source, seed)) for point in self.points for source in sources]
+        return None if not found or None in found else Fraction(sum(found)) / len(found)
+
+
+def by_seed(first: Arm, second: Arm) -> list[Fraction]:
+    """Differences of seeds that both arms have whole; an arm of several sources by its mean over them."""
+    pairs = (
+        [arm.mean(sorted(arm.sources), seed) for arm in (first, second)]
+        for seed in sorted(first.seeds & second.seeds)
+    )
+    return [own - other for own, other in pairs if own is not None and other is not None]
+
+
+def by_source(first: Arm, second: Arm) -> list[Fraction]:
+    """Differences of sources, each the mean over the seeds; an arm without a source is beside every one."""
+    found = []
+    for source in sorted((first.sources | second.sources) - {""}):
+        beside = [[source if source in arm.sources else ""] for arm in (first, second)]
+        pairs = (
+            (first.mean(beside[0], seed), second.mean(beside[1], seed))
+            for seed in sorted(first.seeds & second.seeds)
+        )
+        whole = [own - other for own, other in pairs if own is not None and other is not None]
+        if whole:
+            found.append(Fraction(sum(whole)) / len(whole))
+    return found
+
+
+def verdict(answer: Answer) -> str:
+    """`holds`, `does not hold` or `undecided`."""
+    claim, difference = answer.claim, answer.difference
+    if difference is None:
+        return "undecided"
+    estimate, low, high = (number.value for number in difference)
+    if "within" in claim:
+        within = claim["within"]
+        if -within < low and high < within:
+            return "holds"
+        return "does not hold" if low >= within or high <= -within else "undecided"
+    margin = claim.get("margin") or 0.0
+    if claim["direction"] == "less":
+        estimate, low, high = -estimate, -high, -low
+    if high < margin:
+        return "does not hold"
+    is_beyond = low > margin if margin else estimate > 0
+    return "holds" if is_beyond and answer.p_holm <= LEVEL else "undecided"
+
+
+def could_not_be_seen(answer: Answer) -> bool:
+    """Whether the interval of an undecided equivalence is wider than the margin."""
+    if answer.verdict != "undecided" or "within" not in answer.claim or answer.difference is None:
+        return False
+    return (answer.difference.high.value - answer.difference.low.value) / 2 > answer.claim["within"]
