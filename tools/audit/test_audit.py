@@ -8,6 +8,7 @@ import environment
 
 environment.enter()
 
+import dataclasses
 import itertools
 import re
 import shutil
@@ -20,6 +21,7 @@ import lifelines
 import numpy as np
 import scipy
 
+import claims
 import known
 import reports
 import stats
@@ -110,6 +112,64 @@ class KnownDifferences(unittest.TestCase):
 
     def test_the_list_can_be_read(self) -> None:
         known.read()
+
+
+def study(claim: dict, errors: dict[str, dict[tuple, list[int | None]]]) -> tables.Study:
+    """A study of one claim; `errors` are wrong images of 100 by arm, (source seed, size) and seed."""
+    blank = {field.name: None for field in dataclasses.fields(tables.Cell)}
+    cells = []
+    for arm, by_setting in errors.items():
+        for (source, size), wrong in by_setting.items():
+            settings = (("train_size", str(size)), ("source_seed", source))
+            for seed, count in enumerate(wrong):
+                own = {"arm": arm, "settings": settings, "seed": seed, "curve": {}}
+                last = None if count is None else Fraction(count, 100)
+                cells.append(tables.Cell(**(blank | own | {"test_error_last": last})))
+    claim = {"arms": ["a", "b"], "measure": {"test_error": {"step": "last"}}} | claim
+    experiment = {"data": {"train_sizes": [10, 20]}, "claims": [claim]}
+    return tables.Study("made up", Path(), {"experiment": experiment}, cells)
+
+
+class Claims(unittest.TestCase):
+    """Claims over made-up errors."""
+
+    def test_a_seed_counts_with_its_mean_over_sizes_if_it_has_all(self) -> None:
+        errors = {
+            "a": {("", 10): [10, 20, 30], ("", 20): [20, 20, None]},
+            "b": {("", 10): [20, 20, 30], ("", 20): [20, 60, 70]},
+        }
+        (found,) = claims.answers(study({"direction": "less"}, errors))
+        self.assertEqual((found.pairs, found.difference.estimate.value), (2, -0.125))
+        self.assertEqual(found.verdict, "undecided")
+
+    def test_a_source_counts_with_its_mean_over_seeds_against_an_arm_without_one(self) -> None:
+        errors = {
+            "a": {("0", 10): [10, 20], ("1", 10): [30, 50]},
+            "b": {("", 10): [20, 20]},
+        }
+        claim = {"direction": "less", "unit": "source_seed", "at": {"train_size": [10]}}
+        (found,) = claims.answers(study(claim, errors))
+        self.assertEqual((found.pairs, found.difference.estimate.value), (2, 0.075))
+
+    def test_a_clear_difference_holds_in_its_direction_and_beyond_its_margin_only(self) -> None:
+        errors = {"a": {("", 10): list(range(10, 20))}, "b": {("", 10): list(range(20, 40, 2))}}
+        at = {"at": {"train_size": [10]}}
+        for expected, claim in (
+            ("holds", {"direction": "less"}),
+            ("holds", {"direction": "less", "margin": 0.1}),
+            ("does not hold", {"direction": "greater"}),
+            ("does not hold", {"direction": "less", "margin": 0.3}),
+            ("does not hold", {"within": 0.05}),
+            ("holds", {"within": 0.3}),
+            ("undecided", {"within": 0.15}),
+        ):
+            (found,) = claims.answers(study(claim | at, errors))
+            self.assertEqual(found.verdict, expected, (claim, found.difference))
+
+    def test_an_equivalence_is_not_seen_where_the_interval_is_wider_than_the_margin(self) -> None:
+        errors = {"a": {("", 10): [10, 30, 50, 20, 60]}, "b": {("", 10): [30, 20, 20, 40, 50]}}
+        (found,) = claims.answers(study({"within": 0.01, "at": {"train_size": [10]}}, errors))
+        self.assertEqual((found.verdict, claims.could_not_be_seen(found)), ("undecided", True))
 
 
 class Statistics(unittest.TestCase):
