@@ -115,9 +115,8 @@ class Recomputed:
         looks = self.study.experiment["train"]["epochs"] if cell.has_milestones else len(cell.curve) or 1
         evaluated = [*cell.curve.values(), cell.validation_error, cell.least_validation_error]
         best = min(error for error in evaluated if error is not None)
-        images = self.study.experiment["data"]["validation"]
-        guessing = 1 - 1 / self.study.manifest["classes"]
-        return stats.chance_of_at_most(int(best * images), images, guessing) >= COLLAPSED / looks
+        wrong, guessing = int(best * cell.validation_images), 1 - 1 / self.study.manifest["classes"]
+        return stats.chance_of_at_most(wrong, cell.validation_images, guessing) >= COLLAPSED / looks
 
     def compare(self, measure: Measure, cells: list[Cell], twins: list[Cell]) -> Comparison | None:
         by_seed = {twin.seed: twin for twin in twins}

@@ -32,7 +32,7 @@ def main() -> int:
     listed = known.read()
     try:
         audits = [audit_study(arguments.results / name, arguments.program) for name in studies(arguments)]
-    except tables.Missing as error:
+    except tables.Unreadable as error:
         sys.exit(f"audit: {error}")
     differences = [difference for audit in audits for difference in audit.differences]
     new, stale = listed.sort(differences, complete=not arguments.study)
@@ -76,7 +76,7 @@ def report_json(program: Path, folder: Path) -> dict:
     """What the program prints of a study for programs: the numbers to compare, never to compute with."""
     found = subprocess.run([program, "report", folder, "--json"], capture_output=True, text=True)
     if found.returncode != 0:
-        raise tables.Missing(f"`{program} report {folder} --json` failed: {found.stderr.strip()}")
+        raise tables.Unreadable(f"`{program} report {folder} --json` failed: {found.stderr.strip()}")
     return json.loads(found.stdout)
 
 

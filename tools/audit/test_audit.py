@@ -89,7 +89,7 @@ class PlantedErrors(unittest.TestCase):
 
     def test_a_folder_without_a_table_is_named(self) -> None:
         with tempfile.TemporaryDirectory() as scratch:
-            with self.assertRaisesRegex(tables.Missing, "trials.csv: not here; `polarity run` makes it"):
+            with self.assertRaisesRegex(tables.Unreadable, "trials.csv: not here; `polarity run` makes it"):
                 tables.read(Path(scratch))
 
 
