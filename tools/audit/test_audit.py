@@ -127,7 +127,7 @@ def study(claim: dict, errors: dict[str, dict[tuple, list[int | None]]]) -> tabl
                 cells.append(tables.Cell(**(blank | own | {"test_error_last": last})))
     claim = {"arms": ["a", "b"], "measure": {"test_error": {"step": "last"}}} | claim
     experiment = {"data": {"train_sizes": [10, 20]}, "claims": [claim]}
-    return tables.Study("made up", Path(), {"experiment": experiment}, cells)
+    return tables.Study("made up", {"experiment": experiment}, cells)
 
 
 class Claims(unittest.TestCase):
