@@ -1,5 +1,7 @@
 """The claims of an experiment, decided from the tables alone."""
 
+import hashlib
+import json
 import math
 from dataclasses import dataclass
 from fractions import Fraction
@@ -13,6 +15,9 @@ from stats import Estimate
 from tables import Study
 
 LEVEL = 0.05
+BOTH = "the interval reaches to both sides"
+WIDE = "could not be seen: the interval is wider than the margin"
+CHANCE = "the adjusted p value is above 0.05"
 SOURCE_SEED = "source_seed"
 
 # Where a cell stands: its swept settings but the source's seed.
@@ -30,6 +35,8 @@ class Answer:
     effect: float = math.nan
     p_holm: float = math.nan
     verdict: str = "undecided"
+    # Why it is undecided, in the words of the report.
+    doubt: str | None = None
 
 
 def answers(study: Study) -> list[Answer]:
@@ -37,7 +44,7 @@ def answers(study: Study) -> list[Answer]:
     found = [answer(study, claim) for claim in study.experiment.get("claims", [])]
     for own, p_holm in zip(found, stats.holm([own.p for own in found])):
         own.p_holm = p_holm
-        own.verdict = verdict(own)
+        own.verdict, own.doubt = verdict(own)
     return found
 
 
@@ -106,28 +113,84 @@ def by_source(first: Arm, second: Arm) -> list[Fraction]:
     return found
 
 
-def verdict(answer: Answer) -> str:
-    """`holds`, `does not hold` or `undecided`."""
+def verdict(answer: Answer) -> tuple[str, str | None]:
+    """Whether a claim holds, and the doubt about one that is undecided."""
     claim, difference = answer.claim, answer.difference
     if difference is None:
-        return "undecided"
+        return "undecided", "no pair of its cells is there"
     estimate, low, high = (number.value for number in difference)
     if "within" in claim:
         within = claim["within"]
         if -within < low and high < within:
-            return "holds"
-        return "does not hold" if low >= within or high <= -within else "undecided"
+            return "holds", None
+        if low >= within or high <= -within:
+            return "does not hold", None
+        is_wide = (high - low) / 2 > within
+        return "undecided", WIDE if is_wide else BOTH
     margin = claim.get("margin") or 0.0
     if claim["direction"] == "less":
         estimate, low, high = -estimate, -high, -low
     if high < margin:
-        return "does not hold"
-    is_beyond = low > margin if margin else estimate > 0
-    return "holds" if is_beyond and answer.p_holm <= LEVEL else "undecided"
+        return "does not hold", None
+    if low <= margin if margin else estimate <= 0:
+        return "undecided", BOTH
+    return ("holds", None) if answer.p_holm <= LEVEL else ("undecided", CHANCE)
 
 
-def could_not_be_seen(answer: Answer) -> bool:
-    """Whether the interval of an undecided equivalence is wider than the margin."""
-    if answer.verdict != "undecided" or "within" not in answer.claim or answer.difference is None:
-        return False
-    return (answer.difference.high.value - answer.difference.low.value) / 2 > answer.claim["within"]
+def words(answer: Answer) -> str:
+    """The claim, what it compares and expects, and the doubt, as a report says them."""
+    claim = answer.claim
+    first, second = (f"`{arm}`" for arm in claim["arms"])
+    compared = f"{first} less {second}, {measure_words(claim['measure'])}"
+    at = [f"{name} {', '.join(map(str, values))}" for name, values in claim.get("at", {}).items()]
+    settings = f", {'; '.join(at)}" if at else ""
+    test = f"({compared}{settings}; claimed: {expected_words(claim)})"
+    doubt = f" undecided: {answer.doubt}." if answer.doubt else ""
+    return f"- `{claim['id']}`: {claim['says']} {test}{doubt}"
+
+
+def measure_words(measure: dict[str, Any]) -> str:
+    """What is measured, as a report says it."""
+    ((name, how),) = measure.items()
+    after = {"last": "after the last step", "chosen": "after the chosen step", 0: "before training"}
+    match name:
+        case "test_error" | "validation_error":
+            step = how["step"]
+            steps = "1 step" if step == 1 else f"{step} steps"
+            return f"{name.replace('_', ' ')} {after.get(step, f'after {steps}')}"
+        case "steps_to":
+            return f"steps to {100 * how['accuracy']:.0f} % accuracy"
+    return {"epochs_to_90": "epochs to 90 % accuracy", "learned": "share of cells that learn"}[name]
+
+
+def is_share(claim: dict[str, Any]) -> bool:
+    """Whether the difference is printed in points; else it is counted."""
+    return not claim["measure"].keys() & {"steps_to", "epochs_to_90"}
+
+
+def expected_words(claim: dict[str, Any]) -> str:
+    """What is claimed of the difference, as a report says it."""
+    amount = claim.get("within") or claim.get("margin") or 0.0
+    text = f"{100 * amount:g} points" if is_share(claim) else f"{amount:g}"
+    if "within" in claim:
+        return f"within {text}"
+    return claim["direction"] + (f", by more than {text}" if amount else "")
+
+
+def few_pairs(answers: list[Answer]) -> str | None:
+    """The note that some claims cannot hold for want of pairs."""
+    directed = [own.pairs for own in answers if "direction" in own.claim and own.pairs]
+    pairs, count = min(directed, default=0), len(answers)
+    least = min(1.0, count * 0.5 ** (pairs - 1))
+    if not directed or least <= LEVEL:
+        return None
+    return (
+        f"{pairs} pairs and {count} claims: no adjusted p value can be below {least:.2f}, "
+        f"so a claim of {pairs} pairs that has a direction cannot hold"
+    )
+
+
+def digest(claims: list[dict[str, Any]]) -> str | None:
+    """The SHA-256 of claims as JSON without spaces; nothing of no claims."""
+    text = json.dumps(claims, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest() if claims else None

@@ -16,9 +16,9 @@ class Known:
 
     def sort(self, differences: list[str], complete: bool) -> tuple[list[str], list[str]]:
         """The differences that are not listed; where all studies were looked at, the entries without one."""
-        new = [text for text in differences if not any(fnmatchcase(text, known) for known in self.patterns)]
-        stale = [known for known in self.patterns if not any(fnmatchcase(text, known) for text in differences)]
-        return new, [f"known.toml: nothing differs like `{known}`; delete it" for known in stale if complete]
+        new = [text for text in differences if not any(fnmatchcase(text, own) for own in self.patterns)]
+        stale = [own for own in self.patterns if not any(fnmatchcase(text, own) for text in differences)]
+        return new, [f"known.toml: nothing differs like `{own}`; delete it" for own in stale if complete]
 
 
 def read(file: Path = FILE) -> Known:

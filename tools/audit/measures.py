@@ -31,12 +31,17 @@ class Measure:
 def tabulated(study: Study) -> list[Measure]:
     """What a report tabulates, in the order of its columns."""
     report = study.experiment["report"]
-    measures = [validation_error_at(step) for step in report["steps"]]
-    measures.append(error("test_error", lambda cell: cell.test_error))
+    chosen = error("test_error", lambda cell: cell.test_error)
+    if any(cell.has_milestones for cell in study.cells):
+        return [chosen, *milestones(study.experiment["train"]["epochs"])]
+    measures = [
+        error("test_error_last", lambda cell: cell.test_error_last),
+        chosen,
+        Measure("best_step", lambda cell: cell.best_step, stats.median_by_order),
+        *(validation_error_at(step) for step in report["steps"]),
+    ]
     for accuracy in report["thresholds"]:
         measures += thresholds(accuracy, study.experiment["train"]["batch"])
-    if any(cell.has_milestones for cell in study.cells):
-        measures += milestones(study.experiment["train"]["epochs"])
     return measures
 
 

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Callable
 
+import claims
 import measures
 import stats
+from claims import Answer
 from measures import Measure, Value
 from stats import Estimate
 from tables import Cell, Settings, Study
@@ -22,13 +24,15 @@ class Row:
     cells: int
     diverged: int
     collapsed: int
+    # Cells whose chosen step is 0.
+    untrained: int
     estimates: dict[str, Estimate]
     learners: Estimate | None
 
 
-@dataclass
+@dataclass(frozen=True)
 class Comparison:
-    """An arm against the baseline by one measure; the adjusted p value is put in last."""
+    """An arm against the baseline by one measure."""
 
     pairs: int
     difference: Estimate
@@ -36,7 +40,6 @@ class Comparison:
     p: float
     effect: float | None
     p_unpaired: float | None
-    p_holm: float = math.nan
 
 
 class Recomputed:
@@ -68,9 +71,12 @@ class Recomputed:
                     comparison = self.compare(measure, cells, twins)
                     if comparison:
                         found[settings, arm, measure.name] = comparison
-        for comparison, p in zip(found.values(), stats.holm([found[key].p for key in found])):
-            comparison.p_holm = p
         return found
+
+    @cached_property
+    def answers(self) -> list[Answer]:
+        """What became of each claim."""
+        return claims.answers(self.study)
 
     @property
     def settings(self) -> list[str]:
@@ -86,24 +92,19 @@ class Recomputed:
         """A count of cells over all rows."""
         return sum(getattr(row, name) for row in self.rows.values())
 
-    def fewest_pairs(self) -> tuple[int, int, float]:
-        """Comparisons, the fewest pairs of one, and the least p value that Holm leaves to these."""
-        count = len(self.comparisons)
-        pairs = min((comparison.pairs for comparison in self.comparisons.values()), default=0)
-        return count, pairs, min(1.0, count * 0.5 ** (pairs - 1))
-
     def row(self, cells: list[Cell]) -> Row:
         estimates = {}
         for measure in self.measures:
             if values := values_of(measure.of, cells):
                 estimates[measure.name] = measure.over(values)
         learners = [cell for cell in cells if not self.is_collapsed(cell)]
-        errors = values_of(lambda cell: cell.test_error, learners)
+        errors = values_of(self.measures[0].of, learners)
         collapsed = len(cells) - len(learners)
         return Row(
             cells=len(cells),
             diverged=sum(cell.status == "diverged" for cell in cells),
             collapsed=collapsed,
+            untrained=sum(cell.best_step == 0 for cell in cells),
             estimates=estimates,
             learners=stats.bca_median(errors) if collapsed and errors else None,
         )

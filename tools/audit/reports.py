@@ -4,10 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import NamedTuple
 
-# Columns of text; all others are numbers.
-TEXT = {"arm", "measure"}
 NUMBER = re.compile(r"[-+−]?\d+(?:\.\d+)?|∞|<0\.001")
-NOTHING = "–"
 
 
 class Printed(NamedTuple):
@@ -28,31 +25,37 @@ class Table:
 
 @dataclass
 class Markdown:
-    """A report.md."""
+    """A report.md: its tables, and the lines between them."""
 
     tables: list[Table]
-    prose: str
+    prose: list[str]
+
+    def lines(self, start: str | None = None) -> list[str]:
+        """The lines between the tables that begin with `start`; without it, those of plain prose."""
+        if start:
+            return [line for line in self.prose if line.startswith(start)]
+        return [line for line in self.prose if not line.startswith(("- ", "Note: "))]
 
 
 def read(text: str) -> Markdown:
-    """The tables of `text`, in order, and all that stands between them."""
-    tables: list[Table] = []
-    prose: list[str] = []
+    """The parts of `text`, in order."""
+    report = Markdown([], [])
     is_table = False
     for line in text.splitlines():
         if not line.startswith("|"):
-            prose.append(line)
+            report.prose.append(line)
         elif not is_table:
-            tables.append(Table(columns(split(line)), []))
+            report.tables.append(Table(columns(split(line)), []))
         elif not set(line) <= set("|-: "):
-            tables[-1].lines.append(dict(zip(tables[-1].columns, split(line), strict=True)))
+            table = report.tables[-1]
+            table.lines.append(dict(zip(table.columns, split(line), strict=True)))
         is_table = line.startswith("|")
-    return Markdown(tables, "\n".join(prose))
+    return report
 
 
 def split(line: str) -> list[str]:
     """The cells of a line of a table."""
-    return [text.strip() for text in line.strip().strip("|").split("|")]
+    return [text.strip() for text in re.split(r"(?<!\\)\|", line.strip())[1:-1]]
 
 
 def columns(header: list[str]) -> list[str]:

@@ -44,7 +44,8 @@ def main() -> int:
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    as_it_is = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=as_it_is)
     parser.add_argument("--study", action="append", default=[], metavar="NAME")
     parser.add_argument("--results", type=Path, default=RESULTS, metavar="DIR")
     parser.add_argument("--program", type=Path, metavar="FILE")
@@ -55,7 +56,8 @@ def studies(arguments: argparse.Namespace) -> list[str]:
     """The studies that were asked for, else all that have a report."""
     found = sorted(path.parent.name for path in arguments.results.glob("*/report.md"))
     if unknown := set(arguments.study) - set(found):
-        sys.exit(f"audit: no report of {', '.join(sorted(unknown))} in {arguments.results}; there is {', '.join(found)}")
+        names = ", ".join(sorted(unknown))
+        sys.exit(f"audit: no report of {names} in {arguments.results}; there is {', '.join(found)}")
     if not found:
         sys.exit(f"audit: no report in {arguments.results}; `polarity report` makes them")
     return arguments.study or found
