@@ -215,6 +215,38 @@ fn the_readme_is_short() {
     assert!(page("README.md").lines().count() <= 150);
 }
 
+/// The published studies that claim something.
+fn studies_with_claims() -> Vec<PathBuf> {
+    let folders = fs::read_dir(Path::new(ROOT).join("results")).unwrap();
+    let mut found: Vec<PathBuf> = folders.map(|entry| entry.unwrap().path()).collect();
+    found.retain(|folder| {
+        let manifest = fs::read_to_string(folder.join("manifest.json")).unwrap_or_default();
+        let manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap_or_default();
+        manifest["experiment"]["claims"].is_array()
+    });
+    found.sort();
+    found
+}
+
+#[test]
+fn the_tables_of_claims_are_those_that_the_program_prints() {
+    let mut polarity = Command::new(env!("CARGO_BIN_EXE_polarity"));
+    let studies = studies_with_claims();
+    polarity.args(["report", "--claims"]).args(&studies).current_dir(ROOT);
+    let output = polarity.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let printed = String::from_utf8(output.stdout).unwrap();
+    for name in PAGES {
+        let text = page(name);
+        for block in text.split("<!-- claims -->\n").skip(1) {
+            let table = block.split("<!-- end -->").next().unwrap();
+            assert_eq!(table.trim(), printed.trim(), "{name}: `polarity report --claims` makes it");
+        }
+    }
+    let readme = page("README.md");
+    assert!(studies.is_empty() || readme.contains("<!-- claims -->"), "README has no claims");
+}
+
 /// The rows of the block `name` of the formats page: a column and its meaning.
 fn documented(name: &str) -> Vec<(String, String)> {
     let text = page("docs/formats.md");

@@ -79,7 +79,6 @@ fn a_report_is_printed_and_kept_and_has_a_form_for_programs() {
         "high",
         "test",
         "p",
-        "p_holm",
         "rank_biserial",
         "p_mann_whitney",
     ] {

@@ -36,6 +36,11 @@ pub(super) struct Shown {
 }
 
 impl ShownArgs {
+    /// The results at `target` as they are.
+    pub(super) fn of(target: PathBuf) -> Self {
+        ShownArgs { target, overrides: Vec::new() }
+    }
+
     pub(super) fn read(&self) -> Result<Shown, Failure> {
         if self.target.is_dir() { self.of_folder() } else { self.of_file() }
     }

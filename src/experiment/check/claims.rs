@@ -132,3 +132,146 @@ fn has_sources(experiment: &Experiment, claim: &Claim) -> bool {
     let mut arms = claim.arms.iter().filter_map(|arm| experiment.arms.get(arm));
     arms.any(|arm| experiment.seeds_of_source(arm).is_some())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use crate::experiment::{Checked, Experiment};
+
+    const STUDY: &str = "
+name: tiny
+data: {name: fashion-mnist, train_sizes: [10, 20]}
+model: {name: alexnet-mini}
+arms:
+  held: {signs: init, hold: all}
+  free: {signs: init, hold: none}
+claims:
+  - id: less
+    says: Held signs err less.
+    arms: [held, free]
+    measure: {test_error: {step: last}}
+    at: {train_size: [10]}
+    direction: less
+    margin: 0.01
+train: {optimizer: {adam: {lr: 0.001}}, batch: 5, epochs: 2}
+seeds: 0..3
+";
+
+    /// What is said of the study with `old` in place of `new`; nothing where it is accepted.
+    fn said(old: &str, new: &str) -> String {
+        assert!(STUDY.contains(old), "{old}");
+        let file = Path::new("tiny.yaml");
+        let experiment = match Experiment::parse(&STUDY.replace(old, new), file, &[]) {
+            Ok(experiment) => experiment,
+            Err(error) => return error.to_string(),
+        };
+        Checked::new(experiment, file).map_or_else(|it| it.to_string(), |_| String::new())
+    }
+
+    #[test]
+    fn a_claim_that_can_be_tested_is_accepted() {
+        assert_eq!(said("margin: 0.01", "margin: 0.02"), "");
+        assert_eq!(said("    direction: less\n    margin: 0.01", "    within: 0.01"), "");
+        for measure in [
+            "test_error: {step: chosen}",
+            "validation_error: {step: 2}",
+            "steps_to: {accuracy: 0.5}",
+        ] {
+            let margin = if measure.starts_with("steps") { "margin: 3" } else { "margin: 0.01" };
+            assert_eq!(said("test_error: {step: last}", measure), "", "{margin}");
+        }
+    }
+
+    #[test]
+    fn a_claim_that_cannot_be_tested_is_refused_by_its_key() {
+        for (old, new, words) in [
+            (
+                "[held, free]",
+                "[helt, free]",
+                "claims.less.arms: expected one of `held`, `free`, got `helt`; did you mean `held`?",
+            ),
+            (
+                "[held, free]",
+                "[held, held]",
+                "claims.less.arms: an arm does not differ from itself",
+            ),
+            ("[held, free]", "[held]", "claims[0].arms: expected a list of 2"),
+            ("test_error: {step: last}", "test_eror: {step: last}", "did you mean `test_error`?"),
+            (
+                "step: last",
+                "step: lasst",
+                "claims[0].measure.test_error.step: expected `last`, `chosen` or a number of steps, got `lasst`; did you mean `last`?",
+            ),
+            (
+                "step: last",
+                "step: 5",
+                "claims.less.measure.test_error.step: expected `last` or `chosen`",
+            ),
+            (
+                "test_error: {step: last}",
+                "steps_to: {accuracy: 2}",
+                "claims.less.measure.steps_to.accuracy: expected an accuracy",
+            ),
+            (
+                "test_error: {step: last}",
+                "learned: {}",
+                "claims.less.measure: only data `xor-5d` have this milestone",
+            ),
+            (
+                "train_size: [10]",
+                "train_size: [11]",
+                "claims.less.at.train_size: expected values that the experiment has ([10, 20]), got `11`",
+            ),
+            (
+                "train_size: [10]",
+                "train_size: [10, 10]",
+                "claims.less.at.train_size: a value stands twice",
+            ),
+            (
+                "train_size: [10]",
+                "train_size: []",
+                "claims.less.at.train_size: expected at least one value",
+            ),
+            ("{train_size: [10]}", "{train_sise: [10]}", "did you mean `train_size`?"),
+            (
+                "    direction: less\n",
+                "",
+                "claims.less: expected exactly one of `direction` and `within`",
+            ),
+            ("direction: less", "direction: les", "did you mean `less`?"),
+            (
+                "margin: 0.01",
+                "within: 0.01",
+                "claims.less: expected exactly one of `direction` and `within`",
+            ),
+            ("direction: less", "within: 0.01", "claims.less.margin: `within` is a margin itself"),
+            (
+                "margin: 0.01",
+                "margin: 1",
+                "claims.less.margin: expected a share of at least 0 and below 1 (0.01 is one point), got `1`",
+            ),
+            ("margin: 0.01", "margin: -0.1", "claims.less.margin: expected a share"),
+            (
+                "margin: 0.01",
+                "unit: source_seed",
+                "claims.less.unit: needs an arm that takes from a source",
+            ),
+            (
+                "margin: 0.01",
+                "margins: 0.01",
+                "claims[0].margins: no such key; did you mean `margin`?",
+            ),
+            ("says: Held signs err less.", "says: ' '", "claims.less.says: expected a sentence"),
+            ("id: less", "id: is less", "claims.id: expected letters, digits"),
+            (
+                "    margin: 0.01\n",
+                "  - {id: less, says: Again., arms: [held, free], measure: {test_error: {step: last}}, within: 0.1}\n",
+                "claims: an id stands twice",
+            ),
+        ] {
+            let said = said(old, new);
+            assert!(said.contains(words), "{new}: {said}");
+        }
+    }
+}

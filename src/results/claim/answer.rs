@@ -4,9 +4,10 @@
 //! its BCa interval; its p value is that of Wilcoxon's signed-rank test, adjusted by Holm's method over all
 //! claims of the file, decided or not. A claim without a pair counts in that family with p = 1.
 
+use super::said::{Accuracy, AtStep, Claim, ClaimMeasure, Step};
 use super::sample::Sample;
-use super::verdict::Doubt;
-use super::{Claim, ClaimMeasure, Unit, Verdict};
+use super::verdict::{Doubt, Verdict};
+use crate::results::report::Measure;
 use crate::results::table::{CurveIndex, CurveRow, Trial};
 use crate::results::{About, Epochs, Paired};
 use crate::stats::Interval;
@@ -65,7 +66,7 @@ fn evidence(
     trials: &[Trial],
     curves: &CurveIndex,
 ) -> Option<Evidence> {
-    let measure = claim.measure.measure(Epochs::new(about, trials))?;
+    let measure = measure(&claim.measure, Epochs::new(about, trials))?;
     let [first, second] = Sample::new(claim, measure, about, trials, curves).by(claim.unit);
     let paired = Paired::new(&first, &second)?;
     let difference = match claim.measure {
@@ -76,12 +77,21 @@ fn evidence(
     Some(Evidence { pairs: paired.pairs(), difference, test, p_holm: test.p })
 }
 
-impl Unit {
-    /// What its observations are called.
-    pub fn name(self) -> &'static str {
-        match self {
-            Unit::Seed => "seeds",
-            Unit::SourceSeed => "sources",
-        }
-    }
+/// What `asked` is among what reports measure; none where the results have no such thing.
+fn measure(asked: &ClaimMeasure, epochs: Option<Epochs>) -> Option<Measure> {
+    Some(match asked {
+        ClaimMeasure::TestError(AtStep { step }) => match step {
+            Step::Last => Measure::TestErrorLast,
+            Step::Chosen => Measure::TestError,
+            Step::At(_) => return None,
+        },
+        ClaimMeasure::ValidationError(AtStep { step }) => match step {
+            Step::Last => Measure::ValidationErrorLast,
+            Step::Chosen => Measure::ValidationError,
+            Step::At(step) => Measure::ValidationErrorAt(*step),
+        },
+        ClaimMeasure::StepsTo(Accuracy { accuracy }) => Measure::StepsTo(*accuracy),
+        ClaimMeasure::EpochsTo90(_) => Measure::EpochsTo90(epochs?),
+        ClaimMeasure::Learned(_) => Measure::Learned,
+    })
 }

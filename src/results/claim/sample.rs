@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::{Claim, Unit};
+use super::said::{Claim, Unit};
 use crate::results::report::Measure;
 use crate::results::table::{CurveIndex, SOURCE_SEED, Trial};
 use crate::results::{About, BySeed};

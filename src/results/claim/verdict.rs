@@ -1,6 +1,6 @@
 //! What the numbers say of a claim.
 
-use super::{Direction, Expected};
+use super::said::{Direction, Expected};
 use crate::stats::Interval;
 
 /// The level of every test of a claim.

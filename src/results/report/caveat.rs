@@ -4,8 +4,9 @@ use std::fmt;
 
 use indexmap::IndexMap;
 
-use super::Comparison;
+use super::plain::line;
 use crate::results::About;
+use crate::results::claim::{self, Answer};
 use crate::results::table::{Status, Trial};
 
 /// The level below which a p value is usually called significant.
@@ -17,12 +18,14 @@ const FEWEST_TEST_IMAGES: usize = 2500;
 /// A doubt about the results.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Caveat {
-    /// Too few pairs for so many comparisons: no adjusted p value can be small.
+    /// The claims are not those that there were when the tables were written.
+    OtherClaims,
+    /// Too few pairs for so many claims: no adjusted p value can be small.
     FewPairs {
-        /// The fewest pairs of a comparison.
+        /// The fewest pairs of a claim.
         pairs: usize,
-        /// Comparisons of the report.
-        comparisons: usize,
+        /// Claims of the file.
+        claims: usize,
     },
     /// Cells with a non-finite loss or weight.
     Diverged(usize),
@@ -39,11 +42,16 @@ pub enum Caveat {
 impl fmt::Display for Caveat {
     fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
         match self {
-            Caveat::FewPairs { pairs, comparisons } => write!(
+            Caveat::OtherClaims => write!(
                 out,
-                "{pairs} pairs and {comparisons} comparisons: no adjusted p value can be below {:.2}; \
-                 read the intervals",
-                least_adjusted_p(*pairs, *comparisons)
+                "the claims are not those that there were when the tables were written; `polarity run` \
+                 writes their digest anew"
+            ),
+            Caveat::FewPairs { pairs, claims } => write!(
+                out,
+                "{pairs} pairs and {claims} claims: no adjusted p value can be below {:.2}, so a claim of \
+                 {pairs} pairs that has a direction cannot hold",
+                least_adjusted_p(*pairs, *claims)
             ),
             Caveat::Diverged(cells) => {
                 write!(out, "{cells} cells diverged; they are in no median and no difference")
@@ -55,9 +63,9 @@ impl fmt::Display for Caveat {
             ),
             Caveat::Failed(cells, reasons) => {
                 write!(out, "{cells} cells failed; `polarity run` tries them again")?;
-                reasons
-                    .iter()
-                    .try_for_each(|(reason, cells)| write!(out, "; {reason} ({cells} cells)"))
+                reasons.iter().try_for_each(|(reason, cells)| {
+                    write!(out, "; {} ({cells} cells)", line(reason))
+                })
             }
             Caveat::Missing(cells) => {
                 write!(out, "{cells} cells have not run; `polarity run` runs them")
@@ -75,17 +83,20 @@ impl fmt::Display for Caveat {
 pub(super) fn caveats(
     about: &About,
     trials: &[Trial],
-    comparisons: &[Comparison],
+    answers: &[Answer],
     collapsed: usize,
 ) -> Vec<Caveat> {
     let of_arms: Vec<&Trial> =
         trials.iter().filter(|trial| about.arms.contains_key(&trial.key.arm)).collect();
-    let pairs = comparisons.iter().map(|comparison| comparison.pairs).min();
+    let directed = answers.iter().filter(|answer| answer.claim.direction.is_some());
+    let pairs = directed.filter_map(|answer| answer.evidence.map(|found| found.pairs)).min();
+    let are_others = claim::digest(&about.claims) != about.claims_digest;
     let some = |count: usize, caveat: fn(usize) -> Caveat| (count > 0).then(|| caveat(count));
     [
+        are_others.then_some(Caveat::OtherClaims),
         pairs
-            .filter(|pairs| least_adjusted_p(*pairs, comparisons.len()) > LEVEL)
-            .map(|pairs| Caveat::FewPairs { pairs, comparisons: comparisons.len() }),
+            .filter(|pairs| least_adjusted_p(*pairs, answers.len()) > LEVEL)
+            .map(|pairs| Caveat::FewPairs { pairs, claims: answers.len() }),
         some(count(&of_arms, Status::Diverged), Caveat::Diverged),
         some(collapsed, Caveat::Collapsed),
         failed(&of_arms),
@@ -108,9 +119,9 @@ fn failed(trials: &[&Trial]) -> Option<Caveat> {
     (cells > 0).then_some(Caveat::Failed(cells, reasons))
 }
 
-/// Holm's smallest p value when every pair of the clearest comparison differs in the same direction.
-fn least_adjusted_p(pairs: usize, comparisons: usize) -> f64 {
-    (comparisons as f64 * 0.5f64.powi(pairs as i32 - 1)).min(1.0)
+/// Holm's smallest p value when every pair of the clearest claim differs in the same direction.
+fn least_adjusted_p(pairs: usize, claims: usize) -> f64 {
+    (claims as f64 * 0.5f64.powi(pairs as i32 - 1)).min(1.0)
 }
 
 pub(super) fn count(trials: &[&Trial], status: Status) -> usize {

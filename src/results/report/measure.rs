@@ -17,6 +17,8 @@ pub enum Measure {
     TestErrorLast,
     /// The test error after the step that the validation loss chose.
     TestError,
+    /// The step that the validation loss chose: 0 where the network is best untrained.
+    ChosenStep,
     /// The validation error after the last step.
     ValidationErrorLast,
     /// The validation error after the chosen step.
@@ -57,6 +59,7 @@ impl Measure {
         match self {
             Measure::TestErrorLast => "test_error_last".into(),
             Measure::TestError => "test_error".into(),
+            Measure::ChosenStep => "best_step".into(),
             Measure::ValidationErrorLast => "validation_error_last".into(),
             Measure::ValidationError => "validation_error".into(),
             Measure::ValidationErrorAt(step) => format!("validation_error_at_{step}"),
@@ -97,6 +100,7 @@ impl Measure {
                 let an_epoch = (trial.key.setting("train_size")? / batch as f64).ceil();
                 steps_to(accuracy, points).map(|steps| (steps / an_epoch).ceil())
             }
+            Measure::ChosenStep => trial.outcome.best_step.map(|step| step as f64),
             Measure::Learned => {
                 let milestones = trial.outcome.milestones?;
                 Some(f64::from(u8::from(milestones.epochs_to_90.is_some())))
@@ -115,7 +119,9 @@ impl Measure {
         };
         match self {
             Measure::Reached(_) | Measure::Learned => at_most(1.0),
-            Measure::StepsTo(_) | Measure::EpochsTo { .. } => at_most(trial.outcome.steps as f64),
+            Measure::ChosenStep | Measure::StepsTo(_) | Measure::EpochsTo { .. } => {
+                at_most(trial.outcome.steps as f64)
+            }
             Measure::EpochsTo90(epochs) => at_most(epochs.last() as f64),
             error => error.error(trial, curves),
         }
@@ -147,7 +153,7 @@ impl Measure {
                 let reached = values.iter().filter(|reached| **reached > 0.5).count();
                 wilson(reached as u64, values.len() as u64).map(Estimate::Share)
             }
-            Measure::StepsTo(_) | Measure::EpochsTo { .. } => {
+            Measure::ChosenStep | Measure::StepsTo(_) | Measure::EpochsTo { .. } => {
                 median_by_order(&values()).map(Estimate::Median)
             }
             Measure::EpochsTo90(epochs) => epochs.median(&values()).map(Estimate::Median),

@@ -1,14 +1,17 @@
 //! The table of an experiment: medians with intervals, paired differences with tests, and doubts.
 //!
 //! Made from `trials.csv` and `curves.csv` alone, so a published table can be made again without the
-//! cells. Arms are compared with the baseline by pairs of equal seed (Wilcoxon's signed-rank test), and
-//! the p values of all comparisons together are adjusted by Holm's method. Cells that diverged, or never
+//! cells. First come the [claims](super::claim) of the experiment, whose p values are adjusted by Holm's
+//! method over the claims of the file. The other comparisons, of every arm with the baseline by pairs of
+//! equal seed (Wilcoxon's signed-rank test), explore and are not adjusted. Cells that diverged, or never
 //! got better than guessing, are counted and shown, not pooled away.
 //!
 //! What a cell is measured by is in `measure`, how a report is written in `render`.
 
 mod caveat;
+mod claims;
 mod measure;
+mod plain;
 mod render;
 
 use std::collections::HashMap;
@@ -16,12 +19,12 @@ use std::collections::HashMap;
 use indexmap::IndexMap;
 
 use super::about::About;
+use super::claim::{self, Answer};
 use super::epochs::Epochs;
 use super::paired::{Paired, by_seed};
 use super::table::CurveIndex;
 use super::table::{CurveRow, Key, SOURCE_SEED, Status, Trial};
 use super::unit::{BySeed, counted};
-use crate::stats::hypothesis::holm;
 use crate::stats::rank_sum::mann_whitney;
 use crate::stats::survival::log_rank;
 use crate::stats::{Interval, Ratio};
@@ -29,6 +32,7 @@ use caveat::{caveats, count};
 use measure::is_collapsed;
 
 pub use caveat::Caveat;
+pub use claims::claims_table;
 pub use measure::{Estimate, Measure};
 pub(super) use render::markdown_table;
 
@@ -37,6 +41,8 @@ pub(super) use render::markdown_table;
 pub struct Report {
     /// The experiment's name.
     pub name: String,
+    /// What became of each claim, in the order of the file.
+    pub answers: Vec<Answer>,
     /// One row an arm and setting, in the order of the tables.
     pub rows: Vec<Row>,
     /// Every arm against the baseline, at every setting, for every measure that is compared.
@@ -62,9 +68,11 @@ pub struct Row {
     pub diverged: usize,
     /// Cells among them that never got better than guessing.
     pub collapsed: usize,
+    /// Cells among them whose chosen step is 0: no step of training was better than none.
+    pub untrained: usize,
     /// Each measure over the cells that have it.
     pub measures: Vec<(Measure, Estimate)>,
-    /// The median test error over the cells that are not collapsed, where some are.
+    /// The median of the first test error over the cells that are not collapsed, where some are.
     pub learners: Option<Interval>,
 }
 
@@ -86,15 +94,13 @@ pub struct Comparison {
     pub difference: Interval,
     /// `wilcoxon`, the signed-rank test of pairs, or `log-rank`, which censors and knows no pairs.
     pub test: &'static str,
-    /// Its two-sided p value.
+    /// Its two-sided p value, not adjusted.
     pub p: f64,
-    /// The same, adjusted over all comparisons of the report.
-    pub p_holm: f64,
     /// The matched-pairs rank-biserial correlation, in [−1, 1]; −1 when the arm is lower in every
     /// pair. No number beside a log-rank test.
     pub effect: f64,
     /// Two-sided p value of the Mann–Whitney test, which leaves the pairs out of account: the paper's,
-    /// for comparison, and not adjusted. No number beside a log-rank test.
+    /// for comparison. No number beside a log-rank test.
     pub p_unpaired: f64,
 }
 
@@ -115,6 +121,7 @@ struct Draft<'a> {
 impl Report {
     /// The report of the tables that `about` describes.
     pub fn new(about: &About, trials: &[Trial], curves: &[CurveRow]) -> Self {
+        let answers = claim::answers(about, trials, curves);
         let groups = groups(about, trials);
         let curves = CurveIndex::new(curves);
         let draft = Draft { about, curves, measures: measures(about, trials) };
@@ -123,7 +130,8 @@ impl Report {
         let collapsed = rows.iter().map(|row| row.collapsed).sum();
         Report {
             name: about.name.clone(),
-            caveats: caveats(about, trials, &comparisons, collapsed),
+            caveats: caveats(about, trials, &answers, collapsed),
+            answers,
             rows,
             comparisons,
             shown: about.tabulated.at.clone(),
@@ -142,10 +150,11 @@ fn measures(about: &About, trials: &[Trial]) -> Vec<Measure> {
             Measure::EpochsTo { accuracy, batch: about.batch },
         ]
     });
-    let milestones =
-        Epochs::new(about, trials).map(|epochs| [Measure::Learned, Measure::EpochsTo90(epochs)]);
-    let milestones = milestones.into_iter().flatten();
-    steps.chain([Measure::TestError]).chain(thresholds).chain(milestones).collect()
+    if let Some(epochs) = Epochs::new(about, trials) {
+        return vec![Measure::TestError, Measure::Learned, Measure::EpochsTo90(epochs)];
+    }
+    let errors = [Measure::TestErrorLast, Measure::TestError, Measure::ChosenStep];
+    errors.into_iter().chain(steps).chain(thresholds).collect()
 }
 
 /// The trials of the arms, by setting and arm, in the order of the tables. Those of all sources that an
@@ -200,7 +209,8 @@ impl Draft<'_> {
         let collapsed = |trial: &&&Trial| self.is_collapsed(trial);
         let learners: Vec<&Trial> =
             group.trials.iter().copied().filter(|trial| !self.is_collapsed(trial)).collect();
-        let learners = Measure::TestError.over(&learners, &self.curves);
+        let learners = self.measures[0].over(&learners, &self.curves);
+        let is_untrained = |trial: &&&Trial| trial.outcome.best_step == Some(0);
         let collapsed = group.trials.iter().filter(collapsed).count();
         Row {
             arm: group.arm.to_owned(),
@@ -208,6 +218,7 @@ impl Draft<'_> {
             cells: group.trials.len(),
             diverged: count(&group.trials, Status::Diverged),
             collapsed,
+            untrained: group.trials.iter().filter(is_untrained).count(),
             measures: self.measures.iter().filter_map(over).collect(),
             learners: learners.filter(|_| collapsed > 0).map(|error| error.interval()),
         }
@@ -231,12 +242,7 @@ impl Draft<'_> {
             let measures = self.measures.iter().filter(|measure| measure.is_compared());
             measures.filter_map(|measure| self.compare(group, twin, *measure)).collect()
         };
-        let mut comparisons = in_parallel(groups, compared).concat();
-        let p: Vec<f64> = comparisons.iter().map(|comparison| comparison.p).collect();
-        for (comparison, adjusted) in comparisons.iter_mut().zip(holm(&p).unwrap_or_default()) {
-            comparison.p_holm = adjusted;
-        }
-        comparisons
+        in_parallel(groups, compared).concat()
     }
 
     fn compare(&self, group: &Group, baseline: &Group, measure: Measure) -> Option<Comparison> {
@@ -258,7 +264,6 @@ impl Draft<'_> {
             difference: paired.median(),
             test: "wilcoxon",
             p: test.p,
-            p_holm: test.p,
             effect: test.effect,
             p_unpaired: mann_whitney(&all(&own)?, &all(&other)?)?.p,
         })
@@ -281,7 +286,6 @@ impl Draft<'_> {
             difference: Interval { estimate, low: f64::NEG_INFINITY, high: f64::INFINITY },
             test: "log-rank",
             p: test.p,
-            p_holm: test.p,
             effect: f64::NAN,
             p_unpaired: f64::NAN,
         })
@@ -328,6 +332,7 @@ mod tests {
             outcome: Outcome {
                 status: if error.is_some() { Status::Done } else { Status::Diverged },
                 test_error: error,
+                test_error_last: error,
                 validation_error: error,
                 train_error: error,
                 best_step: Some(4),
@@ -404,8 +409,8 @@ mod tests {
         let trials = trials(2);
         let curve = CurveRow { key: trials[0].key.clone(), point: point(0, 0.9) };
         let report = Report::new(&about(2), &trials, &[curve]);
-        assert_eq!(report.rows[0].measures[0].0.name(), "validation_error_at_0");
-        assert_eq!(report.rows[0].measures[0].1.interval().estimate, 0.9);
+        assert_eq!(report.rows[0].measures[3].0.name(), "validation_error_at_0");
+        assert_eq!(report.rows[0].measures[3].1.interval().estimate, 0.9);
     }
 
     #[test]
@@ -511,11 +516,48 @@ mod tests {
 
     #[test]
     fn doubts_are_said_in_words() {
-        let text = Report::new(&about(5), &trials(5), &[]).to_markdown();
+        let mut about = about(5);
+        let claim = json!({"id": "x", "says": "Less.", "arms": ["better", "plain"],
+                           "measure": {"test_error": {"step": "chosen"}}, "direction": "less"});
+        about.claims = vec![serde_json::from_value(claim).unwrap()];
+        let text = Report::new(&about, &trials(5), &[]).to_markdown();
         assert!(
-            text.contains("5 pairs and 1 comparisons: no adjusted p value can be below 0.06"),
+            text.contains("5 pairs and 1 claims: no adjusted p value can be below 0.06"),
             "{text}"
         );
         assert!(text.contains("500 test images"), "{text}");
+        assert!(text.contains("the claims are not those that there were"), "{text}");
+        let words = "- `x`: Less. (`better` less `plain`, test error after the chosen step; claimed: less) \
+                     undecided: the adjusted p value is above 0.05.";
+        assert!(text.contains(words), "{text}");
+        assert!(text.contains("These 2 comparisons explore"), "{text}");
+    }
+
+    #[test]
+    fn cells_whose_chosen_step_is_none_are_counted_as_untrained() {
+        let mut trials = trials(3);
+        trials[0].outcome.best_step = Some(0);
+        let report = Report::new(&about(3), &trials, &[]);
+        assert_eq!([report.rows[0].untrained, report.rows[1].untrained], [1, 0]);
+        assert_eq!(report.to_json()["rows"][0]["best_step"]["median"], 4.0);
+        let text = report.to_markdown();
+        assert!(text.contains("| untrained |"), "{text}");
+    }
+
+    #[test]
+    fn names_that_would_break_a_table_are_shown_as_they_are() {
+        let mut about = about(3);
+        let name = "a|b\n# c\u{1b}[2J`";
+        let arm = about.arms.shift_remove("plain").unwrap();
+        about.arms.insert(name.into(), arm);
+        about.baseline = Some(name.into());
+        let mut trials = trials(3);
+        for trial in trials.iter_mut().filter(|trial| trial.key.arm == "plain") {
+            trial.key.arm = name.into();
+        }
+        let text = Report::new(&about, &trials, &[]).to_markdown();
+        assert!(text.contains("| a\\|b\\u{a}# c\\u{1b}[2J` "), "{text}");
+        assert!(text.contains("Difference to `a|b\\u{a}# c\\u{1b}[2J'` in points"), "{text}");
+        assert!(!text.contains('\u{1b}'), "{text}");
     }
 }

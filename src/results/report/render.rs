@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Caveat, Comparison, Estimate, Measure, Report, Row};
+use super::plain::{cell, code, line};
+use super::{Caveat, Comparison, Estimate, Measure, Report, Row, claims};
 use crate::results::Epochs;
 use crate::stats::Interval;
 
@@ -13,6 +14,7 @@ impl Report {
         let caveats: Vec<String> = self.caveats.iter().map(Caveat::to_string).collect();
         json!({
             "name": self.name,
+            "claims": self.answers.iter().map(claims::answer_json).collect::<Vec<_>>(),
             "rows": self.rows.iter().map(row_json).collect::<Vec<_>>(),
             "comparisons": self.comparisons.iter().map(comparison_json).collect::<Vec<_>>(),
             "caveats": caveats,
@@ -21,7 +23,11 @@ impl Report {
 
     /// The report as Markdown.
     pub fn to_markdown(&self) -> String {
-        let mut text = format!("# {}\n\n{}\n", self.name, self.about_rows());
+        let mut text = format!("# {}\n\n", line(&self.name));
+        if !self.answers.is_empty() {
+            text += &format!("{}\n", claims::section(&self.answers));
+        }
+        text += &format!("{}\n", self.about_rows());
         text += &markdown_table(&self.row_table());
         if !self.comparisons.is_empty() {
             text += &format!("\n{}\n", self.about_comparisons());
@@ -53,9 +59,17 @@ impl Report {
         if let Some(epochs) = epochs {
             text += &about_epochs(epochs);
         }
+        if self.has(|measure| *measure == Measure::ChosenStep) {
+            text += "`test_error_last`: after the last step; `test_error`: after the step with the least \
+                     validation loss, `best_step`;\n`untrained`: cells whose `best_step` is 0, which \
+                     tests the network before its training.\n";
+        }
         if self.rows.iter().any(|row| row.collapsed > 0) {
-            text += "`collapsed`: cells that never got better than guessing; `learners`: median test \
-                     error of the others.\n";
+            text += &format!(
+                "`collapsed`: cells that never got better than guessing; `learners`: median \
+                 {} of the others.\n",
+                code(&self.primary())
+            );
         }
         text
     }
@@ -70,11 +84,11 @@ impl Report {
 
     fn about_comparisons(&self) -> String {
         let mut text = format!(
-            "Difference to `{}` in points, median over pairs of equal seed with 95 % BCa bootstrap\n\
-             intervals (below 0: fewer errors); p of Wilcoxon's signed-rank test, adjusted by Holm's \
-             method over\nall {} comparisons; r, its effect size: the matched-pairs rank-biserial \
-             correlation (−1: lower in every pair).\n",
-            self.comparisons[0].arms[1],
+            "Difference to {} in points, median over pairs of equal seed with 95 % BCa bootstrap\n\
+             intervals (below 0: fewer errors); p of Wilcoxon's signed-rank test; r, its effect size: the \
+             matched-pairs\nrank-biserial correlation (−1: lower in every pair). These {} comparisons \
+             explore: their p values are not adjusted,\nonly those of claims are.\n",
+            code(&self.comparisons[0].arms[1]),
             self.comparisons.len()
         );
         if self.has(|measure| matches!(measure, Measure::StepsTo(_))) {
@@ -82,6 +96,13 @@ impl Report {
                      last step.\n";
         }
         text
+    }
+
+    /// The name of the measure that stands first.
+    fn primary(&self) -> String {
+        let measures = self.rows.iter().map(|row| &row.measures);
+        let fullest = measures.max_by_key(|measures| measures.len());
+        fullest.and_then(|measures| measures.first()).map_or(String::new(), |(it, _)| it.name())
     }
 
     fn has(&self, is_such: impl Fn(&Measure) -> bool) -> bool {
@@ -98,9 +119,11 @@ impl Report {
         let measures = || {
             fullest.measures.iter().map(|(measure, _)| measure).filter(|found| !in_epochs(found))
         };
+        let has_steps = self.has(|measure| *measure == Measure::ChosenStep);
         let mut header: Vec<String> = settings.collect();
         header.extend(["arm", "cells", "diverged"].map(String::from));
         header.extend(some_collapsed.then(|| "collapsed".into()));
+        header.extend(has_steps.then(|| "untrained".into()));
         header.extend(measures().map(Measure::name));
         header.extend(some_collapsed.then(|| "learners".into()));
         let mut lines = vec![header];
@@ -108,6 +131,7 @@ impl Report {
             let mut line: Vec<String> = row.settings.iter().map(|(_, v)| v.to_string()).collect();
             line.extend([row.arm.clone(), row.cells.to_string(), row.diverged.to_string()]);
             line.extend(some_collapsed.then(|| row.collapsed.to_string()));
+            line.extend(has_steps.then(|| row.untrained.to_string()));
             line.extend(measures().map(|measure| row.text(measure)));
             let learners = || row.learners.map_or("–".into(), |learners| percent(&learners));
             line.extend(some_collapsed.then(learners));
@@ -164,13 +188,10 @@ impl Row {
 }
 
 impl Comparison {
-    /// The difference, its adjusted p and its effect size.
+    /// The difference, its p and its effect size.
     fn text(&self) -> [String; 3] {
         let scale = if self.measure.is_error() { 100.0 } else { 1.0 };
-        let p = match self.p_holm {
-            small if small < 0.0005 => "<0.001".into(),
-            p => format!("{p:.3}"),
-        };
+        let p = p_text(self.p);
         if self.test == "log-rank" {
             let difference = match self.difference.estimate.is_finite() {
                 true => format!("{:+}", self.difference.estimate),
@@ -180,6 +201,11 @@ impl Comparison {
         }
         [signed(&self.difference, scale), p, with_sign(self.effect, 2)]
     }
+}
+
+/// A p value with three digits.
+pub(super) fn p_text(p: f64) -> String {
+    if p < 0.0005 { "<0.001".into() } else { format!("{p:.3}") }
 }
 
 /// How milestones are to be read.
@@ -205,11 +231,13 @@ fn row_json(row: &Row) -> Value {
     object.insert("cells".into(), json!(row.cells));
     object.insert("diverged".into(), json!(row.diverged));
     object.insert("collapsed".into(), json!(row.collapsed));
+    object.insert("untrained".into(), json!(row.untrained));
     for (measure, estimate) in &row.measures {
         object.insert(measure.name(), estimate.to_json());
     }
     if let Some(learners) = row.learners {
-        object.insert("test_error_of_learners".into(), Estimate::Median(learners).to_json());
+        let first = row.measures.first().map_or(String::new(), |(measure, _)| measure.name());
+        object.insert(format!("{first}_of_learners"), Estimate::Median(learners).to_json());
     }
     Value::Object(object)
 }
@@ -227,7 +255,6 @@ fn comparison_json(comparison: &Comparison) -> Value {
         ("high", json!(difference.high)),
         ("test", json!(comparison.test)),
         ("p", json!(comparison.p)),
-        ("p_holm", json!(comparison.p_holm)),
         ("rank_biserial", json!(comparison.effect)),
         ("p_mann_whitney", json!(comparison.p_unpaired)),
     ] {
@@ -264,7 +291,7 @@ fn counted(Interval { estimate, low, high }: &Interval) -> String {
 }
 
 /// A difference with its sign, in units of `1 / scale`.
-fn signed(Interval { estimate, low, high }: &Interval, scale: f64) -> String {
+pub(super) fn signed(Interval { estimate, low, high }: &Interval, scale: f64) -> String {
     let [estimate, low, high] = [estimate, low, high].map(|value| scale * value);
     match low.is_finite() {
         true => {
@@ -283,14 +310,19 @@ fn with_sign(value: f64, decimals: usize) -> String {
     }
 }
 
+/// Columns of words, which begin at the left.
+const TEXT: [&str; 5] = ["arm", "measure", "study", "claim", "verdict"];
+
 /// Lines of cells as a Markdown table, padded so that it reads as plain text too; the first line is
-/// the header.
+/// the header. What is in a cell cannot break it.
 pub(in crate::results) fn markdown_table(lines: &[Vec<String>]) -> String {
+    let lines: Vec<Vec<String>> =
+        lines.iter().map(|line| line.iter().map(|text| cell(text)).collect()).collect();
     let Some(header) = lines.first() else { return "No results yet.\n".into() };
     let widths: Vec<usize> = (0..header.len())
         .map(|column| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0))
         .collect();
-    let is_text = |column: usize| ["arm", "measure"].contains(&header[column].as_str());
+    let is_text = |column: usize| TEXT.contains(&header[column].as_str());
     let format_line = |line: &Vec<String>| {
         let cells = line.iter().enumerate().map(|(column, cell)| {
             let width = widths[column];

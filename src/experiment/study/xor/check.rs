@@ -58,14 +58,13 @@ pub(crate) fn check(experiment: &Experiment, problems: &mut Problems) {
 fn check_claims(claims: &[Claim], problems: &mut Problems) {
     for claim in claims {
         let has_curves = match claim.measure {
-            ClaimMeasure::TestError(AtStep { step }) => step == Step::Last,
-            ClaimMeasure::ValidationError(AtStep { step }) => step != Step::Chosen,
+            ClaimMeasure::ValidationError(AtStep { step: Step::At(_) }) => true,
             ClaimMeasure::StepsTo(_) => true,
-            ClaimMeasure::EpochsTo90(_) | ClaimMeasure::Learned(_) => false,
+            _ => false,
         };
         problems.check(!has_curves, || {
-            let why = "points have no curves; compare `{test_error: {step: chosen}}`, \
-                       `{validation_error: {step: chosen}}`, `{epochs_to_90: {}}` or `{learned: {}}`";
+            let why = "points have no curves; compare errors after the `chosen` or the `last` step, \
+                       `{epochs_to_90: {}}` or `{learned: {}}`";
             Problem::conflict(format!("claims.{}.measure", claim.id), why)
         });
     }
