@@ -111,10 +111,12 @@ impl Type {
         candidates.find(|text| self.width(text) <= width).unwrap_or_default()
     }
 
-    /// `text` cut at spaces into lines of at most `width` pixels; a longer word has its own line.
+    /// `text` cut at spaces into lines of at most `width` pixels; a longer word has its own line, and a
+    /// number keeps its `%`.
     pub(super) fn wrap(self, text: &str, width: f64) -> Vec<String> {
         let mut lines: Vec<String> = Vec::new();
-        for word in text.split_whitespace() {
+        let text = text.replace(" %", "\u{a0}%");
+        for word in text.split([' ', '\n']).filter(|word| !word.is_empty()) {
             match lines.last_mut() {
                 Some(line) if self.width(&format!("{line} {word}")) <= width => {
                     line.push(' ');
@@ -145,18 +147,51 @@ fn register_fonts() {
     });
 }
 
+/// What tests ask of a page: where something was drawn, from the upper left to the lower right corner.
+#[cfg(test)]
+#[derive(Clone, Debug)]
+pub(super) struct Drawn {
+    pub(super) what: What,
+    pub(super) from: Point,
+    pub(super) to: Point,
+}
+
+#[cfg(test)]
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum What {
+    Panel,
+    Mark,
+    Text(String),
+    /// A tick of a horizontal axis, whether or not its number is written.
+    Tick(f64),
+}
+
 /// The page.
 pub(super) struct Canvas {
     width: usize,
     height: usize,
     /// Red, green, blue of each fine pixel, row by row.
     fine: Vec<u8>,
+    #[cfg(test)]
+    pub(super) drawn: Vec<Drawn>,
 }
 
 impl Canvas {
     pub(super) fn new(width: usize, height: usize) -> Canvas {
         register_fonts();
-        Canvas { width, height, fine: vec![255; width * height * FINE * FINE * 3] }
+        Canvas {
+            width,
+            height,
+            fine: vec![255; width * height * FINE * FINE * 3],
+            #[cfg(test)]
+            drawn: vec![],
+        }
+    }
+
+    /// Notes for tests that something was drawn between two corners.
+    #[cfg(test)]
+    pub(super) fn note(&mut self, what: What, from: Point, to: Point) {
+        self.drawn.push(Drawn { what, from, to });
     }
 
     pub(super) fn width(&self) -> f64 {
@@ -228,6 +263,12 @@ impl Canvas {
         };
         // plotters puts the baseline half a line below the place it is given.
         let top = at.1 + (CAPITALS - 1.0) * style.size / 2.0;
+        #[cfg(test)]
+        {
+            let (left, half) = (at.0 + start, CAPITALS * style.size / 2.0);
+            let to = (left + style.width(text), at.1 + half);
+            self.note(What::Text(text.into()), (left, at.1 - half), to);
+        }
         let fine = |coordinate: f64| (coordinate * FINE as f64).round() as i32;
         let size = self.fine_size();
         BitMapBackend::with_buffer(&mut self.fine, size)
@@ -455,5 +496,6 @@ mod tests {
             TYPE.wrap("one two incomprehensibility", width),
             ["one two", "incomprehensibility",]
         );
+        assert_eq!(TYPE.wrap("one 95 %", TYPE.width("one 95")), ["one", "95\u{a0}%"]);
     }
 }

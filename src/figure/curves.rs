@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::runs::{TRAIN_SIZE, sizes};
+use super::sizes::{TRAIN_SIZE, sizes};
 use super::{Error, Results};
 use crate::results::RunSeed;
 use crate::results::table::CurveRow;

@@ -5,14 +5,13 @@
 
 use super::axis::{Axis, tick_text};
 use super::canvas::{Canvas, Point, Stroke};
-use super::fig2::scaled;
-use super::measured::Runs;
+use super::measured::{Runs, scaled};
 use super::page::{Frame, Page};
 use super::panel::Panel;
 use super::style::{Look, looks};
 use super::text;
 use super::{Error, Results};
-use crate::results::{BySeed, Measure};
+use crate::results::{BySeed, Measure, counted};
 use crate::stats::{CONFIDENCE, Counts, Interval};
 
 const HEIGHT: f64 = 340.0;
@@ -39,7 +38,7 @@ pub(super) fn draw(results: &Results) -> Result<Canvas, Error> {
         .steps
         .iter()
         .map(|step| Measure::ValidationErrorAt(*step))
-        .chain([Measure::TestError])
+        .chain([Measure::TestErrorLast])
         .collect();
     let mut page = Page::new(&frame, [runs.sizes.len(), measures.len()], HEIGHT);
     let furthest =
@@ -54,7 +53,7 @@ pub(super) fn draw(results: &Results) -> Result<Canvas, Error> {
         let y = Axis::percent(intervals.flat_map(|i| [i.estimate, i.low, i.high]), 5);
         for (row, values) in values.iter().enumerate() {
             let x = Axis::linear([0.0, 100.0 * furthest], 5);
-            let panel = Panel { area: page.area(row, column), x, y: y.clone() };
+            let panel = Panel::new(page.area(row, column), x, y.clone());
             panel.frame(&mut page.canvas, true, true);
             panel.heading(&mut page.canvas, &heading(*measure, runs.sizes[row]));
             if row + 1 == runs.sizes.len() {
@@ -98,21 +97,21 @@ fn heading(measure: Measure, size: Option<f64>) -> String {
     let what = match measure {
         Measure::ValidationErrorAt(0) => "error before training, %".to_owned(),
         Measure::ValidationErrorAt(step) => format!("error after {step} steps, %"),
-        _ => "test error, %".to_owned(),
+        _ => "test error, last step, %".to_owned(),
     };
     size.map_or(what.clone(), |size| format!("{what}, n = {}", tick_text(size)))
 }
 
 fn median(errors: &BySeed) -> Option<Interval> {
-    let errors: Vec<_> = errors.values().copied().collect();
-    Counts::new(&errors)?.median().map(|median| scaled(median, 100.0))
+    Counts::new(&counted(errors)?)?.median().map(|median| scaled(median, 100.0))
 }
 
 fn draw_line(page: &mut Page, panel: &Panel, line: &Line, values: &[BySeed]) {
     let mut places: Vec<Point> = Vec::new();
     for (arm, dose) in &line.arms {
         let Some(Interval { estimate, low, high }) = median(&values[*arm]) else { continue };
-        let end = |error: f64| panel.place(100.0 * dose, error.clamp(panel.y.low, panel.y.high));
+        let x = panel.place(100.0 * dose, panel.y.low).0;
+        let end = |error: f64| (x, panel.height_within(error));
         let bar = Stroke::solid(line.look.color().faint(0.55), 4.0);
         page.canvas.line(&[end(low), end(high)], bar);
         places.push(end(estimate));
@@ -127,7 +126,7 @@ fn draw_line(page: &mut Page, panel: &Panel, line: &Line, values: &[BySeed]) {
 fn draw_baseline(page: &mut Page, panel: &Panel, errors: &BySeed, look: Look) {
     let Some(Interval { estimate, low, high }) = median(errors) else { return };
     let (left, right) = (panel.area.left, panel.area.right);
-    let height = |error: f64| panel.height(error.clamp(panel.y.low, panel.y.high));
+    let height = |error: f64| panel.height_within(error);
     page.canvas.rectangle((left, height(low)), (right, height(high)), look.color().faint(0.13));
     let middle = height(estimate);
     page.canvas.line(&[(left, middle), (right, middle)], look.stroke(3.0));
@@ -140,9 +139,10 @@ fn caption(results: &Results, runs: &Runs, baseline: Option<usize>) -> String {
     };
     format!(
         "Markers: median of {} runs an arm and size. Bars: {} % BCa bootstrap intervals.{across} Errors \
-         before the test are those of the validation images. {}{}",
+         before the last step are those of the validation images. {}{}{}",
         text::range(runs.counts().into_iter()),
         100.0 * CONFIDENCE,
+        runs.about_sources(),
         text::VARIES,
         runs.about_diverged(),
     )

@@ -1,48 +1,61 @@
 //! Arms as rows, paired differences to the baseline as columns: how much each condition does.
 //!
-//! - **controls**: the difference in test error, a column a training size.
+//! - **controls**: the difference in test error, a column a training size, all on one scale.
 //! - **layers**: the difference early and late in training, a column a tabulated step and one for the
-//!   test error, at the smallest training size, where signs do most.
+//!   test error, at the smallest training size, where signs do most. Each column has its own scale: the
+//!   first steps would leave the last no room.
+//!
+//! Nothing is tested: tests are for claims, which are written before the runs and stand in the report.
 
-use super::axis::{Axis, near_ends, tick_text};
+use super::axis::{Axis, tick_text};
 use super::canvas::{Align, Canvas, Stroke};
 use super::legend;
-use super::measured::Runs;
+use super::measured::{Runs, difference};
 use super::panel::{Area, Panel};
-use super::style::{AXIS, LABEL, Look, MARGIN, MUTED, STAR, TICK, WIDTH, looks};
+use super::style::{LABEL, Look, MARGIN, MUTED, TICK, WIDTH, looks};
 use super::text;
 use super::{Error, Results};
-use crate::results::{BySeed, Measure, Paired};
-use crate::stats::hypothesis::holm;
+use crate::results::{BySeed, Measure};
 use crate::stats::{CONFIDENCE, Interval};
 
 /// Height of an arm's row.
 const ROW: f64 = 64.0;
 /// From the page's top to the first row, and from the last row to the caption.
 const ABOVE: f64 = 140.0;
-const BELOW: f64 = 56.0;
+const BELOW: f64 = 60.0;
 /// Between panels.
 const GAP: f64 = 36.0;
-/// The level of significance.
-const LEVEL: f64 = 0.05;
+/// Pixels from one number of an axis to the next, or more.
+const APART: f64 = 80.0;
 
-/// One panel: what it shows, and the difference of every arm with its p value.
+/// Written in the baseline's row.
+const BASELINE: &str = "baseline";
+
+/// One panel: what it shows, and the difference of every arm.
 struct Column {
     heading: String,
-    differences: Vec<Option<(Interval, f64)>>,
+    differences: Vec<Option<Interval>>,
+}
+
+/// What the columns have in common.
+struct Shown<'a> {
+    what: &'a str,
+    /// Whether each column has its own scale.
+    has_scales: bool,
 }
 
 /// Draws the figure of the controls.
 pub(super) fn draw_controls(results: &Results) -> Result<Canvas, Error> {
     let baseline = results.required_baseline()?;
     let runs = Runs::new(results)?;
-    let values = runs.compared(Measure::TestError);
+    let values = runs.compared(Measure::TestErrorLast);
     let column = |(size, values): (&Option<f64>, &Vec<BySeed>)| Column {
-        heading: size.map_or("test error".into(), |size| format!("n = {}", tick_text(size))),
+        heading: size.map_or("last step".into(), |size| format!("n = {}", tick_text(size))),
         differences: differences(values, baseline),
     };
-    let columns = runs.sizes.iter().zip(&values).map(column).collect();
-    Ok(draw(results, &runs, baseline, columns, "test error"))
+    let columns: Vec<Column> = runs.sizes.iter().zip(&values).map(column).collect();
+    let shown = Shown { what: "test error after the last step", has_scales: false };
+    Ok(draw(results, &runs, baseline, &columns, &shown))
 }
 
 /// Draws the figure of the layers.
@@ -57,8 +70,8 @@ pub(super) fn draw_layers(results: &Results) -> Result<Canvas, Error> {
         };
         (heading, Measure::ValidationErrorAt(*step))
     });
-    let columns = early
-        .chain([("test error".to_owned(), Measure::TestError)])
+    let columns: Vec<Column> = early
+        .chain([("last step, test images".to_owned(), Measure::TestErrorLast)])
         .map(|(heading, measure)| Column {
             heading,
             differences: differences(&runs.compared(measure)[0], baseline),
@@ -68,18 +81,15 @@ pub(super) fn draw_layers(results: &Results) -> Result<Canvas, Error> {
         Some(size) => format!("error with {} training samples", tick_text(size)),
         None => "error".to_owned(),
     };
-    Ok(draw(results, &runs, baseline, columns, &what))
+    let shown = Shown { what: &what, has_scales: true };
+    Ok(draw(results, &runs, baseline, &columns, &shown))
 }
 
 /// The difference of every arm to the baseline, in points.
-fn differences(values: &[BySeed], baseline: usize) -> Vec<Option<(Interval, f64)>> {
+fn differences(values: &[BySeed], baseline: usize) -> Vec<Option<Interval>> {
     let of = |(arm, errors): (usize, &BySeed)| {
         let errors_of_baseline = values.get(baseline).filter(|_| arm != baseline)?;
-        let paired = Paired::new(errors, errors_of_baseline)?;
-        let Interval { estimate, low, high } = paired.median();
-        let interval =
-            Interval { estimate: 100.0 * estimate, low: 100.0 * low, high: 100.0 * high };
-        Some((interval, paired.test().p))
+        difference(errors, errors_of_baseline, 100.0)
     };
     values.iter().enumerate().map(of).collect()
 }
@@ -88,14 +98,11 @@ fn draw(
     results: &Results,
     runs: &Runs,
     baseline: usize,
-    columns: Vec<Column>,
-    what: &str,
+    columns: &[Column],
+    shown: &Shown,
 ) -> Canvas {
     let looks = looks(&results.arms, &results.fluid);
-    let p: Vec<f64> =
-        columns.iter().flat_map(|c| c.differences.iter().flatten().map(|(_, p)| *p)).collect();
-    let mut adjusted = holm(&p).unwrap_or_default().into_iter();
-    let caption = caption(runs, &results.arms[baseline], what, p.len());
+    let caption = caption(runs, &results.arms[baseline], shown);
     let inner = WIDTH as f64 - 2.0 * MARGIN;
     let bottom = ABOVE + ROW * results.arms.len() as f64;
     let height = bottom + BELOW + text::caption_height(&caption, inner) + MARGIN;
@@ -107,55 +114,49 @@ fn draw(
     }
 
     let left = MARGIN + legend::width(&results.arms) + GAP;
-    let known = columns.iter().flat_map(|column| column.differences.iter().flatten());
-    let few = if columns.len() > 2 { 3 } else { 6 };
-    let x = Axis::linear(near_ends(known.map(|(interval, _)| *interval)), few);
     let width = (WIDTH as f64 - MARGIN - left + GAP) / columns.len() as f64;
     for (place, column) in columns.iter().enumerate() {
         let start = left + place as f64 * width;
         let area = Area { left: start, top: ABOVE, right: start + width - GAP, bottom };
-        let y = Axis { ticks: vec![], ..Axis::linear([0.0, 1.0], 1) };
-        let panel = Panel { area, x: x.clone(), y };
-        panel.frame(&mut canvas, true, false);
-        panel.heading(&mut canvas, &AXIS.fit(&column.heading, area.width()));
-        let zero = panel.place(0.0, 0.0).0;
-        canvas.line(&[(zero, area.top), (zero, area.bottom)], Stroke::solid(MUTED, 2.0));
-        for (row, (found, look)) in column.differences.iter().zip(&looks).enumerate() {
-            if row == baseline {
-                let (at, align) = match zero < area.middle() {
-                    true => (zero + 10.0, Align::Left),
-                    false => (zero - 10.0, Align::Right),
-                };
-                canvas.text("baseline", (at, middle(row)), align, TICK);
-            }
-            let Some((interval, _)) = found else { continue };
-            let is_significant = adjusted.next().is_some_and(|p| p < LEVEL);
-            draw_difference(&mut canvas, &panel, middle(row), *interval, *look, is_significant);
-        }
+        let of_scale = if shown.has_scales { std::slice::from_ref(column) } else { columns };
+        let panel = Panel::new(area, scale(of_scale, area.width()), Axis::rows());
+        draw_column(&mut canvas, &panel, column, &looks, baseline);
     }
-    canvas.text(
-        &format!("{what}: difference to {}, points", results.arms[baseline]),
-        (MARGIN, 88.0),
-        Align::Left,
-        LABEL,
-    );
+    let what = format!("{}: difference to {}, points", shown.what, results.arms[baseline]);
+    canvas.text(&LABEL.fit(&what, inner), (MARGIN, 88.0), Align::Left, LABEL);
     canvas
 }
 
-fn draw_difference(
+/// An axis that holds all differences of `columns`, their ends and 0.
+fn scale(columns: &[Column], width: f64) -> Axis {
+    let known = columns.iter().flat_map(|column| column.differences.iter().flatten());
+    let ends = known.flat_map(|i| [i.estimate, i.low, i.high]);
+    Axis::linear(ends.chain([0.0]), ((width / APART) as usize).clamp(2, 7))
+}
+
+fn draw_column(
     canvas: &mut Canvas,
     panel: &Panel,
-    y: f64,
-    interval: Interval,
-    look: Look,
-    is_significant: bool,
+    column: &Column,
+    looks: &[Look],
+    baseline: usize,
 ) {
-    let end = |value: f64| panel.place(value.clamp(panel.x.low, panel.x.high), 0.0).0;
-    let (low, high) = (end(interval.low), end(interval.high));
-    canvas.line(&[(low, y), (high, y)], Stroke::solid(look.color(), 4.0));
-    look.mark(canvas, (end(interval.estimate), y), 9.0);
-    if is_significant {
-        canvas.text("*", (high + 14.0, y + 8.0), Align::Centre, STAR);
+    panel.frame(canvas, true, false);
+    panel.heading(canvas, &column.heading);
+    let (area, zero) = (panel.area, panel.place(0.0, 0.0).0);
+    canvas.line(&[(zero, area.top), (zero, area.bottom)], Stroke::solid(MUTED, 2.0));
+    for (row, (found, look)) in column.differences.iter().zip(looks).enumerate() {
+        if row == baseline {
+            let width = TICK.width(BASELINE);
+            let beside = if zero < area.middle() { zero + 10.0 } else { zero - 10.0 - width };
+            let at = beside.min(area.right - width).max(area.left);
+            canvas.text(BASELINE, (at, middle(row)), Align::Left, TICK);
+        }
+        let Some(Interval { estimate, low, high }) = *found else { continue };
+        let place = |value: f64| panel.place(value.clamp(panel.x.low, panel.x.high), 0.0).0;
+        let y = middle(row);
+        canvas.line(&[(place(low), y), (place(high), y)], Stroke::solid(look.color(), 4.0));
+        look.mark(canvas, (place(estimate), y), 9.0);
     }
 }
 
@@ -164,13 +165,13 @@ fn middle(row: usize) -> f64 {
     ABOVE + ROW * (row as f64 + 0.5)
 }
 
-fn caption(runs: &Runs, baseline: &str, what: &str, comparisons: usize) -> String {
+fn caption(runs: &Runs, baseline: &str, shown: &Shown) -> String {
+    let scales = if shown.has_scales { "Each panel has its own scale. " } else { "" };
     format!(
-        "Left of the line: a smaller {what} than {baseline}. {} runs an arm and size. Markers: median of \
-         the differences by seed. Bars: {} % BCa bootstrap intervals; one that reaches the edge goes on. \
-         Star: p < {LEVEL} by Wilcoxon's \
-         signed-rank test, adjusted by Holm's method over all {comparisons} comparisons of the figure. \
-         {}{}{}",
+        "Left of the line: a smaller {} than {baseline}. {scales}{} runs an arm and size. Markers: median of \
+         the differences by seed. Bars: {} % BCa bootstrap intervals. Nothing is tested here: claims are, \
+         in the report. {}{}{}",
+        shown.what,
         text::range(runs.counts().into_iter()),
         100.0 * CONFIDENCE,
         runs.about_sources(),

@@ -1,75 +1,77 @@
 //! Validation error by optimizer step, from before the first step on.
 //!
-//! A panel a training size, all with the same axes. The head start that signs give lies in the
-//! first steps, so steps are spaced by the logarithm of one more than their number: step 0 has a
-//! place, and early steps have room.
+//! A panel a training size, all with the same axes. Every step that was evaluated has a tick and a mark on
+//! every line. The head start that signs give lies in the first steps, so steps are spaced by a logarithm
+//! that begins with the first evaluation: early steps have room, and what lies before it, which nobody
+//! looked at, has no more than they.
 
-use super::axis::{Axis, tick_text};
-use super::canvas::{Align, Canvas, Point};
+use super::axis::{Axis, tick_text, unit};
+use super::canvas::{Canvas, Point};
 use super::curves::{Curve, Curves, by_size};
 use super::legend;
 use super::panel::{Area, Panel};
-use super::style::{AXIS, Look, MARGIN, WIDTH, looks};
+use super::series::nested;
+use super::style::{Look, MARGIN, WIDTH, looks};
 use super::text;
 use super::{Error, Results};
 
-/// From the page's top to one panel and to several, and from the panels to the caption.
-const ABOVE: [f64; 2] = [130.0, 160.0];
-const BELOW: f64 = 92.0;
-/// Height of all panels together.
+/// From the page's top to the legend, from there to the panels, and from these to the caption.
+const ABOVE: f64 = 80.0;
+const TO_PANELS: f64 = 52.0;
+const BELOW: f64 = 96.0;
+/// Height of all panels together, and the least of one.
 const PANELS: f64 = 680.0;
+const LEAST: f64 = 330.0;
 /// Room for the numbers left of the panels.
 const NUMBERS: f64 = 52.0;
 /// Between panels, across and down.
 const ACROSS: f64 = 40.0;
-const DOWN: f64 = 52.0;
-/// Pixels between the markers of a line.
-const MARKERS: f64 = 120.0;
+const DOWN: f64 = 64.0;
 
 /// Draws the figure.
 pub(super) fn draw(results: &Results) -> Result<Canvas, Error> {
     let sizes = by_size(results)?;
     let looks = looks(&results.arms, &results.fluid);
-    let caption = caption(&sizes);
+    let (x, y) = axes(results, &sizes);
+    let caption = caption(results, &sizes);
     let inner = WIDTH as f64 - 2.0 * MARGIN;
-    let top = if sizes.len() > 1 { ABOVE[1] } else { ABOVE[0] };
-    let bottom = top + PANELS;
+    let columns = columns(sizes.len());
+    let rows = sizes.len().div_ceil(columns);
+    let top = ABOVE + legend::flow_height(&results.arms, inner) + TO_PANELS;
+    let bottom = top + PANELS.max(rows as f64 * LEAST);
     let height = bottom + BELOW + text::caption_height(&caption, inner) + MARGIN;
-    let right = WIDTH as f64 - MARGIN - legend::width(&results.arms) - 32.0;
+    let right = WIDTH as f64 - MARGIN;
     let area = Area { left: MARGIN + NUMBERS, top, right, bottom };
 
     let mut canvas = Canvas::new(WIDTH, height as usize);
     text::title(&mut canvas, results.title);
-    if sizes.len() > 1 {
-        canvas.text("validation error, %", (MARGIN, 94.0), Align::Left, AXIS);
-    }
-    legend::draw(&mut canvas, &results.arms, &looks, (right + 32.0, top - 6.0));
+    legend::flow(&mut canvas, &results.arms, &looks, (MARGIN, ABOVE), inner);
     text::caption(&mut canvas, &caption, (MARGIN, bottom + BELOW), inner);
-
-    let (x, y) = axes(results, &sizes);
-    let columns = columns(sizes.len());
     for (i, curves) in sizes.iter().enumerate() {
-        let area = cell(area, i, columns, sizes.len().div_ceil(columns));
-        let panel = Panel { area, x: x.clone(), y: y.clone() };
+        let area = cell(area, i, columns, rows);
+        let panel = Panel::new(area, x.clone(), y.clone());
         panel.frame(&mut canvas, i + columns >= sizes.len(), i % columns == 0);
         panel.guessing(&mut canvas, 100.0 * results.chance);
-        match curves.size {
-            Some(size) if sizes.len() > 1 => {
-                panel.heading(&mut canvas, &format!("{} training samples", tick_text(size)));
-            }
-            size => {
-                let heading = format!("validation error{}, %", text::with_samples(size));
-                panel.heading(&mut canvas, &heading);
-            }
-        }
+        panel.heading(&mut canvas, &heading(curves.size, sizes.len()));
         draw_curves(&mut canvas, &panel, &curves.arms, &looks);
     }
-    let name = "optimizer steps, spaced by log(1 + step)";
-    Panel { area, x, y }.name_x(&mut canvas, name);
+    let name = match unit(&x.ticks) {
+        1.0 => "optimizer steps, spaced by log(1 + step)".to_owned(),
+        first => format!("optimizer steps, spaced by log(1 + step / {})", tick_text(first)),
+    };
+    Panel::new(area, x, y).name_x(&mut canvas, &name);
     Ok(canvas)
 }
 
-fn caption(sizes: &[Curves]) -> String {
+/// What one of `count` panels shows.
+fn heading(size: Option<f64>, count: usize) -> String {
+    match size {
+        Some(size) if count > 1 => format!("validation error, %, n = {}", tick_text(size)),
+        size => format!("validation error{}, %", text::with_samples(size)),
+    }
+}
+
+fn caption(results: &Results, sizes: &[Curves]) -> String {
     let curves = || sizes.iter().flat_map(|at| &at.arms);
     let ended: usize = curves().map(|curve| curve.ended_early).sum();
     let early = match ended {
@@ -78,19 +80,25 @@ fn caption(sizes: &[Curves]) -> String {
         _ => format!(" {ended} runs ended before their arm's last step and keep their last value."),
     };
     format!(
-        "Lines: median of {} runs an arm. Bands: from the lower to the upper quartile. Dotted: \
-         guessing. {}{early}",
+        "Markers: median of {} runs an arm after each step that was evaluated; the lines between join them \
+         and were not measured. {}Bands: from the lower to the upper quartile. Dotted: guessing. {}{early}",
         text::range(curves().map(|curve| curve.runs)),
+        if results.arms.len() > 1 { NESTED } else { "" },
         text::VARIES,
     )
 }
 
+/// What markers that meet are.
+const NESTED: &str = "Markers that meet lie within each other, the first arm's outermost. ";
+
 /// The axes that all panels share.
 fn axes(results: &Results, sizes: &[Curves]) -> (Axis, Axis) {
     let points = || sizes.iter().flat_map(|at| at.arms.iter().flat_map(|curve| &curve.points));
-    let last = points().map(|(step, _)| *step).fold(0.0, f64::max);
+    let mut steps: Vec<f64> = points().map(|(step, _)| *step).collect();
+    steps.sort_by(f64::total_cmp);
+    steps.dedup();
     let errors = points().flat_map(|(_, q)| [q.lower, q.upper]);
-    (Axis::steps(last), Axis::percent(errors.chain([100.0 * results.chance]), 6))
+    (Axis::steps(&steps), Axis::percent(errors.chain([100.0 * results.chance]), 6))
 }
 
 /// Panels in a row, for `count` of them.
@@ -123,15 +131,9 @@ fn draw_curves(canvas: &mut Canvas, panel: &Panel, arms: &[Curve], looks: &[Look
     for (arm, (curve, look)) in arms.iter().zip(looks).enumerate() {
         let line: Vec<Point> =
             curve.points.iter().map(|(step, q)| panel.place(*step, q.median)).collect();
-        canvas.line(&line, look.stroke(3.5));
-        // Each arm's markers start elsewhere, so that arms that run together stay visible.
-        let mut next = panel.area.left + MARKERS * (arm as f64 + 0.5) / looks.len() as f64;
-        for &at in &line {
-            if at.0 >= next {
-                look.mark(canvas, at, 7.5);
-                next = at.0 + MARKERS;
-            }
-        }
+        canvas.line(&line, look.stroke(3.0));
+        let radius = nested(arm, looks.len());
+        line.into_iter().for_each(|at| look.mark(canvas, at, radius));
     }
 }
 

@@ -3,26 +3,27 @@
 //! A figure kind is a function from the tables of one experiment to one picture; [`kinds`] lists
 //! them by name:
 //!
-//! - **error-vs-samples**: how wrong each arm is on the test set, and how much better or worse than
-//!   the baseline with the same seeds. With one training size a row an arm: every run a dot, the
-//!   median and the quartiles, and beside them the median of the paired differences with its 95 %
-//!   interval, drawn and written. With several sizes lines over a logarithmic axis, and the
-//!   differences in a panel below.
+//! - **error-vs-samples**: how wrong each arm is on the test images after the last step, and how much
+//!   better or worse than the baseline with the same seeds. With one training size a row an arm: every
+//!   run a dot, the median and the quartiles, and beside them the median of the paired differences with
+//!   its 95 % interval, drawn and written. With several sizes the differences are in a panel below.
 //! - **learning-curves**: how the validation error falls from before the first step on, a panel a
-//!   training size. The head start that signs give lies in the first steps, so steps are spaced by
-//!   log(1 + step).
+//!   training size, with a tick and a mark at every step that was evaluated.
 //! - **fig2**, **fig3**, **thresholds** (A.2) and **weights** (A.3): the paper's, with censored times
-//!   in place of dropped ones and paired tests in place of unpaired ones.
+//!   in place of dropped ones and pairs in place of unpaired runs.
 //! - **controls**, **layers**, **dose-response**: what the signs of other arrangements, of single
 //!   layers, or with a part of them flipped do.
 //! - **telemetry**: how often weights cross zero and are put back, by layer and step.
 //! - **fig1**, **fig4a**, **fig4bc**, **fig4d**: those of the paper's XOR study.
 //!
-//! An arm has the same colour and marker in every figure, by its name. An arm that holds signs, be it
-//! of some layers or for some steps, has solid lines and full markers; a fluid one, `hold: none`, has
-//! dashed lines and hollow markers. Every picture says in its caption how many
+//! An arm has the same colour and marker in every figure, by its name, and no two of a figure have both. An
+//! arm that holds signs, be it of some layers or for some steps, has solid lines and full markers; a fluid
+//! one, `hold: none`, has dashed lines and hollow markers. Every picture says in its caption how many
 //! runs it shows, what its intervals are, what differs between runs, and which runs diverged. The
 //! same tables give the same bytes on every machine.
+//!
+//! No figure tests anything: a star beside a picture would be of a family that the picture makes up. Claims
+//! are tested, in the report.
 //!
 //! Nothing is trained here and no cell is read: what is not in the tables is not in a figure.
 
@@ -34,14 +35,16 @@ mod error_vs_samples;
 mod fig2;
 mod fig3;
 mod forest;
+#[cfg(test)]
+mod layout_tests;
 mod learning_curves;
 mod legend;
 mod measured;
 mod page;
 mod panel;
 mod published;
-mod runs;
 mod series;
+mod sizes;
 mod style;
 mod telemetry;
 #[cfg(test)]
@@ -80,7 +83,7 @@ pub struct Results<'a> {
     /// The fraction of the source's signs that an arm has flipped, for each arm that is such; as long
     /// as `arms`.
     pub doses: Vec<Option<f64>>,
-    /// Whether to show the paper's medians for Fashion-MNIST as thin lines.
+    /// Whether to show the paper's medians for Fashion-MNIST, beside our error of the same kind.
     pub published: bool,
     /// How numbers of epochs are counted; none where the trials have none.
     pub epochs: Option<Epochs>,
@@ -173,7 +176,7 @@ pub fn kinds() -> &'static [Kind] {
         Kind {
             name: "fig2",
             help: "the paper's figure 2: error, share of runs that reach an accuracy, and steps \
-                   until they do",
+                   until they do; with the paper's own measure of error beside ours",
             needs_threshold: true,
             draw: fig2::draw,
             ..PLAIN
@@ -181,7 +184,7 @@ pub fn kinds() -> &'static [Kind] {
         Kind {
             name: "fig3",
             help: "the paper's figure 3: differences to the baseline in the measures of figure 2, \
-                   with paired tests",
+                   by pairs",
             needs_threshold: true,
             needs_baseline: true,
             draw: fig3::draw,
@@ -243,7 +246,7 @@ pub fn kinds() -> &'static [Kind] {
         },
         Kind {
             name: "fig4bc",
-            help: "XOR: share that learns, epochs and test error by samples, widths 10 and 20",
+            help: "XOR: share that learns, epochs and test error by samples, narrow to wide networks",
             draw: xor::fig4bc,
             ..PLAIN
         },

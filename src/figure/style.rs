@@ -6,6 +6,8 @@
 //! and hollow markers, so twins share a hue and are told apart in grey too. Colours are those of M. Okabe and K. Ito's palette for all kinds of colour vision, and a
 //! few beside them that differ from those in lightness.
 
+#[cfg(test)]
+use super::canvas::What;
 use super::canvas::{Canvas, Color, Point, Stroke, Type};
 
 /// Text and lines that are read.
@@ -31,9 +33,6 @@ pub(super) const AXIS: Type = Type { size: 25.0, color: MUTED, medium: false };
 pub(super) const TICK: Type = Type { size: 23.0, color: MUTED, medium: false };
 /// The sentences under the figure.
 pub(super) const CAPTION: Type = Type { size: 22.0, color: MUTED, medium: false };
-
-/// The star of a significant difference.
-pub(super) const STAR: Type = Type { size: 40.0, color: DARK, medium: true };
 
 /// The shape of an arm's markers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,8 +98,20 @@ const KNOWN: [(&[&str], Hue); 18] = [
     (&["init"], GREY),
 ];
 
-/// Hues for names without a known word, in the order in which they are given out.
+/// Hues for names without a known word, in the order in which they are given out; after these their
+/// colours with every other marker.
 const SPARE: [Hue; 9] = [BLUE, ORANGE, GREEN, VERMILLION, PURPLE, SKY, GREY, PINK, TEAL];
+const MARKERS: [Marker; 5] =
+    [Marker::Disc, Marker::Square, Marker::Diamond, Marker::Up, Marker::Down];
+
+/// Every hue that can be given out: colours and markers turn, so that neighbours differ in both.
+fn spare() -> impl Iterator<Item = Hue> {
+    let others = (0..SPARE.len() * MARKERS.len()).map(|place| {
+        let (turn, color) = (place / SPARE.len(), place % SPARE.len());
+        hue(SPARE[color].color, MARKERS[(color + turn) % MARKERS.len()])
+    });
+    SPARE.into_iter().chain(others.filter(|other| !SPARE.contains(other)))
+}
 
 /// How one arm is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,9 +123,7 @@ pub(super) struct Look {
 impl Look {
     /// The looks of `count` things in an order, from dark to light, with markers in turn.
     pub(super) fn shades(count: usize) -> Vec<Look> {
-        let markers = [Marker::Disc, Marker::Square, Marker::Diamond, Marker::Up, Marker::Down]
-            .iter()
-            .cycle();
+        let markers = MARKERS.iter().cycle();
         let shade = |(place, marker): (usize, &Marker)| {
             let along = place as f64 / (count - 1).max(1) as f64 * (SHADES.len() - 1) as f64;
             let (from, to) = (SHADES[along.floor() as usize], SHADES[along.ceil() as usize]);
@@ -144,6 +153,8 @@ impl Look {
 
     /// Draws the arm's marker, `radius` pixels from its centre to its edge.
     pub(super) fn mark(self, canvas: &mut Canvas, at: Point, radius: f64) {
+        #[cfg(test)]
+        canvas.note(What::Mark, (at.0 - radius, at.1 - radius), (at.0 + radius, at.1 + radius));
         self.hue.marker.fill(canvas, at, radius, self.hue.color);
         if self.fluid {
             let rim = (radius * 0.32).max(1.4);
@@ -174,7 +185,7 @@ impl Marker {
 /// Names are read as words between hyphens, underscores and spaces. Two arms share a hue only when
 /// they are twins, one frozen and one fluid, whose names differ in nothing but these words: where a
 /// second name asks for a hue that is taken, or has no known word, it gets the next hue that no arm of
-/// the figure asks for. With more than nine different names hues repeat.
+/// the figure asks for, after nine the same colours with other markers.
 pub(super) fn looks(arms: &[String], fluid: &[bool]) -> Vec<Look> {
     let pairs = pairs(arms, fluid);
     let mut given: Vec<(&Pair, Option<Hue>)> = Vec::new();
@@ -187,9 +198,9 @@ pub(super) fn looks(arms: &[String], fluid: &[bool]) -> Vec<Look> {
         given.push((pair, known));
     }
     let asked: Vec<Hue> = given.iter().filter_map(|(_, hue)| *hue).collect();
-    let mut spare: Vec<Hue> = SPARE.into_iter().filter(|hue| !asked.contains(hue)).collect();
-    spare.extend(SPARE);
-    let mut spare = spare.into_iter().cycle();
+    // More names than there are hues are more than a page has room for; they begin again.
+    let free: Vec<Hue> = spare().filter(|hue| !asked.contains(hue)).collect();
+    let mut spare = free.into_iter().cycle();
     for (_, hue) in &mut given {
         *hue = hue.or_else(|| spare.next());
     }
@@ -299,6 +310,18 @@ mod tests {
             "frozen-opposite",
             "frozen-informed",
         ];
+        let looks = looks_of(&arms);
+        for (i, look) in looks.iter().enumerate() {
+            assert!(!looks[..i].contains(look), "{} looks like another", arms[i]);
+        }
+    }
+
+    #[test]
+    fn no_two_of_forty_arms_look_the_same() {
+        let names: Vec<String> = (0..40).map(|place| format!("frozen-thing-{place}")).collect();
+        let known = ["fluid-source", "fluid-magnitudes", "frozen-weights", "frozen-only-head"];
+        let mut arms: Vec<&str> = known.to_vec();
+        arms.extend(names.iter().map(String::as_str));
         let looks = looks_of(&arms);
         for (i, look) in looks.iter().enumerate() {
             assert!(!looks[..i].contains(look), "{} looks like another", arms[i]);

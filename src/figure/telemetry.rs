@@ -9,8 +9,8 @@ use super::axis::{Axis, tick_text};
 use super::canvas::{Canvas, Point};
 use super::page::{Frame, Page};
 use super::panel::Panel;
-use super::runs::{TRAIN_SIZE, sizes};
-use super::style::{AXIS, Look};
+use super::sizes::{TRAIN_SIZE, sizes};
+use super::style::Look;
 use super::text;
 use super::{Error, Results};
 use crate::results::CurveIndex;
@@ -61,18 +61,21 @@ pub(super) fn draw(results: &Results) -> Result<Canvas, Error> {
             .map(|arm| tensors.iter().map(|tensor| rates(count, arm, tensor)).collect())
             .collect();
         let points = || all.iter().flatten().flatten();
-        let x = Axis::steps(points().map(|(step, _)| *step).fold(0.0, f64::max));
-        let y = Axis::steps(points().map(|(_, rate)| *rate).fold(0.0, f64::max));
+        let mut steps: Vec<f64> = points().map(|(step, _)| *step).collect();
+        steps.sort_by(f64::total_cmp);
+        steps.dedup();
+        let x = Axis::steps(&steps);
+        let y = Axis::counts(points().map(|(_, rate)| *rate));
         for (arm, lines) in all.iter().enumerate() {
             let (row, column) = (2 * (arm / columns) + half, arm % columns);
-            let panel = Panel { area: page.area(row, column), x: x.clone(), y: y.clone() };
+            let panel = Panel::new(page.area(row, column), x.clone(), y.clone());
             panel.frame(&mut page.canvas, true, true);
             let what = match count {
                 Count::SignFlips => "sign flips",
                 Count::Resets => "resets",
             };
             let heading = format!("{what}: {}", results.arms[arm]);
-            panel.heading(&mut page.canvas, &AXIS.fit(&heading, panel.area.width()));
+            panel.heading(&mut page.canvas, &heading);
             if half == 1 {
                 panel.name_x(&mut page.canvas, "optimizer steps");
             }
@@ -138,8 +141,8 @@ fn caption(results: &Results, rows: &[&CurveRow], size: Option<f64>) -> String {
         size.map_or(String::new(), |size| format!(" with {} training samples", tick_text(size)));
     format!(
         "How many weights of a tensor cross zero, or are put back, in a step: mean over the steps since the \
-         evaluation before, median over {} runs an arm{size}. Both axes are spaced by log(1 + value). \
-         Layers from dark (first) to light (last). {}",
+         evaluation before, median over {} runs an arm{size}. Marks: every step that was evaluated. Both axes \
+         are logarithmic. Layers from dark (first) to light (last). {}",
         text::range(runs.collect::<Vec<_>>().into_iter()),
         text::VARIES,
     )

@@ -4,14 +4,14 @@ use super::*;
 use crate::results::table::{CurvePoint, ErrorCount, Key, Outcome, Status, TensorCounts};
 
 /// Tables of some arms, sizes and seeds, each arm a little worse than the one before.
-struct Tables {
+pub(super) struct Tables {
     arms: Vec<String>,
     trials: Vec<Trial>,
     curves: Vec<CurveRow>,
 }
 
 impl Tables {
-    fn new(arms: &[&str], sizes: &[f64], seeds: u64) -> Tables {
+    pub(super) fn new(arms: &[&str], sizes: &[f64], seeds: u64) -> Tables {
         let arms: Vec<String> = arms.iter().map(|arm| arm.to_string()).collect();
         let mut tables = Tables { arms: arms.clone(), trials: vec![], curves: vec![] };
         for (place, arm) in arms.iter().enumerate() {
@@ -38,7 +38,7 @@ impl Tables {
         tables
     }
 
-    fn results(&self) -> Results<'_> {
+    pub(super) fn results(&self) -> Results<'_> {
         Results {
             name: "study",
             title: "A study",
@@ -55,6 +55,17 @@ impl Tables {
             curves: &self.curves,
         }
     }
+
+    /// Gives the trial at `place` another test error.
+    pub(super) fn set_error(&mut self, place: usize, error: f64) {
+        self.trials[place].outcome.test_error_last = Some(ErrorCount::about(error, 1000));
+    }
+
+    /// Lets every run of `arm` be tested before its first step.
+    pub(super) fn choose_step_0(&mut self, arm: &str) {
+        let of_arm = self.trials.iter_mut().filter(|trial| trial.key.arm == arm);
+        of_arm.for_each(|trial| trial.outcome.best_step = Some(0));
+    }
 }
 
 /// Fractions of flipped signs of the first arms.
@@ -66,6 +77,7 @@ fn outcome(error: f64) -> Outcome {
         status: Status::Done,
         test_error: Some(ErrorCount::about(error, 1000)),
         validation_error: Some(ErrorCount::about(error, 1000)),
+        test_error_last: Some(ErrorCount::about(error, 1000)),
         best_step: Some(80),
         steps: 80,
         ..Outcome::failed()
@@ -109,7 +121,7 @@ fn size(png: &[u8]) -> (u32, u32) {
 }
 
 /// The kinds that any experiment can have; those of the XOR study are tested beside it.
-fn general_kinds() -> impl Iterator<Item = &'static Kind> {
+pub(super) fn general_kinds() -> impl Iterator<Item = &'static Kind> {
     let of_xor = ["fig1", "fig4a", "fig4bc", "fig4d"];
     kinds().iter().filter(move |kind| !of_xor.contains(&kind.name))
 }
@@ -230,7 +242,7 @@ fn runs_without_a_number_are_left_out_and_counted() {
         let whole = Tables::new(&["frozen-signs", "fluid-signs"], sizes, 5);
         let mut gaps = Tables::new(&["frozen-signs", "fluid-signs"], sizes, 5);
         gaps.trials[0].outcome.status = Status::Diverged;
-        gaps.trials[0].outcome.test_error = None;
+        gaps.trials[0].outcome.test_error_last = None;
         gaps.curves.truncate(gaps.curves.len() - 2);
         for kind in kind_names() {
             let [whole, gaps] = [&whole, &gaps].map(|tables| bytes(kind, &tables.results()));
@@ -351,6 +363,23 @@ fn runs_of_different_settings_are_never_pooled() {
     }
     for kind in kind_names() {
         assert!(refused(kind, &tables.results()).contains("runs differ in `width`"));
+    }
+}
+
+#[test]
+fn runs_of_several_sources_are_drawn_together() {
+    let mut tables = Tables::new(&["frozen-signs", "fluid-signs"], &[50.0], 4);
+    let source = |arm: &str, seed: u64| {
+        (arm == "frozen-signs").then_some(("source_seed".to_owned(), (seed / 2) as f64))
+    };
+    for Trial { key, .. } in &mut tables.trials {
+        key.settings.extend(source(&key.arm, key.seed));
+    }
+    for CurveRow { key, .. } in &mut tables.curves {
+        key.settings.extend(source(&key.arm, key.seed));
+    }
+    for kind in kind_names() {
+        bytes(kind, &tables.results());
     }
 }
 

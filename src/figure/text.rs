@@ -1,9 +1,11 @@
 //! Numbers and sentences as figures write them.
 
+use super::Results;
 use super::axis::tick_text;
 use super::canvas::{Align, Canvas, Point, Type};
-use super::runs::AtSize;
+use super::measured::{Runs, Untrained};
 use super::style::{AXIS, CAPTION, MARGIN, TITLE};
+use crate::results::{BySeed, Paired};
 use crate::stats::Interval;
 
 /// Height of a caption's line.
@@ -50,44 +52,40 @@ pub(super) fn range(counts: impl Iterator<Item = usize> + Clone) -> String {
     }
 }
 
-/// What differences are where arms take from several sources.
-pub(super) const OVER_SOURCES: &str = "Where an arm takes from several sources, differences are over \
-    sources, of the means over each one's runs. ";
-
 /// What the differences are, when there is a baseline, and what differs between runs.
-pub(super) fn about_runs(sizes: &[AtSize], baseline: Option<usize>) -> String {
+pub(super) fn about_runs(runs: &Runs, errors: &[Vec<BySeed>], baseline: Option<usize>) -> String {
     let mut text = String::new();
     if let Some(baseline) = baseline {
         text += "Differences: median over the seeds that both arms have, and its 95 % interval \
-                 (BCa bootstrap). ";
-        let least = sizes
-            .iter()
-            .flat_map(|at| at.arms.iter().map(|runs| runs.pairs(&at.arms[baseline])))
-            .filter(|pairs| *pairs > 0)
-            .min();
+                 (BCa bootstrap), not tested. ";
+        let counts = |at: &Vec<BySeed>| {
+            let of = |arm: &BySeed| Some(Paired::new(arm, &at[baseline])?.pairs());
+            at.iter().filter_map(of).min()
+        };
+        let least = errors.iter().filter_map(counts).min();
         if least.is_some_and(|pairs| pairs < FEW_PAIRS) {
             text += "With fewer than 10 pairs the intervals are rough. ";
         }
-        let mut runs = sizes.iter().flat_map(|at| &at.arms).flat_map(|runs| runs.errors.keys());
-        if runs.any(|run| run.source.is_some()) {
-            text += OVER_SOURCES;
-        }
     }
-    text + VARIES
+    text + runs.about_sources() + VARIES
 }
 
-/// Which arms had diverged runs, and how many; nothing when none did.
-pub(super) fn about_diverged(sizes: &[AtSize], arms: &[String]) -> String {
-    let counts = arms.iter().enumerate().filter_map(|(arm, name)| {
-        let sum = |count: fn(&super::runs::Runs) -> usize| -> usize {
-            sizes.iter().map(|at| count(&at.arms[arm])).sum()
+/// Which arms were not trained in runs that chose step 0, and how often; nothing when none was.
+pub(super) fn about_untrained(results: &Results, runs: &Runs) -> String {
+    let untrained = runs.untrained();
+    let counts = results.arms.iter().enumerate().filter_map(|(arm, name)| {
+        let sum = |count: fn(&Untrained) -> usize| -> usize {
+            untrained.iter().map(|at| count(&at[arm])).sum()
         };
-        let diverged = sum(|runs| runs.diverged);
-        (diverged > 0).then(|| format!("{name} {diverged} of {}", sum(|runs| runs.count)))
+        let chose = sum(|counted| counted.runs);
+        (chose > 0).then(|| format!("{name} {chose} of {}", sum(|counted| counted.of)))
     });
     match counts.collect::<Vec<_>>().join(", ") {
         none if none.is_empty() => none,
-        counts => format!(" Diverged: {counts}; runs without a test error are left out."),
+        counts => format!(
+            "Untrained, since step 0 was chosen: {counts}; an arm of which at least half the runs were is \
+             crossed out there. "
+        ),
     }
 }
 

@@ -107,8 +107,8 @@ impl From<Figure> for FigureText {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reference {
-    /// The medians that the paper's authors published, as thin lines, where an arm has the name of one
-    /// of theirs: `frozen-` or `fluid-` and `imagenet`, `random` or `weights`. For Fashion-MNIST only.
+    /// The medians that the paper's authors published, beside our error of the same kind, where an arm has
+    /// the name of one of theirs: `frozen-` or `fluid-` and `imagenet`, `random` or `weights`. For Fashion-MNIST only.
     Published,
 }
 

@@ -23,4 +23,5 @@ pub use paired::{Paired, by_seed};
 pub use report::{Caveat, Comparison, Estimate, Measure, Report, Row};
 pub use table::{CurveIndex, Status, Timing};
 pub use times::{Error as TimesError, TIMINGS, Times};
+pub(crate) use unit::counted;
 pub use unit::{BySeed, RunSeed};

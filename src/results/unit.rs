@@ -42,7 +42,7 @@ impl From<u64> for RunSeed {
 
 /// What is counted of `values`: each of them, or the mean over each source; none where a mean has too
 /// many digits.
-pub(super) fn counted(values: &BySeed) -> Option<Vec<Ratio>> {
+pub(crate) fn counted(values: &BySeed) -> Option<Vec<Ratio>> {
     Some(pairs(values, values)?.into_iter().map(|[value, _]| value).collect())
 }
 

@@ -1,11 +1,10 @@
 //! One training size: arms as rows, runs as dots.
 
-use crate::figure::Results;
+use super::Shown;
 use crate::figure::axis::Axis;
 use crate::figure::canvas::{Align, Canvas, Stroke};
 use crate::figure::legend;
 use crate::figure::panel::{Area, Panel};
-use crate::figure::runs::{AtSize, Runs};
 use crate::figure::style::{AXIS, DARK, LABEL, Look, MARGIN, MUTED, TICK, WIDTH};
 use crate::figure::text;
 use crate::stats::quantile::quartiles;
@@ -27,13 +26,9 @@ const WIDEST: &str = "−00.0 [−00.0, −00.0]";
 const GAP: f64 = 52.0;
 
 /// Draws the page.
-pub(super) fn draw(
-    results: &Results,
-    at: &AtSize,
-    baseline: Option<usize>,
-    looks: &[Look],
-) -> Canvas {
-    let caption = caption(results, at, baseline);
+pub(super) fn draw(shown: &Shown) -> Canvas {
+    let (results, looks) = (shown.results, &shown.looks);
+    let caption = caption(shown);
     let inner = WIDTH as f64 - 2.0 * MARGIN;
     let bottom = ABOVE + ROW * results.arms.len() as f64;
     let height = bottom + BELOW + text::caption_height(&caption, inner) + MARGIN;
@@ -44,27 +39,27 @@ pub(super) fn draw(
     for (row, (arm, look)) in results.arms.iter().zip(looks).enumerate() {
         legend::entry(&mut canvas, arm, *look, (MARGIN, middle(row) - 14.0));
         let below = (MARGIN + legend::NAME, middle(row) + 18.0);
-        canvas.text(&summary(&at.arms[row]), below, Align::Left, TICK);
+        canvas.text(&summary(&shown.percent(0, row)), below, Align::Left, TICK);
     }
     let left = MARGIN + legend::width(&results.arms) + GAP;
     let right = canvas.width() - MARGIN;
     let area = Area { left, top: ABOVE, right, bottom };
-    match baseline {
-        None => errors(&mut canvas, at, looks, area),
+    match shown.baseline {
+        None => errors(&mut canvas, shown, area),
         Some(baseline) => {
             let numbers = right - LABEL.width(WIDEST);
             let split = left + 0.6 * (numbers - left);
-            errors(&mut canvas, at, looks, Area { right: split, ..area });
+            errors(&mut canvas, shown, Area { right: split, ..area });
             let area = Area { left: split + GAP, right: numbers - 12.0, ..area };
-            differences(&mut canvas, results, at, looks, baseline, area);
+            differences(&mut canvas, shown, baseline, area);
         }
     }
     canvas
 }
 
 /// Median and quartiles in words.
-fn summary(runs: &Runs) -> String {
-    quartiles(&runs.values()).map_or("no test error".to_owned(), |q| {
+fn summary(errors: &[f64]) -> String {
+    quartiles(errors).map_or("no test error".to_owned(), |q| {
         format!("{:.1} ({:.1} to {:.1})", q.median, q.lower, q.upper)
     })
 }
@@ -74,44 +69,39 @@ fn middle(row: usize) -> f64 {
     ABOVE + ROW * (row as f64 + 0.5)
 }
 
-fn caption(results: &Results, at: &AtSize, baseline: Option<usize>) -> String {
+fn caption(shown: &Shown) -> String {
     format!(
         "Dots: runs, {} an arm. Bar and number: median. Box and brackets: from the lower to the \
          upper quartile. {}{}",
-        text::range(at.arms.iter().map(|runs| runs.errors.len())),
-        text::about_runs(std::slice::from_ref(at), baseline),
-        text::about_diverged(std::slice::from_ref(at), &results.arms),
+        text::range(shown.counts()),
+        text::about_runs(&shown.runs, &shown.compared, shown.baseline),
+        shown.runs.about_diverged(),
     )
 }
 
-/// A panel whose vertical axis is not drawn: rows are placed by hand.
-fn panel(x: Axis, area: Area) -> Panel {
-    let y = Axis { ticks: vec![], ..Axis::linear([0.0, 1.0], 1) };
-    Panel { area, x, y }
-}
-
-fn errors(canvas: &mut Canvas, at: &AtSize, looks: &[Look], area: Area) {
-    let values = at.arms.iter().flat_map(Runs::values);
-    let panel = panel(Axis::percent(values, 7), area);
+fn errors(canvas: &mut Canvas, shown: &Shown, area: Area) {
+    let values = (0..shown.looks.len()).flat_map(|arm| shown.percent(0, arm));
+    let panel = Panel::new(area, Axis::percent(values, 7), Axis::rows());
     panel.frame(canvas, true, false);
-    panel.heading(canvas, &format!("test error{}, %", text::with_samples(at.size)));
-    for (row, (runs, look)) in at.arms.iter().zip(looks).enumerate() {
-        let y = middle(row);
+    let heading =
+        format!("test error after the last step{}, %", text::with_samples(shown.runs.sizes[0]));
+    panel.heading(canvas, &heading);
+    for (row, look) in shown.looks.iter().enumerate() {
+        let (y, values) = (middle(row), shown.percent(0, row));
         let place = |error: f64| panel.place(error, 0.0).0;
-        let Some(quartiles) = quartiles(&runs.values()) else {
+        let Some(quartiles) = quartiles(&values) else {
             continue;
         };
         let corners = ((place(quartiles.lower), y - BOX), (place(quartiles.upper), y + BOX));
         canvas.rectangle(corners.0, corners.1, look.color().faint(0.18));
         let median = place(quartiles.median);
         canvas.line(&[(median, y - BAR), (median, y + BAR)], Stroke::solid(DARK, 4.0));
-        dots(canvas, runs, *look, y, place);
+        dots(canvas, values, *look, y, place);
     }
 }
 
 /// Draws each run's dot on its error; dots that would touch move up or down.
-fn dots(canvas: &mut Canvas, runs: &Runs, look: Look, y: f64, place: impl Fn(f64) -> f64) {
-    let mut values = runs.values();
+fn dots(canvas: &mut Canvas, mut values: Vec<f64>, look: Look, y: f64, place: impl Fn(f64) -> f64) {
     let radius = if values.len() > MANY { DOT[1] } else { DOT[0] };
     values.sort_by(f64::total_cmp);
     let mut lanes: Vec<f64> = Vec::new();
@@ -129,26 +119,19 @@ fn dots(canvas: &mut Canvas, runs: &Runs, look: Look, y: f64, place: impl Fn(f64
     }
 }
 
-fn differences(
-    canvas: &mut Canvas,
-    results: &Results,
-    at: &AtSize,
-    looks: &[Look],
-    baseline: usize,
-    area: Area,
-) {
-    let intervals: Vec<_> =
-        at.arms.iter().map(|runs| runs.difference_to(&at.arms[baseline])).collect();
+fn differences(canvas: &mut Canvas, shown: &Shown, baseline: usize, area: Area) {
+    let arms = 0..shown.looks.len();
+    let intervals: Vec<_> = arms.map(|arm| shown.difference(0, arm, baseline)).collect();
     let ends = intervals.iter().flatten().flat_map(|i| [i.estimate, i.low, i.high]);
-    let panel = panel(Axis::linear(ends.chain([0.0]), 5), area);
+    let panel = Panel::new(area, Axis::linear(ends.chain([0.0]), 5), Axis::rows());
     panel.frame(canvas, true, false);
-    panel.heading(canvas, &text::difference_to(&results.arms[baseline]));
+    panel.heading(canvas, &text::difference_to(&shown.results.arms[baseline]));
     let zero = panel.place(0.0, 0.0).0;
     canvas.line(&[(zero, area.top), (zero, area.bottom)], Stroke::solid(MUTED, 2.0));
 
-    for (row, interval) in intervals.into_iter().enumerate() {
+    for (row, (interval, look)) in intervals.into_iter().zip(&shown.looks).enumerate() {
         let (y, right) = (middle(row), canvas.width() - MARGIN);
-        let Some(interval) = interval.filter(|_| row != baseline) else {
+        let Some(interval) = interval else {
             let text = if row == baseline { "baseline" } else { "no pairs" };
             canvas.text(text, (right, y), Align::Right, AXIS);
             continue;
@@ -156,7 +139,7 @@ fn differences(
         canvas.text(&text::difference(interval), (right, y), Align::Right, LABEL);
         let end = |value: f64| panel.place(value.clamp(panel.x.low, panel.x.high), 0.0).0;
         let bar = [(end(interval.low), y), (end(interval.high), y)];
-        canvas.line(&bar, Stroke::solid(looks[row].color(), 4.0));
-        looks[row].mark(canvas, (end(interval.estimate), y), 9.0);
+        canvas.line(&bar, Stroke::solid(look.color(), 4.0));
+        look.mark(canvas, (end(interval.estimate), y), 9.0);
     }
 }

@@ -1,27 +1,18 @@
 //! A grid of panels over the number of training samples: a row a width, a column a quantity.
 
-use super::{Study, about_epochs, draw_ends, shifts};
-use crate::figure::axis::Axis;
-use crate::figure::canvas::{Canvas, Point};
-use crate::figure::legend;
-use crate::figure::panel::{Area, Panel};
-use crate::figure::style::{Look, MARGIN, WIDTH, looks};
+use super::{Study, about_epochs};
+use crate::figure::canvas::Canvas;
+use crate::figure::page::{Frame, Page};
+use crate::figure::series::{FEW, Series, Unit};
+use crate::figure::style::{Look, looks};
 use crate::figure::text;
 use crate::figure::{Error, Results};
+use crate::stats::Interval;
 
-/// From the page's top to the legend and from there to the panels, and from the panels to the caption.
-const LEGEND: f64 = 96.0;
-const ABOVE: f64 = 66.0;
-const BELOW: f64 = 92.0;
-/// Height of a legend's line.
-const LINE: f64 = 40.0;
-/// Between panels, across and down.
-const ACROSS: f64 = 72.0;
-const DOWN: f64 = 78.0;
-/// Room for the numbers left of the first panel.
-const NUMBERS: f64 = 52.0;
 /// The least training size of which epochs and shares are shown: below, nothing learns.
 const LEAST: u64 = 40;
+/// Widths of the rows, of those that a study has: the narrow ones, the published ones, the widest.
+const WIDTHS: [u64; 5] = [3, 5, 10, 20, 64];
 
 /// What a column shows.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -39,6 +30,15 @@ impl Quantity {
             Quantity::Error => "test error, %",
         }
     }
+
+    /// Its unit in a study whose last epoch has the number `last`.
+    fn unit(self, last: f64) -> Unit<'static> {
+        match self {
+            Quantity::Learned => Unit::Share,
+            Quantity::Epochs => Unit::Epochs(last),
+            Quantity::Error => Unit::Percent,
+        }
+    }
 }
 
 /// Epochs and errors at the greatest width.
@@ -49,17 +49,17 @@ pub(in crate::figure) fn fig1(results: &Results) -> Result<Canvas, Error> {
     Ok(grid.draw(results, 520.0))
 }
 
-/// Shares, epochs and errors at widths 10 and 20.
+/// Shares, epochs and errors from narrow to wide networks.
 pub(in crate::figure) fn fig4bc(results: &Results) -> Result<Canvas, Error> {
     let study = Study::new(results)?;
     let widths = study.widths();
-    let mut shown: Vec<u64> = widths.iter().copied().filter(|w| [10, 20].contains(w)).collect();
+    let mut shown: Vec<u64> = widths.iter().copied().filter(|w| WIDTHS.contains(w)).collect();
     if shown.is_empty() {
-        shown = widths.iter().copied().take(2).collect();
+        shown = widths.iter().copied().take(FEW).collect();
     }
     let columns = &[Quantity::Learned, Quantity::Epochs, Quantity::Error];
     let grid = Grid { study, widths: shown, columns };
-    Ok(grid.draw(results, 400.0))
+    Ok(grid.draw(results, 300.0))
 }
 
 struct Grid<'a> {
@@ -71,84 +71,41 @@ struct Grid<'a> {
 impl Grid<'_> {
     fn draw(&self, results: &Results, panel_height: f64) -> Canvas {
         let looks = looks(&results.arms, &results.fluid);
-        let inner = WIDTH as f64 - 2.0 * MARGIN;
-        let lines = legend_lines(&results.arms, inner);
-        let top = LEGEND + lines.len() as f64 * LINE + ABOVE;
-        let rows = self.widths.len() as f64;
-        let bottom = top + rows * panel_height + (rows - 1.0) * DOWN;
         let caption = self.caption();
-        let height = bottom + BELOW + text::caption_height(&caption, inner) + MARGIN;
-        let mut canvas = Canvas::new(WIDTH, height as usize);
-        text::title(&mut canvas, results.title);
-        for (row, line) in lines.iter().enumerate() {
-            for (arm, x) in line {
-                let at = (MARGIN + x, LEGEND + row as f64 * LINE);
-                legend::entry(&mut canvas, &results.arms[*arm], looks[*arm], at);
-            }
-        }
-        text::caption(&mut canvas, &caption, (MARGIN, bottom + BELOW), inner);
-
-        let columns = self.columns.len() as f64;
-        let left = MARGIN + NUMBERS;
-        let panel_width = (inner - NUMBERS - (columns - 1.0) * ACROSS) / columns;
+        let frame =
+            Frame { title: results.title, names: &results.arms, looks: &looks, caption: &caption };
+        let shape = [self.widths.len(), self.columns.len()];
+        let mut page = Page::new(&frame, shape, panel_height);
         for (row, &width) in self.widths.iter().enumerate() {
             for (column, &quantity) in self.columns.iter().enumerate() {
-                let left = left + column as f64 * (panel_width + ACROSS);
-                let top = top + row as f64 * (panel_height + DOWN);
-                let area =
-                    Area { left, top, right: left + panel_width, bottom: top + panel_height };
-                let is_last = row + 1 == self.widths.len();
-                self.draw_panel(&mut canvas, area, quantity, width, &looks, is_last);
+                self.draw_panel(&mut page, [row, column], quantity, width, &looks);
             }
         }
-        canvas
+        page.canvas
     }
 
     fn draw_panel(
         &self,
-        canvas: &mut Canvas,
-        area: Area,
+        page: &mut Page,
+        [row, column]: [usize; 2],
         quantity: Quantity,
         width: u64,
         looks: &[Look],
-        is_last: bool,
     ) {
-        let lines: Vec<Vec<(u64, [f64; 3])>> =
-            (0..looks.len()).map(|arm| self.line(arm, quantity, width)).collect();
-        let sizes: Vec<f64> = self.sizes(quantity).iter().map(|size| *size as f64).collect();
-        let values = lines.iter().flatten().flat_map(|(_, values)| *values);
-        let last = self.study.epochs.last() as f64;
-        let y = match quantity {
-            Quantity::Epochs => Axis { low: 0.0, high: last, ..Axis::linear([0.0, last], 5) },
-            Quantity::Learned => Axis::percent([0.0, 100.0], 5),
-            Quantity::Error => Axis::percent(values.chain([0.0, 50.0]), 5),
+        let sizes = self.sizes(quantity);
+        let named: Vec<Option<f64>> = sizes.iter().map(|size| Some(*size as f64)).collect();
+        let of = |arm| {
+            let at = |size: &u64| self.interval(arm, quantity, *size, width);
+            sizes.iter().map(at).collect()
         };
-        let panel = Panel { area, x: Axis::sizes(&sizes, 0.04), y };
-        panel.frame(canvas, true, true);
-        panel.heading(canvas, &format!("{}, width {width}", quantity.heading()));
-        if is_last {
-            panel.name_x(canvas, "training samples");
-        }
-        let inside = |value: f64| value.clamp(panel.y.low, panel.y.high);
-        let shifts = shifts(looks.len(), sizes.len(), &panel);
-        for ((line, look), shift) in lines.iter().zip(looks).zip(&shifts) {
-            let edge = |(size, [_, low, high]): &(u64, [f64; 3])| {
-                let (x, high) = panel.place(*size as f64, inside(*high));
-                (x + shift, high, panel.height(inside(*low)))
-            };
-            draw_ends(canvas, &line.iter().map(edge).collect::<Vec<_>>(), *look);
-        }
-        for ((line, look), shift) in lines.iter().zip(looks).zip(&shifts) {
-            let place = |(size, [middle, ..]): &(u64, [f64; 3])| {
-                let (x, y) = panel.place(*size as f64, inside(*middle));
-                (x + shift, y)
-            };
-            let known = line.iter().filter(|(_, values)| values[0].is_finite());
-            let points: Vec<Point> = known.map(place).collect();
-            canvas.line(&points, look.stroke(3.0));
-            for at in line.iter().map(place) {
-                look.mark(canvas, at, 6.0);
-            }
+        let intervals = (0..looks.len()).map(of).collect();
+        let unit = quantity.unit(self.study.epochs.last() as f64);
+        let series = Series { sizes: &named, looks, intervals, unit, crossed: vec![] };
+        let panel = series.panel(page.area(row, column), &[]);
+        series.draw(&mut page.canvas, &panel);
+        panel.heading(&mut page.canvas, &format!("{}, width {width}", quantity.heading()));
+        if row + 1 == self.widths.len() {
+            panel.name_x(&mut page.canvas, "training samples");
         }
     }
 
@@ -161,21 +118,17 @@ impl Grid<'_> {
         sizes
     }
 
-    /// The middle and the ends of an arm's quantity by training size.
-    fn line(&self, arm: usize, quantity: Quantity, width: u64) -> Vec<(u64, [f64; 3])> {
-        let at = |size: &u64| {
-            let group = self.study.group(arm, *size, width)?;
-            let values = match quantity {
-                Quantity::Error => group.errors().map(|q| [q.median, q.lower, q.upper]),
-                Quantity::Learned => group.learned().map(|i| [i.estimate, i.low, i.high]),
-                Quantity::Epochs => {
-                    let interval = group.median_epochs(self.study.epochs);
-                    interval.map(|i| [i.estimate, i.low, i.high])
-                }
-            };
-            Some((*size, values?))
-        };
-        self.sizes(quantity).iter().filter_map(at).collect()
+    /// The middle and the ends of an arm's quantity.
+    fn interval(&self, arm: usize, quantity: Quantity, size: u64, width: u64) -> Option<Interval> {
+        let group = self.study.group(arm, size, width)?;
+        match quantity {
+            Quantity::Error => {
+                let q = group.errors()?;
+                Some(Interval { estimate: q.median, low: q.lower, high: q.upper })
+            }
+            Quantity::Learned => group.learned(),
+            Quantity::Epochs => group.median_epochs(self.study.epochs),
+        }
     }
 
     fn caption(&self) -> String {
@@ -186,32 +139,16 @@ impl Grid<'_> {
             }
             false => "",
         };
-        let (lines, band) = match self.study.sizes().len() {
-            1 => ("Markers", "bar"),
-            _ => ("Lines", "band"),
+        let (ends, nested) = match self.study.sizes().len() {
+            ..=FEW => ("bar", "Arms stand side by side over their size. "),
+            _ => ("band", "Markers that meet lie within each other, the first arm's outermost. "),
         };
         format!(
-            "{lines}: {} runs an arm and point. Errors: median; {band} from the lower to the upper quartile. \
-             {shares}{} {}",
+            "Markers: {} runs an arm and point. Errors: median; {ends} from the lower to the upper quartile. \
+             {nested}{shares}{} {}",
             text::range(self.study.counts(|_, width| self.widths.contains(&width))),
             about_epochs(self.study.epochs),
             text::VARIES,
         )
     }
-}
-
-/// The arms in lines of at most `width` pixels, each with its place.
-fn legend_lines(arms: &[String], width: f64) -> Vec<Vec<(usize, f64)>> {
-    let mut lines: Vec<Vec<(usize, f64)>> = vec![Vec::new()];
-    let mut end = 0.0;
-    for (number, arm) in arms.iter().enumerate() {
-        let own = legend::width(std::slice::from_ref(arm));
-        if end + own > width && end > 0.0 {
-            lines.push(Vec::new());
-            end = 0.0;
-        }
-        lines.last_mut().expect("there is a line").push((number, end));
-        end += own + 44.0;
-    }
-    lines
 }

@@ -99,8 +99,8 @@ fn panel(area: Area, widths: &[f64]) -> Panel {
     let ticks = [1.0, 2.0, 3.0, 4.0, 6.0, 10.0, 15.0, 20.0, 30.0, 48.0, 64.0];
     let high = widths.iter().copied().fold(30.0, f64::max);
     let ticks: Vec<f64> = ticks.into_iter().filter(|tick| *tick <= high).collect();
-    let x = Axis { ticks, ..Axis::sizes(&[1.0, high], 0.03) };
-    Panel { area, x, y: Axis::percent([0.0, 100.0], 5) }
+    let x = Axis { ticks, ..Axis::sizes(&[1.0, high]) };
+    Panel::new(area, x, Axis::percent([0.0, 100.0], 5))
 }
 
 fn draw_theory(canvas: &mut Canvas, panel: &Panel) {

@@ -98,7 +98,7 @@ impl Atlas<'_> {
             HELD[0],
             HELD[1],
             about_epochs(self.study.epochs).replace(
-                ", and a marker on the upper edge says that the median lies beyond",
+                ", and a median or an end beyond it is at `never`",
                 ", and medians beyond it tie",
             ),
             text::VARIES,

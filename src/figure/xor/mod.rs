@@ -3,7 +3,8 @@
 //! - **fig1**: epochs to 90 % and test error by number of training samples, at the greatest width.
 //! - **fig4a**: the theory of random held signs by width, and the share of networks above 95 % at the
 //!   greatest training size beside it.
-//! - **fig4bc**: the share that learns, epochs and errors by number of samples, at widths 10 and 20.
+//! - **fig4bc**: the share that learns, epochs and errors by number of samples, at the published widths 10
+//!   and 20, at narrow ones, and at the widest.
 //! - **fig4d**: three maps of width by samples that say where held signs beat free ones.
 //!
 //! **Source**: Figures 1 and 4 of the paper. Ours draw simulations at their true width (the published
@@ -13,7 +14,7 @@ mod by_samples;
 mod by_width;
 mod maps;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 pub(super) use by_samples::{fig1, fig4bc};
 pub(super) use by_width::fig4a;
@@ -23,7 +24,7 @@ use std::collections::BTreeMap;
 
 use super::canvas::{Canvas, Stroke};
 use super::panel::Panel;
-use super::runs::TRAIN_SIZE;
+use super::sizes::TRAIN_SIZE;
 use super::style::Look;
 use super::{Error, Results};
 use crate::results::Epochs;
@@ -165,8 +166,7 @@ fn about_epochs(epochs: Epochs) -> String {
         ),
         false => format!(
             "Epochs: Kaplan–Meier median with its 95 % interval; runs that never reached 90 % are censored \
-             at epoch {}, and a marker on the upper edge says that the median lies beyond; the first epoch \
-             is {first}.",
+             at epoch {}, and a median or an end beyond it is at `never`; the first epoch is {first}.",
             epochs.last()
         ),
     }

@@ -1,10 +1,11 @@
 //! What the figures of the XOR study promise.
 
-use crate::figure::{Results, draw};
+use crate::figure::canvas::Canvas;
+use crate::figure::{Results, draw, kinds};
 use crate::results::Epochs;
 use crate::results::table::{ErrorCount, Key, Milestones, Outcome, Status, Trial};
 
-const KINDS: [&str; 4] = ["fig1", "fig4a", "fig4bc", "fig4d"];
+pub(in crate::figure) const KINDS: [&str; 4] = ["fig1", "fig4a", "fig4bc", "fig4d"];
 const ARMS: [&str; 4] = ["frozen-informed", "frozen-uninformed", "fluid", "fluid-informed"];
 
 fn count(error: f64) -> ErrorCount {
@@ -13,7 +14,7 @@ fn count(error: f64) -> ErrorCount {
 
 /// Trials of some seeds; an arm is a little worse than the one before, and in every fifth run learns
 /// nothing.
-fn trials(arms: &[String], shift: f64) -> Vec<Trial> {
+pub(in crate::figure) fn trials(arms: &[String], shift: f64) -> Vec<Trial> {
     let mut trials = Vec::new();
     for (place, arm) in arms.iter().enumerate() {
         for size in [20, 60, 100, 500] {
@@ -49,13 +50,8 @@ fn trials(arms: &[String], shift: f64) -> Vec<Trial> {
 
 const EPOCHS: Epochs = Epochs { most: 100, from_zero: false, survivors_only: false };
 
-fn png(
-    kind: &str,
-    arms: &[String],
-    trials: &[Trial],
-    epochs: Option<Epochs>,
-) -> Result<Vec<u8>, String> {
-    let results = Results {
+fn results<'a>(arms: &[String], trials: &'a [Trial], epochs: Option<Epochs>) -> Results<'a> {
+    Results {
         name: "study",
         title: "A study of XOR",
         arms: arms.to_vec(),
@@ -69,13 +65,27 @@ fn png(
         published: false,
         trials,
         curves: &[],
-    };
-    let folder = tempfile::tempdir().unwrap();
-    let path = draw(kind, &results, folder.path()).map_err(|error| error.to_string())?;
-    Ok(std::fs::read(path).unwrap())
+    }
 }
 
-fn arms() -> Vec<String> {
+fn png(
+    kind: &str,
+    arms: &[String],
+    trials: &[Trial],
+    epochs: Option<Epochs>,
+) -> Result<Vec<u8>, String> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = draw(kind, &results(arms, trials, epochs), folder.path());
+    Ok(std::fs::read(path.map_err(|error| error.to_string())?).unwrap())
+}
+
+/// The page of a kind, for tests of its layout.
+pub(in crate::figure) fn page(kind: &str, trials: &[Trial]) -> Canvas {
+    let kind = kinds().iter().find(|known| known.name == kind).unwrap();
+    (kind.draw)(&results(&arms(), trials, Some(EPOCHS))).unwrap()
+}
+
+pub(in crate::figure) fn arms() -> Vec<String> {
     ARMS.map(str::to_owned).to_vec()
 }
 
@@ -94,7 +104,7 @@ fn every_figure_is_drawn_and_depends_on_the_numbers_alone() {
 }
 
 /// Those trials of [`trials`] whose setting `name` is `value`.
-fn with(name: &str, value: f64, shift: f64) -> Vec<Trial> {
+pub(in crate::figure) fn with(name: &str, value: f64, shift: f64) -> Vec<Trial> {
     let all = trials(&arms(), shift).into_iter();
     all.filter(|trial| trial.key.setting(name) == Some(value)).collect()
 }

@@ -72,7 +72,7 @@ impl Measure {
     }
 
     /// Whether it is an error, written in percent; else it is counted.
-    pub(super) fn is_error(&self) -> bool {
+    pub(crate) fn is_error(&self) -> bool {
         matches!(
             self,
             Measure::TestErrorLast
