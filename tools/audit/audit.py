@@ -193,8 +193,10 @@ def audit_prose(audit: Audit, lines: list[str], recomputed: Recomputed) -> None:
 
 def sentences(recomputed: Recomputed) -> list[tuple[str, list[Number]]]:
     """Every sentence of a report that has numbers: its pattern, and the numbers of its groups."""
-    epochs = recomputed.study.experiment["train"]["epochs"] or 0
+    experiment = recomputed.study.experiment
+    epochs, baseline = experiment["train"]["epochs"] or 0, experiment["baseline"] or ""
     return [
+        (rf"Difference to `{re.escape(baseline)}` in points", []),
         (r"by Holm's method over the claims of this file, (\d+) in all", [exact(len(recomputed.answers))]),
         (r"with (?:its )?95 % BCa bootstrap intervals?", []),
         (r"cells whose `best_step` is 0,", []),

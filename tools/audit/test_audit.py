@@ -169,7 +169,7 @@ class Claims(unittest.TestCase):
     def test_an_equivalence_is_not_seen_where_the_interval_is_wider_than_the_margin(self) -> None:
         errors = {"a": {("", 10): [10, 30, 50, 20, 60]}, "b": {("", 10): [30, 20, 20, 40, 50]}}
         (found,) = claims.answers(study({"within": 0.01, "at": {"train_size": [10]}}, errors))
-        self.assertEqual((found.verdict, claims.could_not_be_seen(found)), ("undecided", True))
+        self.assertEqual((found.verdict, found.doubt), ("undecided", claims.WIDE))
 
 
 class Statistics(unittest.TestCase):
