@@ -6,19 +6,19 @@ import math
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import product
-from typing import Any
+from typing import Any, Iterable
 
 import measures
 import stats
+import units
 from measures import Of
 from stats import Estimate
-from tables import Study
+from tables import SOURCE_SEED, Study
 
 LEVEL = 0.05
 BOTH = "the interval reaches to both sides"
 WIDE = "could not be seen: the interval is wider than the margin"
 CHANCE = "the adjusted p value is above 0.05"
-SOURCE_SEED = "source_seed"
 
 # Where a cell stands: its swept settings but the source's seed.
 Point = tuple[int, ...]
@@ -70,12 +70,12 @@ class Arm:
         swept = {"train_size": study.experiment["data"]["train_sizes"]}
         swept |= {"width": study.experiment["widths"]} if study.experiment.get("widths") else {}
         self.points = list(product(*(at.get(name, values) for name, values in swept.items())))
-        self.values: dict[tuple[Point, str, int], Fraction] = {}
-        self.sources: set[str] = set()
+        self.values: dict[tuple[Point, int | None, int], Fraction] = {}
+        self.sources: set[int | None] = set()
         self.seeds: set[int] = set()
         for cell in study.cells:
-            source = dict(cell.settings).get(SOURCE_SEED, "")
-            is_asked = not source or SOURCE_SEED not in at or int(source) in at[SOURCE_SEED]
+            source = cell.source_seed
+            is_asked = source is None or SOURCE_SEED not in at or source in at[SOURCE_SEED]
             if cell.arm == arm and is_asked:
                 self.sources.add(source)
                 self.seeds.add(cell.seed)
@@ -83,16 +83,16 @@ class Arm:
                 if (value := of(cell)) is not None:
                     self.values[point, source, cell.seed] = value
 
-    def mean(self, sources: list[str], seed: int) -> Fraction | None:
+    def mean(self, sources: Iterable[int | None], seed: int) -> Fraction | None:
         """The mean over the claim's points and over sources, where there is a value at each."""
         found = [self.values.get((point, source, seed)) for point in self.points for source in sources]
-        return None if not found or None in found else Fraction(sum(found)) / len(found)
+        return None if not found or None in found else units.mean(found)
 
 
 def by_seed(first: Arm, second: Arm) -> list[Fraction]:
     """Differences of seeds that both arms have whole; an arm of several sources by its mean over them."""
     pairs = (
-        [arm.mean(sorted(arm.sources), seed) for arm in (first, second)]
+        [arm.mean(arm.sources, seed) for arm in (first, second)]
         for seed in sorted(first.seeds & second.seeds)
     )
     return [own - other for own, other in pairs if own is not None and other is not None]
@@ -101,15 +101,15 @@ def by_seed(first: Arm, second: Arm) -> list[Fraction]:
 def by_source(first: Arm, second: Arm) -> list[Fraction]:
     """Differences of sources, each the mean over the seeds; an arm without a source is beside every one."""
     found = []
-    for source in sorted((first.sources | second.sources) - {""}):
-        beside = [[source if source in arm.sources else ""] for arm in (first, second)]
+    for source in sorted((first.sources | second.sources) - {None}):
+        beside = [[source if source in arm.sources else None] for arm in (first, second)]
         pairs = (
             (first.mean(beside[0], seed), second.mean(beside[1], seed))
             for seed in sorted(first.seeds & second.seeds)
         )
         whole = [own - other for own, other in pairs if own is not None and other is not None]
         if whole:
-            found.append(Fraction(sum(whole)) / len(whole))
+            found.append(units.mean(whole))
     return found
 
 

@@ -6,6 +6,7 @@ from fractions import Fraction
 from typing import Any, Callable
 
 import stats
+import units
 from stats import Estimate, Time
 from tables import Cell, Study
 
@@ -20,12 +21,19 @@ class Measure:
     name: str
     of: Of
     over: Callable[[list[Value]], Estimate]
+    is_error: bool = False
     # Whether its numbers are printed in percent.
     is_share: bool = False
     # The value that pairs are compared by, always finite; none where arms are not compared.
     compared: Of | None = None
     # Whether arms are compared by the log-rank test in place of pairs.
     is_time: bool = False
+
+    def values(self, cells: list[Cell]) -> list[Value]:
+        """The values that its statistic is over: errors are of sources, where there are several."""
+        if self.is_error:
+            return units.observations(units.runs(self.of, cells))
+        return [value for value in map(self.of, cells) if value is not None]
 
 
 def tabulated(study: Study) -> list[Measure]:
@@ -70,7 +78,7 @@ def claimed(study: Study, measure: dict[str, Any]) -> Of:
 
 def error(name: str, of: Of) -> Measure:
     """An error: a share of images, by its median."""
-    return Measure(name, of, stats.bca_median, is_share=True, compared=of)
+    return Measure(name, of, stats.bca_median, is_error=True, is_share=True, compared=of)
 
 
 def validation_error_at(step: int) -> Measure:

@@ -3,13 +3,13 @@
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Callable
 
 import claims
 import measures
 import stats
+import units
 from claims import Answer
-from measures import Measure, Value
+from measures import Measure
 from stats import Estimate
 from tables import Cell, Settings, Study
 
@@ -95,10 +95,10 @@ class Recomputed:
     def row(self, cells: list[Cell]) -> Row:
         estimates = {}
         for measure in self.measures:
-            if values := values_of(measure.of, cells):
+            if values := measure.values(cells):
                 estimates[measure.name] = measure.over(values)
         learners = [cell for cell in cells if not self.is_collapsed(cell)]
-        errors = values_of(self.measures[0].of, learners)
+        errors = self.measures[0].values(learners)
         collapsed = len(cells) - len(learners)
         return Row(
             cells=len(cells),
@@ -120,14 +120,10 @@ class Recomputed:
         return stats.chance_of_at_most(wrong, cell.validation_images, guessing) >= COLLAPSED / looks
 
     def compare(self, measure: Measure, cells: list[Cell], twins: list[Cell]) -> Comparison | None:
-        by_seed = {twin.seed: twin for twin in twins}
-        pairs = [(cell, by_seed[cell.seed]) for cell in cells if cell.seed in by_seed]
         if measure.is_time:
-            both = [values_of(measure.of, side) for side in (cells, twins)]
-            return self.compare_times(measure, len(pairs), both)
-        both = [values_of(measure.compared, side) for side in (cells, twins)]
-        values = [(measure.compared(cell), measure.compared(twin)) for cell, twin in pairs]
-        differences = [own - other for own, other in values if own is not None and other is not None]
+            return self.compare_times(measure, cells, twins)
+        both = [units.runs(measure.compared, side) for side in (cells, twins)]
+        differences = [own - other for own, other in units.pairs(*both)]
         if not differences:
             return None
         test = stats.signed_rank(stats.common(differences)[1].tolist())
@@ -137,19 +133,16 @@ class Recomputed:
             test="wilcoxon",
             p=test.p,
             effect=test.effect,
-            p_unpaired=stats.mann_whitney(*both),
+            p_unpaired=stats.mann_whitney(*map(units.observations, both)),
         )
 
-    def compare_times(self, measure: Measure, pairs: int, both: list[list[Value]]) -> Comparison | None:
+    def compare_times(self, measure: Measure, cells: list[Cell], twins: list[Cell]) -> Comparison | None:
+        both = [measure.values(side) for side in (cells, twins)]
         last = self.study.experiment["train"]["epochs"]
         p = stats.log_rank(*(measures.times(side, last) for side in both))
         if p is None:
             return None
         own, other = (measure.over(side).estimate.value for side in both)
         difference = stats.exactly(own - other, -math.inf, math.inf)
-        return Comparison(pairs, difference, "log-rank", p, None, None)
-
-
-def values_of(of: Callable[[Cell], Value | None], cells: list[Cell]) -> list[Value]:
-    """The values of the cells that have one."""
-    return [value for value in map(of, cells) if value is not None]
+        pairs = {cell.seed for cell in cells} & {twin.seed for twin in twins}
+        return Comparison(len(pairs), difference, "log-rank", p, None, None)

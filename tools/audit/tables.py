@@ -8,9 +8,10 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Iterator
 
-# Swept settings by name, as in the columns between `arm` and `seed`.
+# Swept settings by name, as in the columns between `arm` and `seed`, but the seed of the source.
 Settings = tuple[tuple[str, str], ...]
 
+SOURCE_SEED = "source_seed"
 IMAGES = ("validation_images", "test_images")
 
 
@@ -24,6 +25,8 @@ class Cell:
 
     arm: str
     settings: Settings
+    # The seed of the source that it takes from, where there are several.
+    source_seed: int | None
     seed: int
     status: str
     steps: int
@@ -97,10 +100,12 @@ def lines(path: Path) -> Iterator[dict[str, str]]:
 def cell(row: dict[str, str], curve: dict[int, Fraction]) -> Cell:
     """One row of trials.csv."""
     names = list(row)
+    swept = names[names.index("arm") + 1 : names.index("seed")]
     validation, test = (row[name] for name in IMAGES)
     return Cell(
         arm=row["arm"],
-        settings=tuple((name, row[name]) for name in names[names.index("arm") + 1 : names.index("seed")]),
+        settings=tuple((name, row[name]) for name in swept if name != SOURCE_SEED),
+        source_seed=whole(row.get(SOURCE_SEED, "")),
         seed=int(row["seed"]),
         status=row["status"],
         steps=int(row["steps"]),

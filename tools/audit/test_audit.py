@@ -26,6 +26,7 @@ import known
 import reports
 import stats
 import tables
+import units
 from audit import Audit, audit_json, audit_markdown
 from recompute import Recomputed
 
@@ -120,9 +121,9 @@ def study(claim: dict, errors: dict[str, dict[tuple, list[int | None]]]) -> tabl
     cells = []
     for arm, by_setting in errors.items():
         for (source, size), wrong in by_setting.items():
-            settings = (("train_size", str(size)), ("source_seed", source))
             for seed, count in enumerate(wrong):
-                own = {"arm": arm, "settings": settings, "seed": seed, "curve": {}}
+                own = {"arm": arm, "settings": (("train_size", str(size)),), "seed": seed}
+                own |= {"source_seed": source, "curve": {}}
                 last = None if count is None else Fraction(count, 100)
                 cells.append(tables.Cell(**(blank | own | {"test_error_last": last})))
     claim = {"arms": ["a", "b"], "measure": {"test_error": {"step": "last"}}} | claim
@@ -135,8 +136,8 @@ class Claims(unittest.TestCase):
 
     def test_a_seed_counts_with_its_mean_over_sizes_if_it_has_all(self) -> None:
         errors = {
-            "a": {("", 10): [10, 20, 30], ("", 20): [20, 20, None]},
-            "b": {("", 10): [20, 20, 30], ("", 20): [20, 60, 70]},
+            "a": {(None, 10): [10, 20, 30], (None, 20): [20, 20, None]},
+            "b": {(None, 10): [20, 20, 30], (None, 20): [20, 60, 70]},
         }
         (found,) = claims.answers(study({"direction": "less"}, errors))
         self.assertEqual((found.pairs, found.difference.estimate.value), (2, -0.125))
@@ -144,15 +145,15 @@ class Claims(unittest.TestCase):
 
     def test_a_source_counts_with_its_mean_over_seeds_against_an_arm_without_one(self) -> None:
         errors = {
-            "a": {("0", 10): [10, 20], ("1", 10): [30, 50]},
-            "b": {("", 10): [20, 20]},
+            "a": {(0, 10): [10, 20], (1, 10): [30, 50]},
+            "b": {(None, 10): [20, 20]},
         }
         claim = {"direction": "less", "unit": "source_seed", "at": {"train_size": [10]}}
         (found,) = claims.answers(study(claim, errors))
         self.assertEqual((found.pairs, found.difference.estimate.value), (2, 0.075))
 
     def test_a_clear_difference_holds_in_its_direction_and_beyond_its_margin_only(self) -> None:
-        errors = {"a": {("", 10): list(range(10, 20))}, "b": {("", 10): list(range(20, 40, 2))}}
+        errors = {"a": {(None, 10): list(range(10, 20))}, "b": {(None, 10): list(range(20, 40, 2))}}
         at = {"at": {"train_size": [10]}}
         for expected, claim in (
             ("holds", {"direction": "less"}),
@@ -167,9 +168,23 @@ class Claims(unittest.TestCase):
             self.assertEqual(found.verdict, expected, (claim, found.difference))
 
     def test_an_equivalence_is_not_seen_where_the_interval_is_wider_than_the_margin(self) -> None:
-        errors = {"a": {("", 10): [10, 30, 50, 20, 60]}, "b": {("", 10): [30, 20, 20, 40, 50]}}
+        errors = {"a": {(None, 10): [10, 30, 50, 20, 60]}, "b": {(None, 10): [30, 20, 20, 40, 50]}}
         (found,) = claims.answers(study({"within": 0.01, "at": {"train_size": [10]}}, errors))
         self.assertEqual((found.verdict, found.doubt), ("undecided", claims.WIDE))
+
+
+class Units(unittest.TestCase):
+    """Runs and sources."""
+
+    def test_runs_without_sources_pair_by_seed(self) -> None:
+        first, second = {(None, 0): 1, (None, 1): 2, (None, 2): 3}, {(None, 1): 5, (None, 0): 4}
+        self.assertEqual(units.pairs(first, second), [(1, 4), (2, 5)])
+
+    def test_a_source_counts_once_by_the_seeds_that_both_arms_have(self) -> None:
+        first = {(8, 0): 1, (8, 1): 3, (9, 0): 5, (9, 1): 9, (9, 2): 100}
+        second = {(None, 0): 10, (None, 1): 30}
+        self.assertEqual(units.observations(first), [2, 38])
+        self.assertEqual(units.pairs(first, second), [(2, 20), (7, 20)])
 
 
 class Statistics(unittest.TestCase):
