@@ -117,14 +117,21 @@ def claim_lines(recomputed: Recomputed) -> Lines:
     """What the table of claims says."""
     lines: Lines = {}
     for answer in recomputed.answers:
-        columns = {"verdict": answer.verdict, "pairs": [exact(answer.pairs)]}
+        columns = claim_columns(answer)
         if answer.difference:
-            scale = 100 if claims.is_share(answer.claim) else 1
-            columns["difference"] = numbers(answer.difference, scale)
             columns["difference: p"] = [exact(answer.p)]
-            columns["p (Holm)"] = [exact(answer.p_holm)]
         lines[(answer.claim["id"],)] = columns
     return lines
+
+
+def claim_columns(answer: Answer) -> dict[str, list[Number] | str]:
+    """What every table of claims says of one."""
+    columns = {"verdict": answer.verdict, "pairs": [exact(answer.pairs)]}
+    if answer.difference:
+        scale = 100 if claims.is_share(answer.claim) else 1
+        columns["difference"] = numbers(answer.difference, scale)
+        columns["p (Holm)"] = [exact(answer.p_holm)]
+    return columns
 
 
 def row_lines(recomputed: Recomputed) -> Lines:
@@ -227,11 +234,27 @@ def notes(recomputed: Recomputed) -> list[str]:
             f"{collapsed} cells never got better than guessing; they are in the medians and differences, "
             "but for the medians over learners"
         )
+    if missing := study.manifest["cells"] - len(study.cells):
+        found.append(f"{missing} cells have not run; `polarity run` runs them")
     images = study.experiment["data"]["test"]
     if images and images < FEWEST_TEST_IMAGES and study.manifest["data_digest"]:
         chance = f"{100 * math.sqrt(0.25 / images):.1f} points"
         found.append(f"{images} test images: chance alone moves a single error near one half by {chance}")
     return found
+
+
+# Tables of claims in the pages
+
+
+def audit_page(audit: Audit, name: str, text: str, answers: dict[str, list[Answer]]) -> None:
+    """Compares the tables of claims in a page, which stand between marks, with the answers by study."""
+    lines: Lines = {}
+    for study, answer in ((study, answer) for study in answers for answer in answers[study]):
+        verdict = "undecided: could not be seen" if answer.doubt == claims.WIDE else answer.verdict
+        lines[(study, answer.claim["says"])] = claim_columns(answer) | {"verdict": verdict}
+    for block in text.split("<!-- claims -->")[1:]:
+        for table in reports.read(block.partition("<!-- end -->")[0]).tables:
+            audit_table(audit, f"{name}, claims", table, lines)
 
 
 # polarity report --json

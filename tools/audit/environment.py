@@ -18,7 +18,7 @@ def enter() -> None:
     """Goes on in the audit's own Python, which is made first where it is missing or out of date."""
     if sys.version_info < (3, 11):
         sys.exit(f"audit: python 3.11 or newer is needed, this is {sys.version.split()[0]}")
-    if Path(sys.prefix) == HOME:
+    if Path(sys.prefix).resolve() == HOME.resolve():
         return
     made_from = HOME / "requirements.txt"
     if not made_from.exists() or made_from.read_text() != REQUIREMENTS.read_text():
@@ -30,7 +30,7 @@ def enter() -> None:
 
 def make() -> None:
     """Makes the environment anew; pip stays outside, so that no system package is needed for it."""
-    print(f"audit: making {HOME.relative_to(ROOT)} (NumPy, SciPy, lifelines: 80 MB, once) ...", flush=True)
+    print(f"audit: making {HOME.relative_to(ROOT)} (NumPy, SciPy, lifelines; 400 MB, once) ...", flush=True)
     venv.create(HOME, clear=True, symlinks=True, with_pip=False)
     pip = [sys.executable, "-m", "pip", "--python", str(HOME / "bin" / "python"), "install"]
     quiet = ["--quiet", "--disable-pip-version-check"]

@@ -55,7 +55,8 @@ def read(text: str) -> Markdown:
 
 def split(line: str) -> list[str]:
     """The cells of a line of a table."""
-    return [text.strip() for text in re.split(r"(?<!\\)\|", line.strip())[1:-1]]
+    cells = re.split(r"(?<!\\)\|", line.strip())[1:-1]
+    return [text.strip().replace("\\|", "|") for text in cells]
 
 
 def columns(header: list[str]) -> list[str]:

@@ -17,21 +17,21 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Iterator
 
 import known
 import tables
-from audit import Audit, audit_json, audit_markdown
+from audit import Audit, audit_json, audit_markdown, audit_page
 from recompute import Recomputed
 
 RESULTS = environment.ROOT / "results"
-PROGRAM = environment.ROOT / "target" / "release" / "polarity"
 
 
 def main() -> int:
     arguments = parse()
     listed = known.read()
     try:
-        audits = [audit_study(arguments.results / name, arguments.program) for name in studies(arguments)]
+        audits = list(audit_all(arguments))
     except tables.Unreadable as error:
         sys.exit(f"audit: {error}")
     differences = [difference for audit in audits for difference in audit.differences]
@@ -41,6 +41,27 @@ def main() -> int:
     compared = sum(audit.compared for audit in audits)
     print(f"audit: {compared} numbers, {len(differences)} differ, {len(new)} of these not in known.toml")
     return 1 if new or stale else 0
+
+
+def audit_all(arguments: argparse.Namespace) -> Iterator[Audit]:
+    """Audits the studies that were asked for; after all of them the pages that have their claims."""
+    answers = {}
+    for name in studies(arguments):
+        folder = arguments.results / name
+        recomputed = Recomputed(tables.read(folder))
+        answers[name] = recomputed.answers
+        yield said(audit_study(folder, recomputed, arguments.program))
+    if not arguments.study and arguments.results == RESULTS:
+        audit = Audit("pages")
+        for page in [environment.ROOT / "README.md", *sorted((environment.ROOT / "docs").glob("*.md"))]:
+            audit_page(audit, page.name, page.read_text(), answers)
+        yield said(audit)
+
+
+def said(audit: Audit) -> Audit:
+    """The audit, of which a line was printed."""
+    print(f"{audit.study}: {audit.compared} numbers, {len(audit.differences)} differ", flush=True)
+    return audit
 
 
 def parse() -> argparse.Namespace:
@@ -63,19 +84,19 @@ def studies(arguments: argparse.Namespace) -> list[str]:
     return arguments.study or found
 
 
-def audit_study(folder: Path, program: Path | None) -> Audit:
-    """Audits one study, and says so in a line."""
+def audit_study(folder: Path, recomputed: Recomputed, program: Path | None) -> Audit:
+    """Audits the reports of one study."""
     audit = Audit(folder.name)
-    recomputed = Recomputed(tables.read(folder))
     audit_markdown(audit, (folder / "report.md").read_text(), recomputed)
     if program:
         audit_json(audit, report_json(program, folder), recomputed)
-    print(f"{audit.study}: {audit.compared} numbers, {len(audit.differences)} differ", flush=True)
     return audit
 
 
 def report_json(program: Path, folder: Path) -> dict:
     """What the program prints of a study for programs: the numbers to compare, never to compute with."""
+    if not program.exists():
+        raise tables.Unreadable(f"{program}: not here; `make build` builds it")
     found = subprocess.run([program, "report", folder, "--json"], capture_output=True, text=True)
     if found.returncode != 0:
         raise tables.Unreadable(f"`{program} report {folder} --json` failed: {found.stderr.strip()}")

@@ -27,7 +27,7 @@ import reports
 import stats
 import tables
 import units
-from audit import Audit, audit_json, audit_markdown
+from audit import Audit, audit_markdown, audit_page
 from recompute import Recomputed
 
 DEMO = environment.ROOT / "results" / "demo"
@@ -171,6 +171,19 @@ class Claims(unittest.TestCase):
         errors = {"a": {(None, 10): [10, 30, 50, 20, 60]}, "b": {(None, 10): [30, 20, 20, 40, 50]}}
         (found,) = claims.answers(study({"within": 0.01, "at": {"train_size": [10]}}, errors))
         self.assertEqual((found.verdict, found.doubt), ("undecided", claims.WIDE))
+
+
+    def test_a_table_of_claims_in_a_page_is_compared_line_by_line(self) -> None:
+        errors = {"a": {(None, 10): list(range(10, 20))}, "b": {(None, 10): list(range(20, 40, 2))}}
+        claim = {"says": "It | errs less.", "direction": "less", "at": {"train_size": [10]}}
+        answers = {"made up": claims.answers(study(claim, errors))}
+        line = "| made up | It \\| errs less. | holds | -14.5 [-17.0, -12.0] | 0.002 | 10 |\n"
+        header = "| study | claim | verdict | difference | p (Holm) | pairs |\n|:--|:--|:--|--:|--:|--:|\n"
+        page = f"<!-- claims -->\n{header}{line}<!-- end -->\n"
+        for text, found in ((page, 0), (page.replace("-14.5", "-15.5"), 1), (page.replace(line, ""), 1)):
+            audit = Audit("pages")
+            audit_page(audit, "README.md", text, answers)
+            self.assertEqual(len(audit.differences), found, audit.differences)
 
 
 class Units(unittest.TestCase):
