@@ -3,13 +3,18 @@
 //!
 //! A run that draws one more number for one purpose does not move the numbers of another, so arms
 //! with the same seed share their images, their initial magnitudes and their batch order. A stream
-//! depends on the seed and the purpose's name alone: not on threads, devices or libtorch.
+//! depends on the seed and the purpose's name alone: not on threads, devices or libtorch. [`opened_by`]
+//! says which streams a piece of work draws from.
 //!
 //! Every room may use this one; it knows none of them.
+
+mod journal;
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use sha2::{Digest, Sha256};
+
+pub use journal::{Opened, opened_by};
 
 /// Random numbers for one purpose of one seed.
 #[derive(Clone, Debug)]
@@ -20,6 +25,7 @@ impl Stream {
     ///
     /// The ChaCha8 key is the SHA-256 of the two, so neither near seeds nor near names are related.
     pub fn new(seed: u64, purpose: &str) -> Self {
+        journal::note(seed, purpose);
         let mut key = Sha256::new();
         key.update(b"polarity-stream/1\0");
         key.update(seed.to_le_bytes());

@@ -10,6 +10,7 @@ use crate::digest::sha256;
 use crate::experiment::file::{ChannelOrder, Evaluations, Normalise, Select, Subset};
 use crate::models::{Model, Precision};
 use crate::optim::Optimizer;
+use crate::random::Stream;
 use crate::results::{Biases, Hold, Magnitudes, Signs, Zeros};
 use crate::sign::Reset;
 use crate::train::Rate;
@@ -33,7 +34,7 @@ pub struct Spec {
     pub arm: Option<ArmSpec>,
     /// How it is trained.
     pub train: TrainSpec,
-    /// The seed.
+    /// The seed; what is drawn under it, and what is not, says [`stream_seed`](Self::stream_seed).
     pub seed: u64,
 }
 
@@ -190,6 +191,15 @@ impl Spec {
     /// The digest of the source that it takes something from.
     pub fn source(&self) -> Option<&str> {
         Some(&self.arm.as_ref()?.source.as_ref()?.digest)
+    }
+
+    /// The seed of every stream that the cell draws from. A source has one of its own: were it the same
+    /// as a fresh network's, the network of that seed would start from the source's own initial weights.
+    pub fn stream_seed(&self) -> u64 {
+        match self.arm {
+            Some(_) => self.seed,
+            None => Stream::new(self.seed, "source").bits(),
+        }
     }
 
     /// The cell's name: the first 16 hex digits of the SHA-256 of the specification as JSON, keys in

@@ -5,6 +5,8 @@
 
 pub(crate) mod image;
 mod layers;
+#[cfg(test)]
+mod streams;
 pub(crate) mod xor;
 
 use std::fmt::Debug;
@@ -15,7 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use indexmap::IndexMap;
 use tch::{Device, TchError};
 
-use super::cell::{Cell, Spec};
+use super::cell::{ArmSpec, Cell};
 use super::checked::Checked;
 use super::file::Experiment;
 use super::problem::{Problem, Problems};
@@ -202,11 +204,11 @@ impl Failure {
     }
 }
 
-/// The seed of a cell's initial weights.
-pub(crate) fn initial_seed(spec: &Spec) -> u64 {
-    match spec.arm.as_ref().map(|arm| arm.magnitudes) {
-        Some(Magnitudes::Fresh) => Stream::new(spec.seed, "fresh").bits(),
-        _ => spec.seed,
+/// The seed of the initial weights of a network that has `arm` and draws under `seed`.
+pub(crate) fn initial_seed(arm: Option<&ArmSpec>, seed: u64) -> u64 {
+    match arm.map(|arm| arm.magnitudes) {
+        Some(Magnitudes::Fresh) => Stream::new(seed, "fresh").bits(),
+        _ => seed,
     }
 }
 

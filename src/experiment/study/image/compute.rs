@@ -46,7 +46,7 @@ pub(crate) fn cell(
         release_at: spec.arm.as_ref().and_then(|arm| arm.release_at),
         rate: spec.train.rate,
     };
-    let task = ready.task(&schedule, spec.seed);
+    let task = ready.task(&schedule);
     let ended = train::to_the_end(&task, &mut optimizer, progress)?;
     // The test has the room of its moments.
     drop(optimizer);
@@ -87,7 +87,7 @@ pub(crate) fn rehearse(
             release_at: None,
             rate: Rate::Constant,
         };
-        let task = ready.task(&schedule, spec.seed);
+        let task = ready.task(&schedule);
         let fitted = train::fit(&task, &mut optimizer, &mut |_| ControlFlow::Continue(()))?;
         Ok((start.elapsed().as_secs_f64(), fitted.seconds.evaluation))
     };
@@ -100,6 +100,8 @@ pub(crate) fn rehearse(
 
 /// A network at its start, and the images it will see.
 struct Ready {
+    /// That of every stream the cell draws from.
+    seed: u64,
     variables: nn::VarStore,
     net: Network,
     start: Template,
@@ -115,6 +117,7 @@ impl Ready {
         source: Option<&Knowledge>,
         device: Device,
     ) -> Result<(Self, Frozen<Optimizer>), Failure> {
+        let seed = spec.stream_seed();
         let variables = nn::VarStore::new(device);
         let net = spec
             .model
@@ -122,22 +125,22 @@ impl Ready {
             .with_precision(spec.train.precision);
         draw(&net, spec)?;
         let start = match &spec.arm {
-            Some(arm) => assign(arm, source, &variables, spec.seed)?,
+            Some(arm) => assign(arm, source, &variables, seed)?,
             None => transfer::own_signs(&variables)?,
         };
         let threads = NonZeroUsize::new(spec.train.threads).unwrap_or(NonZeroUsize::MIN);
         let held = held(spec.arm.as_ref(), &start);
         let optimizer = Frozen::new(&variables, held, spec.train.optimizer.clone())?
             .with_reset(spec.arm.as_ref().and_then(|arm| arm.reset).unwrap_or_default())
-            .with_seed(Stream::new(spec.seed, "reset").bits())
+            .with_seed(Stream::new(seed, "reset").bits())
             .with_threads(threads);
-        let (train, validation) = split(images(spec)?, spec.seed, material, device)?;
-        Ok((Ready { variables, net, start, train, validation }, optimizer))
+        let (train, validation) = split(images(spec)?, seed, material, device)?;
+        Ok((Ready { seed, variables, net, start, train, validation }, optimizer))
     }
 
-    fn task<'a>(&'a self, schedule: &'a Schedule, seed: u64) -> Task<'a> {
-        let Ready { variables, net, train, validation, .. } = self;
-        Task { net, variables, train, validation, schedule, seed }
+    fn task<'a>(&'a self, schedule: &'a Schedule) -> Task<'a> {
+        let Ready { seed, variables, net, train, validation, .. } = self;
+        Task { net, variables, train, validation, schedule, seed: *seed }
     }
 }
 
@@ -295,6 +298,28 @@ mod tests {
         (images.iter().map(|x| x.to_bits()).collect(), Vec::try_from(flat(labels)).unwrap())
     }
 
+    const FRESH: &str = "{signs: init, magnitudes: init, hold: none}";
+
+    /// The weight tensors that the cell `spec` starts from.
+    fn start(spec: &Spec) -> Vec<Vec<f32>> {
+        let (ready, _) = Ready::new(spec, &material(), None, Device::Cpu).unwrap();
+        let tensors = transfer::constrained(&ready.variables).into_iter();
+        tensors.map(|(_, tensor)| Vec::try_from(tensor.flatten(0, -1)).unwrap()).collect()
+    }
+
+    #[test]
+    fn a_source_starts_from_other_weights_than_the_fresh_network_of_its_seed() {
+        for seed in 0..3 {
+            let fresh = start(&spec(FRESH, seed));
+            let source = start(&Spec { arm: None, ..spec(FRESH, seed) });
+            for (fresh, source) in fresh.iter().zip(&source) {
+                let as_large = |(a, b): &(&f32, &f32)| a.abs() == b.abs();
+                let same = fresh.iter().zip(source).filter(as_large).count();
+                assert!(same <= fresh.len() / 1000, "seed {seed}: {same} of {}", fresh.len());
+            }
+        }
+    }
+
     #[test]
     fn arms_of_a_seed_have_the_same_images_bit_for_bit() {
         let images = |arm: &str, seed| {
@@ -302,7 +327,7 @@ mod tests {
                 split(images(&spec(arm, seed)).unwrap(), seed, &material(), Device::Cpu).unwrap();
             [bits(&train), bits(&validation)]
         };
-        let first = images("{signs: init, magnitudes: init, hold: none}", 3);
+        let first = images(FRESH, 3);
         for arm in [
             "{signs: source, magnitudes: source, hold: all, reset: flip}",
             "{signs: {shuffled: tensor}, magnitudes: init, only: [features], hold: all}",
@@ -310,7 +335,7 @@ mod tests {
         ] {
             assert_eq!(images(arm, 3), first, "{arm}");
         }
-        assert_ne!(images("{signs: init, magnitudes: init, hold: none}", 4), first);
+        assert_ne!(images(FRESH, 4), first);
     }
 
     /// Weights and biases by name at the start of an arm that takes nothing from a source.

@@ -21,7 +21,7 @@ use crate::weights::{Array, Checkpoint};
 /// # Errors
 /// What libtorch says.
 pub(crate) fn draw(net: &Network, spec: &Spec) -> Result<(), TchError> {
-    net.initialise(initial_seed(spec))?;
+    net.initialise(initial_seed(spec.arm.as_ref(), spec.stream_seed()))?;
     match spec.arm.as_ref().map(|arm| arm.magnitudes) {
         Some(Magnitudes::Normal) => net.draw_normal_magnitudes(spec.seed),
         _ => Ok(()),

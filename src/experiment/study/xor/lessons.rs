@@ -112,7 +112,7 @@ impl Lessons {
     /// When the lessons are not those of the cell.
     pub(super) fn member(&self, given: &Given) -> Member<'_> {
         let Given { spec, arm, .. } = given;
-        let drawn = Weights::draw(given.width, initial_seed(spec));
+        let drawn = Weights::draw(given.width, initial_seed(Some(arm), spec.seed));
         let reset_seed = Stream::new(spec.seed, "reset").bits();
         let signs = signs_of(arm.signs, &drawn);
         let points = &self.points[&given.points()];
@@ -130,7 +130,8 @@ impl Lessons {
 
 /// The signs with which a cell starts.
 pub(super) fn start_of(given: &Given) -> mlp::Signs {
-    let drawn = Weights::draw(given.width, initial_seed(given.spec));
+    let seed = initial_seed(Some(given.arm), given.spec.seed);
+    let drawn = Weights::draw(given.width, seed);
     signs_of(given.arm.signs, &drawn)
 }
 
