@@ -192,6 +192,24 @@ fn a_trained_source_is_a_cell_of_its_own_and_its_signs_are_taken() {
 }
 
 #[test]
+fn a_source_and_networks_with_its_weights_are_tested_on_the_same_images() {
+    let lab = Laboratory::new();
+    let source =
+        "{train: {data: {images: 60}, epochs: 1, batch: 10, optimizer: {adam: {lr: 0.003}}}}";
+    let arm = "same: {signs: source, magnitudes: source, hold: none}";
+    lab.edit("arms:\n", &format!("source: {source}\narms:\n  {arm}\n"));
+    lab.run(&["data.test=7", "train.optimizer.adam.lr=1e-12"]);
+    let trials = trials(&lab);
+    let source = trials.iter().find(|trial| trial.key.arm == "source").unwrap();
+    assert_eq!(source.outcome.test_images, Some(7));
+    let same: Vec<&Trial> = trials.iter().filter(|trial| trial.key.arm == "same").collect();
+    assert_eq!(same.len(), 6);
+    for trial in same {
+        assert_eq!(trial.outcome.test_error_last, source.outcome.test_error_last, "{trial:?}");
+    }
+}
+
+#[test]
 fn every_arm_takes_from_the_source_that_it_names() {
     let lab = Laboratory::new();
     let source = |epochs, seed| {

@@ -247,7 +247,7 @@ impl Draft<'_> {
         let part = (set.digest.clone(), share, train.data.classes.clone());
         let material = lessons.material(part, || {
             let input = material::input(set, data, model.channels());
-            Material::new(set, share, classes, None, input).in_order(data.channels)
+            Material::new(set, share, classes, data.test, input).in_order(data.channels)
         });
         let there = material.train.len();
         let Some(size) = there.checked_sub(data.validation).filter(|size| *size > 0) else {
@@ -298,7 +298,7 @@ impl Draft<'_> {
             subset: data.subset,
             train_size,
             validation: data.validation,
-            test: None,
+            test: data.test,
         }
     }
 
