@@ -243,6 +243,8 @@ mod tests {
     use super::*;
     use crate::data::Images;
     use crate::experiment::cell::{RESULTS_VERSION, Share};
+    use crate::experiment::file::Evaluations;
+    use crate::optim::Sgd;
     use crate::train::Input;
     use tch::Tensor;
 
@@ -318,6 +320,65 @@ mod tests {
                 assert!(same <= fresh.len() / 1000, "seed {seed}: {same} of {}", fresh.len());
             }
         }
+    }
+
+    /// The row of `spec` after `steps` steps.
+    fn outcome(mut spec: Spec, steps: u64, select: Select) -> Outcome {
+        spec.train.steps = steps;
+        spec.train.evaluate_at = Evaluations::Steps((0..=steps).collect());
+        spec.train.select = select;
+        let go_on = &mut |_| ControlFlow::Continue(());
+        cell(&spec, &material(), None, Device::Cpu, go_on).unwrap().outcome
+    }
+
+    /// Errors on test, validation and training images, after the chosen and after the last step.
+    fn errors(outcome: &Outcome) -> [[Option<ErrorCount>; 3]; 2] {
+        let Outcome { test_error, validation_error, train_error, .. } = *outcome;
+        let Outcome { test_error_last, validation_error_last, train_error_last, .. } = *outcome;
+        [
+            [test_error, validation_error, train_error],
+            [test_error_last, validation_error_last, train_error_last],
+        ]
+    }
+
+    #[test]
+    fn errors_after_the_chosen_and_the_last_step_are_those_of_runs_that_end_there() {
+        const STEPS: u64 = 6;
+        let mut seen = BTreeSet::new();
+        for seed in 0..20 {
+            let spec = || spec(FRESH, seed);
+            let best = outcome(spec(), STEPS, Select::Best);
+            let chosen = best.best_step.unwrap();
+            if chosen == STEPS || !seen.insert(chosen) {
+                continue;
+            }
+            let [short, long] = [chosen, STEPS].map(|steps| outcome(spec(), steps, Select::Last));
+            assert_eq!(errors(&best), [errors(&short)[1], errors(&long)[1]], "seed {seed}");
+            assert_eq!(errors(&long)[0], errors(&long)[1]);
+            assert_eq!((best.steps, long.best_step), (STEPS, Some(STEPS)));
+            assert_eq!((best.validation_images, best.test_images), (Some(8), Some(4)));
+        }
+        assert!(seen.contains(&0) && seen.len() > 1, "steps chosen: {seen:?}");
+    }
+
+    #[test]
+    fn a_run_that_diverged_is_tested_nowhere_and_says_what_its_curve_is_of() {
+        let mut spec = spec(FRESH, 0);
+        spec.train.optimizer = Optimizer::Sgd(Sgd { lr: 1e30, ..Sgd::default() });
+        let outcome = outcome(spec, 4, Select::Best);
+        assert_eq!(outcome.status, Status::Diverged);
+        assert_eq!((errors(&outcome), outcome.test_images), ([[None; 3]; 2], None));
+        assert_eq!(outcome.validation_images, Some(8));
+    }
+
+    #[test]
+    fn the_validation_images_of_a_seed_are_the_same_at_every_training_size() {
+        let validation = |train_size| {
+            let mut spec = images(&spec(FRESH, 3)).unwrap().clone();
+            spec.train_size = train_size;
+            bits(&split(&spec, 3, &material(), Device::Cpu).unwrap().1)
+        };
+        assert_eq!(validation(12), validation(40));
     }
 
     #[test]
