@@ -321,7 +321,7 @@ impl Session<'_, '_> {
             self.failed.push((cell.id.clone(), reason.clone()));
         }
         (self.report)(Event::End { cell, record: &record });
-        Ok(self.store.append(record)?)
+        Ok(self.store.append(cell, record)?)
     }
 }
 
@@ -336,9 +336,7 @@ fn record(
         Err(failure) => Some((Record::failed(cell, failure.to_string(), seconds), None)),
         Ok(Computed { outcome, curve, seconds: split, weights }) => {
             let timing = Timing { total: seconds, split };
-            let (id, spec) = (cell.id.clone(), cell.spec.clone());
-            let record = Record { id, spec, outcome, curve, reason: None, weights: None, timing };
-            Some((record, weights))
+            Some((Record::new(cell, outcome, curve, timing), weights))
         }
     }
 }

@@ -21,6 +21,7 @@ pub use records::Records;
 pub use segment::Damage;
 use segment::Segment;
 
+use crate::experiment::cell::Cell;
 use crate::files;
 
 /// Why results could not be read or written.
@@ -136,12 +137,12 @@ impl Store {
         Ok(())
     }
 
-    /// Adds a cell that came to its end.
+    /// Adds the end of `cell`.
     ///
     /// # Errors
     /// When the segment cannot be written, or the same cell is there with another result.
-    pub fn append(&mut self, record: Record) -> Result<(), Error> {
-        let line = record.to_line();
+    pub fn append(&mut self, cell: &Cell, record: Record) -> Result<(), Error> {
+        let line = record.to_line(&cell.spec);
         if self.records.add(record)? {
             self.file.write_all(line.as_bytes()).map_err(io_error(&self.segment.path))?;
         }

@@ -10,43 +10,75 @@ use crate::digest::sha256;
 use crate::experiment::cell::{Cell, Spec};
 use crate::results::Timing;
 use crate::results::table::{Outcome, Status, counted};
-use crate::train::{CurvePoint, ErrorCount, Seconds};
+use crate::train::{CurvePoint, Seconds};
 
-/// A cell that came to its end. Its errors are `E`s: counts, or shares as lines have them.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Record<E = ErrorCount> {
+/// A cell that came to its end.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
     /// The cell's name.
     pub id: String,
-    /// What was computed.
-    pub spec: Spec,
+    /// The digest of the source that it takes something from. Its specification is on disk and not kept
+    /// here, where there may be a hundred thousand of them.
+    pub source: Option<String>,
     /// How it ended.
-    pub outcome: Outcome<E>,
+    pub outcome: Outcome,
     /// Its evaluations.
-    pub curve: Vec<CurvePoint<E>>,
+    pub curve: Vec<CurvePoint>,
     /// Why it failed, if it did: such a cell is not finished.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// The digest of the weights of a source that is trained here: those that it came to, or those that
     /// a cell took from it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights: Option<String>,
     /// Where the time went: the only part that differs from run to run.
     pub timing: Timing,
 }
 
+/// A record as it is written, errors as shares.
+#[derive(Serialize)]
+struct Written<'a> {
+    id: &'a str,
+    spec: &'a Spec,
+    outcome: Outcome<f64>,
+    curve: Vec<CurvePoint<f64>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    weights: Option<&'a str>,
+    timing: &'a Timing,
+}
+
+/// A record as it is read.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Read {
+    id: String,
+    spec: Spec,
+    outcome: Outcome<f64>,
+    curve: Vec<CurvePoint<f64>>,
+    #[serde(default)]
+    reason: Option<String>,
+    #[serde(default)]
+    weights: Option<String>,
+    timing: Timing,
+}
+
 impl Record {
+    /// The end of `cell`.
+    pub(crate) fn new(
+        cell: &Cell,
+        outcome: Outcome,
+        curve: Vec<CurvePoint>,
+        timing: Timing,
+    ) -> Self {
+        let source = cell.spec.source().map(str::to_owned);
+        Record { id: cell.id.clone(), source, outcome, curve, reason: None, weights: None, timing }
+    }
+
     /// The end of a cell that failed after so many `seconds`.
     pub(crate) fn failed(cell: &Cell, reason: String, seconds: f64) -> Self {
-        Record {
-            id: cell.id.clone(),
-            spec: cell.spec.clone(),
-            outcome: Outcome::failed(),
-            curve: Vec::new(),
-            reason: Some(reason),
-            weights: None,
-            timing: Timing { total: seconds, split: Seconds::default() },
-        }
+        let timing = Timing { total: seconds, split: Seconds::default() };
+        let record = Record::new(cell, Outcome::failed(), Vec::new(), timing);
+        Record { reason: Some(reason), ..record }
     }
 
     /// Whether the cell need not run again.
@@ -59,10 +91,15 @@ impl Record {
         (&self.outcome, &self.curve) == (&other.outcome, &other.curve)
     }
 
-    /// The line of the segment.
-    pub(super) fn to_line(&self) -> String {
-        let shares = self.shares();
-        let body = serde_json::to_string(&shares).expect("a record holds only finite numbers");
+    /// The line of the segment, of a cell with this `spec`.
+    pub(super) fn to_line(&self, spec: &Spec) -> String {
+        let Record { id, timing, .. } = self;
+        let share = |point: &CurvePoint| point.with_error(point.validation_error.value());
+        let outcome = self.outcome.shares();
+        let curve = self.curve.iter().map(share).collect();
+        let (reason, weights) = (self.reason.as_deref(), self.weights.as_deref());
+        let written = Written { id, spec, outcome, curve, reason, weights, timing };
+        let body = serde_json::to_string(&written).expect("a record holds only finite numbers");
         let open = &body[..body.len() - 1];
         format!("{open}{SEAL}{}\"}}\n", digest(open))
     }
@@ -72,42 +109,26 @@ impl Record {
         let line = str::from_utf8(line).ok()?;
         let (open, seal) = line.strip_suffix("\"}\n")?.rsplit_once(SEAL)?;
         (seal == digest(open)).then_some(())?;
-        let shares: Record<f64> = serde_json::from_str(&format!("{open}}}")).ok()?;
-        let record = shares.counts().ok()?;
-        let is_sound =
-            record.id == record.spec.id() && record.reason.is_none() == record.is_finished();
-        is_sound.then_some(record)
+        let read: Read = serde_json::from_str(&format!("{open}}}")).ok()?;
+        let is_named = read.id == read.spec.id();
+        let record = read.counts().ok()?;
+        (is_named && record.reason.is_none() == record.is_finished()).then_some(record)
     }
 }
 
-impl Record {
-    fn shares(&self) -> Record<f64> {
-        let share = |point: &CurvePoint| point.with_error(point.validation_error.value());
-        self.with(self.outcome.shares(), self.curve.iter().map(share).collect())
-    }
-}
-
-impl Record<f64> {
+impl Read {
     /// # Errors
     /// The error that is no whole number of its images.
-    fn counts(&self) -> Result<Record, String> {
-        let outcome = self.outcome.counts(Some(self.spec.data.train_size() as u64))?;
+    fn counts(self) -> Result<Record, String> {
+        let Read { id, spec, outcome, curve, reason, weights, timing } = self;
+        let outcome = outcome.counts(Some(spec.data.train_size() as u64))?;
         let count = |point: &CurvePoint<f64>| {
             let error = counted(point.validation_error, outcome.validation_images)?;
             Ok(point.with_error(error))
         };
-        let curve = self.curve.iter().map(count).collect::<Result<_, String>>()?;
-        Ok(self.with(outcome, curve))
-    }
-}
-
-impl<E> Record<E> {
-    /// The same cell with another end.
-    fn with<F>(&self, outcome: Outcome<F>, curve: Vec<CurvePoint<F>>) -> Record<F> {
-        let Record { id, spec, reason, weights, timing, .. } = self;
-        let (id, spec) = (id.clone(), spec.clone());
-        let (reason, weights) = (reason.clone(), weights.clone());
-        Record { id, spec, outcome, curve, reason, weights, timing: *timing }
+        let curve = curve.iter().map(count).collect::<Result<_, String>>()?;
+        let source = spec.source().map(str::to_owned);
+        Ok(Record { id, source, outcome, curve, reason, weights, timing })
     }
 }
 

@@ -84,7 +84,7 @@ impl Records {
         if counts.len() > 1 {
             for record in self.cells.values().flatten().filter(|record| record.is_finished()) {
                 let weights =
-                    record.weights.as_deref().filter(|_| record.spec.source() == Some(id));
+                    record.weights.as_deref().filter(|_| record.source.as_deref() == Some(id));
                 if let Some(count) = weights.and_then(|weights| counts.get_mut(weights)) {
                     *count += 1;
                 }
