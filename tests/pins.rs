@@ -276,7 +276,7 @@ fn golden_specifications(name: &str, text: &str) {
         let spec = spec.strip_suffix('}').unwrap();
         assert!(start.ends_with(&format!("\"id\":\"{}\"", digest(spec))), "{line}");
         let value: serde_json::Value = serde_json::from_str(spec).unwrap();
-        assert_eq!(value["version"], 3, "{line}");
+        assert_eq!(value["version"], 4, "{line}");
     }
     golden(name, text);
 }
