@@ -228,23 +228,35 @@ fn studies_with_claims() -> Vec<PathBuf> {
     found
 }
 
-#[test]
-fn the_tables_of_claims_are_those_that_the_program_prints() {
+/// What `report --claims` prints of the results of `studies`.
+fn printed_claims(studies: &[PathBuf]) -> String {
     let mut polarity = Command::new(env!("CARGO_BIN_EXE_polarity"));
-    let studies = studies_with_claims();
-    polarity.args(["report", "--claims"]).args(&studies).current_dir(ROOT);
+    polarity.args(["report", "--claims"]).args(studies).current_dir(ROOT);
     let output = polarity.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let printed = String::from_utf8(output.stdout).unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// A table stands between `<!-- claims -->` and `<!-- end -->`; `<!-- claims: NAME NAME -->` is of these
+/// studies only.
+#[test]
+fn the_tables_of_claims_are_those_that_the_program_prints() {
+    let all = studies_with_claims();
     for name in PAGES {
         let text = page(name);
-        for block in text.split("<!-- claims -->\n").skip(1) {
-            let table = block.split("<!-- end -->").next().unwrap();
-            assert_eq!(table.trim(), printed.trim(), "{name}: `polarity report --claims` makes it");
+        for block in text.split("<!-- claims").skip(1) {
+            let (names, table) = block.split_once("-->\n").unwrap();
+            let table = table.split("<!-- end -->").next().unwrap();
+            let named: Vec<&str> = names.trim_start_matches(':').split_whitespace().collect();
+            let folder = |name: &&str| Path::new(ROOT).join("results").join(name);
+            let studies =
+                if named.is_empty() { all.clone() } else { named.iter().map(folder).collect() };
+            assert_eq!(table.trim(), printed_claims(&studies).trim(), "{name}: {studies:?}");
         }
     }
-    let readme = page("README.md");
-    assert!(studies.is_empty() || readme.contains("<!-- claims -->"), "README has no claims");
+    for name in ["README.md", "docs/results.md"] {
+        assert!(all.is_empty() || page(name).contains("<!-- claims"), "{name} has no claims");
+    }
 }
 
 /// The rows of the block `name` of the formats page: a column and its meaning.

@@ -247,14 +247,20 @@ def notes(recomputed: Recomputed) -> list[str]:
 
 
 def audit_page(audit: Audit, name: str, text: str, answers: dict[str, list[Answer]]) -> None:
-    """Compares the tables of claims in a page, which stand between marks, with the answers by study."""
-    lines: Lines = {}
+    """Compares the tables of claims in a page, which stand between marks, with the answers by study.
+
+    A mark may name the studies of its table: `<!-- claims: NAME NAME -->`.
+    """
+    lines: dict[str, Lines] = {study: {} for study in answers}
     for study, answer in ((study, answer) for study in answers for answer in answers[study]):
         verdict = "undecided: could not be seen" if answer.doubt == claims.WIDE else answer.verdict
-        lines[(study, answer.claim["says"])] = claim_columns(answer) | {"verdict": verdict}
-    for block in text.split("<!-- claims -->")[1:]:
+        lines[study][(study, answer.claim["says"])] = claim_columns(answer) | {"verdict": verdict}
+    for block in text.split("<!-- claims")[1:]:
+        names, _, block = block.partition("-->")
+        studies = names.lstrip(":").split() or list(answers)
+        wanted = {key: line for study in studies for key, line in lines.get(study, {}).items()}
         for table in reports.read(block.partition("<!-- end -->")[0]).tables:
-            audit_table(audit, f"{name}, claims", table, lines)
+            audit_table(audit, f"{name}, claims", table, wanted)
 
 
 # polarity report --json
