@@ -282,6 +282,8 @@ fn every_seed_of_a_source_is_a_source_and_arms_have_cells_for_each() {
     let plan = String::from_utf8(plan.stdout).unwrap();
     assert!(plan.contains(" signs train_size=8 source_seed=7 seed=0 done"), "{plan}");
     assert!(plan.contains(" fluid train_size=8 seed=0 done"), "{plan}");
+    let source = "source `source`: trained here for 0.5 epochs on 60 images, once for each of the seeds [7, 8]";
+    assert!(plan.contains(source), "{plan}");
 }
 
 #[test]

@@ -10,6 +10,7 @@ use super::{ExperimentArgs, Failure, print};
 use crate::experiment::{Cell, Plan, Records, Shape, calibrate};
 use crate::results::Status;
 use crate::stats::quantile::median;
+use crate::train::Rate;
 
 /// Say what an experiment would run; trains nothing
 #[derive(Debug, Args)]
@@ -53,6 +54,14 @@ fn summary(plan: &Plan, records: &Records) -> String {
     let mut text = format!("{name}: {total} cells, {done} done, {left} left\n");
     for (arm, spec) in &plan.experiment().arms {
         text += &format!("  {arm}: {}\n", spec.explain());
+    }
+    let rate = plan.experiment().train.rate;
+    for (name, source) in plan.experiment().all_sources() {
+        let training = source.train.as_ref();
+        text.extend(training.map(|it| format!("source `{name}`: {}\n", it.explain(rate))));
+    }
+    if rate == Rate::Cosine {
+        text += "the learning rate falls along a cosine\n";
     }
     let seconds: Vec<f64> =
         plan.cells().iter().filter_map(|cell| Some(records.finished(cell)?.timing.total)).collect();

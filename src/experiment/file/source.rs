@@ -76,6 +76,20 @@ impl SourceTraining {
         steps.max(u64::from(self.epochs > 0.0))
     }
 
+    /// What is trained, in a sentence; `own` is the experiment's own rate.
+    pub fn explain(&self, own: Rate) -> String {
+        let SourceTraining { data, epochs, rate, seeds, .. } = self;
+        let set = data.name.as_ref().map(|name| format!(" of {name}")).unwrap_or_default();
+        let mut text = format!("trained here for {epochs} epochs on {} images{set}", data.images);
+        if rate.unwrap_or(own) == Rate::Cosine {
+            text += ", at a rate that falls along a cosine";
+        }
+        if let Some(Seeds(seeds)) = seeds {
+            text += &format!(", once for each of the seeds {seeds:?}");
+        }
+        text
+    }
+
     /// The seed of the order of all images, of which the first are for sources.
     pub(crate) fn seed_of_images(&self) -> u64 {
         self.seed.unwrap_or(0)

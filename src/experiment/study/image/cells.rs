@@ -2,7 +2,7 @@
 
 use indexmap::IndexMap;
 
-use super::sources::PlannedSource;
+use super::sources::{PlannedSource, settings};
 use super::{Course, Draft, Place, schedule};
 use crate::experiment::cell::{
     ArmSpec, Cell, DataSpec, ImageSpec, RESULTS_VERSION, Share, SourceSpec, Spec, TrainSpec,
@@ -11,7 +11,6 @@ use crate::experiment::checked::Checked;
 use crate::experiment::file::{Arm, Evaluations, Experiment, Hold, Until};
 use crate::experiment::problem::{Problem, Problems};
 use crate::experiment::study::device_name;
-use crate::results::table::SOURCE_SEED;
 
 /// The courses of every training size; what does not fit into one is added to `problems`.
 pub(super) fn courses(checked: &Checked, place: &Place, problems: &mut Problems) -> Vec<Course> {
@@ -113,12 +112,6 @@ impl Draft<'_> {
             source: source.cloned(),
         }
     }
-}
-
-/// The swept settings of a cell; one that takes from no source of several has none.
-pub(super) fn settings(size: usize, source_seed: Option<u64>) -> Vec<(String, f64)> {
-    let source_seed = source_seed.map(|seed| (SOURCE_SEED.into(), seed as f64));
-    [("train_size".into(), size as f64)].into_iter().chain(source_seed).collect()
 }
 
 /// The last step at which the arm `name` holds its signs.

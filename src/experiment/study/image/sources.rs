@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
-use super::cells::settings;
 use super::knowledge::Knowledge;
 use super::material::{self, Material};
 use super::{Draft, Place, check_classes, load, schedule, start};
@@ -24,6 +23,7 @@ use crate::experiment::file::{
 use crate::experiment::problem::{Problem, Problems};
 use crate::experiment::study::device_name;
 use crate::nearest::{hint, nearest};
+use crate::results::table::SOURCE_SEED;
 use crate::sign::Template;
 use crate::transfer;
 use crate::weights::sources::{self, Opened};
@@ -61,6 +61,12 @@ impl PlannedSource {
 /// The arm under which the source `name`, if it is trained, stands in the tables.
 pub(super) fn arm_name(name: &str) -> String {
     if name == SOURCE { name.into() } else { format!("source-{name}") }
+}
+
+/// The swept settings of a cell; one that takes from no source of several has none.
+pub(super) fn settings(size: usize, source_seed: Option<u64>) -> Vec<(String, f64)> {
+    let source_seed = source_seed.map(|seed| (SOURCE_SEED.into(), seed as f64));
+    [("train_size".into(), size as f64)].into_iter().chain(source_seed).collect()
 }
 
 /// What the sources of an experiment are made of, before it is known whether it fits.
