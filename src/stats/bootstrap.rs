@@ -57,7 +57,7 @@ pub fn mean(sample: &[i64]) -> Option<Interval> {
     let least = *sample.iter().min()?;
     let above: Vec<u64> = sample.iter().map(|value| value.abs_diff(least)).collect();
     let mean_of_sum = |sum: f64| least as f64 + sum / count;
-    let estimate = mean_of_sum(above.iter().sum::<u64>() as f64);
+    let estimate = mean_of_sum(above.iter().map(|value| *value as f64).sum());
     if above.len() == 1 {
         return Some(Interval::unbounded(estimate));
     }

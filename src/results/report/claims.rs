@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::plain::{code, line};
-use super::render::{markdown_table, p_text, signed};
+use super::written::{markdown_table, p_text, signed};
 use crate::results::claim::{Answer, Claim, Direction, Evidence, Expected, Unit};
 
 /// The answers of a report: what they are, a table, and each claim in words.

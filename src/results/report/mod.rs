@@ -13,6 +13,7 @@ mod claims;
 mod measure;
 mod plain;
 mod render;
+mod written;
 
 use std::collections::HashMap;
 
@@ -34,7 +35,7 @@ use measure::is_collapsed;
 pub use caveat::Caveat;
 pub use claims::claims_table;
 pub use measure::{Estimate, Measure};
-pub(super) use render::markdown_table;
+pub(super) use written::markdown_table;
 
 /// The results of an experiment in numbers.
 #[derive(Debug)]
