@@ -65,13 +65,13 @@ pub(super) struct Part<'a> {
 }
 
 impl Part<'_> {
-    /// The part from word number `word` of this one on.
+    /// What comes after the first `words` words.
     #[inline(always)]
-    pub(super) fn from_word(&self, word: usize) -> Self {
+    pub(super) fn after(&self, words: usize) -> Self {
         Part {
-            sign: &self.sign[word..],
-            held: self.held.map(|held| &held[word..]),
-            start: self.start.wrapping_add((word * WORD) as u32),
+            sign: &self.sign[words..],
+            held: self.held.map(|held| &held[words..]),
+            start: self.start.wrapping_add((words * WORD) as u32),
             ..*self
         }
     }

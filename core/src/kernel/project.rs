@@ -50,7 +50,7 @@ impl Kernel for Chunk<'_> {
         let mut counts = project::<L>(words, &self.hold);
         if !rest.is_empty() {
             let mut last = [padded(rest)];
-            counts += project::<L>(&mut last, &self.hold.from_word(words.len()));
+            counts += project::<L>(&mut last, &self.hold.after(words.len()));
             rest.copy_from_slice(&last[0][..rest.len()]);
         }
         counts
@@ -63,8 +63,8 @@ fn project<L: Lanes>(weights: &mut [[f32; WORD]], hold: &Part<'_>) -> Counts {
     let mut counts = Counts::default();
     let mut violators = Violators::none();
     for first in (0..weights.len()).step_by(BLOCK) {
-        for word in first..weights.len().min(first + BLOCK) {
-            let violated = hold.violated(word, L::sides(&weights[word]));
+        for (word, weights) in weights.iter().enumerate().skip(first).take(BLOCK) {
+            let violated = hold.violated(word, L::sides(weights));
             violators.note(Noted { word, violated, again: violated });
             counts.resets += u64::from(violated.count_ones());
         }

@@ -83,7 +83,7 @@ impl<R: Rule<N>, const N: usize> Kernel for Update<'_, R, N> {
             let mut last = [padded(rest)];
             let mut states = state.each_ref().map(|(_, rest)| [padded(rest)]);
             let words = states.each_mut().map(|words| &mut words[..]);
-            let hold = hold.map(|hold| hold.from_word(weights.len()));
+            let hold = hold.map(|hold| hold.after(weights.len()));
             let gradient = [padded(gradient_rest)];
             counts += blocks::<L, R, N>(&mut last, &gradient, words, &rule, hold);
             rest.copy_from_slice(&last[0][..rest.len()]);

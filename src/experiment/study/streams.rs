@@ -31,6 +31,7 @@ sources:
   second: {train: {data: {images: 12}, epochs: 1, seed: 1}}
 arms:
   init: {signs: init, hold: none}
+  normal: {signs: init, magnitudes: normal, hold: none}
   random: {signs: random, hold: all}
   share: {signs: random-share, source: first, hold: all}
   source: {signs: source, source: longer, hold: all, zeros: held}
@@ -130,7 +131,7 @@ fn assert_independent(laid_out: &[Opened], cells: &[Drawn]) {
 #[test]
 fn no_source_and_no_other_seed_shares_a_stream_with_a_network() {
     let (laid_out, cells) = drawn(IMAGES);
-    assert_eq!(cells.len(), 3 + 8 * 3);
+    assert_eq!(cells.len(), 3 + 9 * 3);
     assert_independent(&laid_out, &cells);
 }
 

@@ -123,7 +123,7 @@ impl Ready {
             .model
             .assemble(&variables.root(), material.train.classes)
             .with_precision(spec.train.precision);
-        draw(&net, spec)?;
+        draw(&net, spec.arm.as_ref(), seed)?;
         let start = match &spec.arm {
             Some(arm) => assign(arm, source, &variables, seed)?,
             None => transfer::own_signs(&variables)?,

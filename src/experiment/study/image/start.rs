@@ -7,7 +7,7 @@
 use tch::{TchError, nn};
 
 use super::knowledge::Knowledge;
-use crate::experiment::cell::{ArmSpec, Spec};
+use crate::experiment::cell::ArmSpec;
 use crate::experiment::study::{Failure, initial_seed};
 use crate::models::Network;
 use crate::random::Stream;
@@ -16,14 +16,15 @@ use crate::sign::{Shuffle, Template, is_below};
 use crate::transfer::{self, Options};
 use crate::weights::{Array, Checkpoint};
 
-/// Draws the fresh network that the cell `spec` begins with.
+/// Draws the fresh network that a cell with this arm begins with, none for a source, from the streams
+/// of `seed`.
 ///
 /// # Errors
 /// What libtorch says.
-pub(crate) fn draw(net: &Network, spec: &Spec) -> Result<(), TchError> {
-    net.initialise(initial_seed(spec.arm.as_ref(), spec.stream_seed()))?;
-    match spec.arm.as_ref().map(|arm| arm.magnitudes) {
-        Some(Magnitudes::Normal) => net.draw_normal_magnitudes(spec.seed),
+pub(crate) fn draw(net: &Network, arm: Option<&ArmSpec>, seed: u64) -> Result<(), TchError> {
+    net.initialise(initial_seed(arm, seed))?;
+    match arm.map(|arm| arm.magnitudes) {
+        Some(Magnitudes::Normal) => net.draw_normal_magnitudes(seed),
         _ => Ok(()),
     }
 }

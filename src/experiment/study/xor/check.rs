@@ -57,11 +57,10 @@ pub(crate) fn check(experiment: &Experiment, problems: &mut Problems) {
 /// Whether claims compare what points have.
 fn check_claims(claims: &[Claim], problems: &mut Problems) {
     for claim in claims {
-        let has_curves = match claim.measure {
-            ClaimMeasure::ValidationError(AtStep { step: Step::At(_) }) => true,
-            ClaimMeasure::StepsTo(_) => true,
-            _ => false,
-        };
+        let has_curves = matches!(
+            claim.measure,
+            ClaimMeasure::ValidationError(AtStep { step: Step::At(_) }) | ClaimMeasure::StepsTo(_)
+        );
         problems.check(!has_curves, || {
             let why = "points have no curves; compare errors after the `chosen` or the `last` step, \
                        `{epochs_to_90: {}}` or `{learned: {}}`";
