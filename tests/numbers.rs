@@ -36,10 +36,11 @@ source:
     epochs: 1
     batch: 10
     optimizer: {sgd: {lr: 0.1, momentum: 0.9, dampening: 0, weight_decay: 0.001, nesterov: true}}
+    rate: cosine
     threads: 1
     seed: 4
 sources:
-  idle: {train: {data: {images: 20}, epochs: 2}}
+  idle: {train: {data: {images: 20}, epochs: 2, rate: cosine, seeds: [5, 6]}}
 arms:
   frozen-0.001: {signs: source, hold: all, reset: {uniform: 0.001}, until: {step: 2}}
   flipped: {signs: {flipped: 0.25}, hold: all, reset: {constant: 0.001}, until: {epoch: 1}}
@@ -49,9 +50,17 @@ train:
   optimizer: {adam: {lr: 0.003, weight_decay: 0.01}}
   batch: 4
   steps: 9
+  rate: cosine
   reset: {uniform: 0.002}
   evaluate_at: [0, 3]
 report: {steps: [0, 3], thresholds: [0.5], at: {train_size: [8]}}
+claims:
+  - id: flipped-errs-more
+    says: Flipped signs err more.
+    arms: [flipped, fluid]
+    measure: {validation_error: {step: last}}
+    direction: greater
+    margin: 0.01
 seeds: [0, 1]
 figures: [error-vs-samples]
 results: FOLDER/results
@@ -70,6 +79,12 @@ arms:
 baseline: fluid
 train: {optimizer: {adam: {lr: 0.03, eps: 1.0e-7}}, batch: 8, epochs: 3, reset: {uniform: 0.001}}
 report: {at: {train_size: [8], width: [3]}}
+claims:
+  - id: holding-is-nothing
+    says: Holding changes nothing.
+    arms: [frozen, fluid]
+    measure: {test_error: {step: chosen}}
+    within: 0.01
 seeds: [0, 1]
 figures: [fig1]
 results: FOLDER/results
@@ -233,9 +248,10 @@ fn every_key_that_may_be_said_is_walked() {
             let said = said.map_err(|error| error.to_string()).err().unwrap_or_default();
             if let Some((_, keys)) = said.split_once("the keys here are ") {
                 for key in keys.split('`').skip(1).step_by(2) {
-                    let exempt = ["widths", "faithful", "source", "biases", "only", "zeros"];
+                    let exempt =
+                        ["widths", "faithful", "rate", "source", "biases", "only", "zeros"];
                     let here = map.contains_key(key) || exempt.contains(&key);
-                    let unsaid = ["sources", "until", "reset", "cifar10", "folder", "at"];
+                    let unsaid = ["sources", "seeds", "until", "reset", "cifar10", "folder", "at"];
                     assert!(here || unsaid.contains(&key), "{file}: {path}{key} is not walked");
                 }
             }

@@ -35,7 +35,7 @@ use super::quantile::{halfway, median as middle, sorted};
 /// # Examples
 /// ```
 /// let found = polarity::stats::bootstrap::median(&[3.0, 1.0, 4.0, 1.0, 5.0, 9.0, 2.0, 6.0]).unwrap();
-/// assert_eq!((found.low, found.estimate, found.high), (1.0, 3.5, 5.5));
+/// assert_eq!((found.low, found.estimate, found.high), (1.0, 3.5, 6.0));
 /// ```
 pub fn median(sample: &[f64]) -> Option<Interval> {
     if !sample.iter().all(|value| value.is_finite()) {
