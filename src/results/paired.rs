@@ -10,7 +10,7 @@ use super::unit::{BySeed, RunSeed, pairs};
 use crate::stats::hypothesis::SignedRank;
 use crate::stats::{Counts, Interval, Ratio};
 
-/// The values that `measure` compares `trials` of one arm and setting by; see [`Measure::exact`].
+/// The values that `measure` compares `trials` of one arm and setting by.
 pub fn by_seed<'a>(
     trials: impl IntoIterator<Item = &'a Trial>,
     measure: Measure,

@@ -33,7 +33,7 @@ pub enum Doubt {
 impl Verdict {
     /// That of `difference`, whose test came to `p_holm` after adjustment.
     ///
-    /// A direction holds where p is at most [`LEVEL`] and the difference is on its side, with a margin
+    /// A direction holds where p is at most 0.05 and the difference is on its side, with a margin
     /// where the whole interval is beyond it; it does not hold where the whole interval is on the other
     /// side. A bound holds where the whole interval lies within it, and does not where it lies outside.
     pub fn new(expected: Expected, difference: Interval, p_holm: f64) -> Self {
