@@ -190,6 +190,17 @@ mod tests {
         assert!(distance < 3.3 / count.sqrt(), "{distance}");
     }
 
+    /// Every law once.
+    const LAWS: [Law; 7] = [
+        Law::TorchDefault,
+        Law::GlorotNormal,
+        Law::GlorotUniform,
+        Law::TruncatedNormal(0.25),
+        Law::HeNormal,
+        Law::HeUniform,
+        Law::Normal(0.01),
+    ];
+
     fn uniform(bound: f64) -> impl Fn(f64) -> f64 {
         let law = Uniform::new(-bound, bound).unwrap();
         move |value| law.cdf(value)
@@ -237,15 +248,7 @@ mod tests {
 
     #[test]
     fn biases_start_at_zero_except_in_pytorchs_default() {
-        let laws = [
-            Law::GlorotNormal,
-            Law::GlorotUniform,
-            Law::TruncatedNormal(0.25),
-            Law::HeNormal,
-            Law::HeUniform,
-            Law::Normal(0.01),
-        ];
-        for law in laws {
+        for law in LAWS.into_iter().filter(|law| !matches!(law, Law::TorchDefault)) {
             assert!(drawn(law)[1].iter().all(|&bias| bias == 0.0), "{law:?}");
         }
         let [_, biases] = drawn(Law::TorchDefault);
@@ -256,15 +259,7 @@ mod tests {
 
     #[test]
     fn normal_magnitudes_have_the_deviation_of_the_law_and_leave_signs_and_biases() {
-        for law in [
-            Law::TorchDefault,
-            Law::GlorotNormal,
-            Law::GlorotUniform,
-            Law::TruncatedNormal(0.25),
-            Law::HeNormal,
-            Law::HeUniform,
-            Law::Normal(0.01),
-        ] {
+        for law in LAWS {
             let start = start(law);
             start.draw(1).unwrap();
             let values = |tensor: &Tensor| Vec::<f64>::try_from(tensor.view([-1])).unwrap();

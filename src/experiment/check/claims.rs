@@ -178,8 +178,7 @@ seeds: 0..3
             "validation_error: {step: 2}",
             "steps_to: {accuracy: 0.5}",
         ] {
-            let margin = if measure.starts_with("steps") { "margin: 3" } else { "margin: 0.01" };
-            assert_eq!(said("test_error: {step: last}", measure), "", "{margin}");
+            assert_eq!(said("test_error: {step: last}", measure), "", "{measure}");
         }
     }
 
