@@ -96,6 +96,10 @@ fn impossible_arms_are_named_with_the_reason() {
         &["arms.odd.only", "nothing is taken"],
     );
     refused(arm, &with("{signs: init, zeros: held, hold: all}"), &["arms.odd.zeros"]);
+    for lr in ["0", "-0.1", ".nan", "1e-60"] {
+        let odd = with(&format!("{{signs: init, hold: all, lr: {lr}}}"));
+        refused(arm, &odd, &["arms.odd.lr"]);
+    }
     refused(
         arm,
         &with("{signs: init, biases: source, hold: all}"),

@@ -43,7 +43,7 @@ sources:
   idle: {train: {data: {images: 20}, epochs: 2, rate: cosine, seeds: [5, 6]}}
 arms:
   frozen-0.001: {signs: source, hold: all, reset: {uniform: 0.001}, until: {step: 2}}
-  flipped: {signs: {flipped: 0.25}, hold: all, reset: {constant: 0.001}, until: {epoch: 1}}
+  flipped: {signs: {flipped: 0.25}, hold: all, reset: {constant: 0.001}, until: {epoch: 1}, lr: 0.002}
   fluid: {signs: init, hold: none}
 baseline: fluid
 train:

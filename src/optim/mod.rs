@@ -93,6 +93,15 @@ pub enum Optimizer {
 }
 
 impl Optimizer {
+    /// The same rule with the learning rate `lr`.
+    #[must_use]
+    pub fn with_lr(self, lr: f64) -> Self {
+        match self {
+            Optimizer::Adam(adam) => Optimizer::Adam(Adam { lr, ..adam }),
+            Optimizer::Sgd(sgd) => Optimizer::Sgd(Sgd { lr, ..sgd }),
+        }
+    }
+
     fn rule(&self) -> &dyn Rule {
         match self {
             Optimizer::Adam(adam) => adam,
