@@ -251,7 +251,8 @@ fn every_key_that_may_be_said_is_walked() {
                     let exempt =
                         ["widths", "faithful", "rate", "source", "biases", "only", "zeros"];
                     let here = map.contains_key(key) || exempt.contains(&key);
-                    let unsaid = ["sources", "seeds", "until", "reset", "cifar10", "folder", "at"];
+                    let unsaid =
+                        ["sources", "seeds", "until", "reset", "lr", "cifar10", "folder", "at"];
                     assert!(here || unsaid.contains(&key), "{file}: {path}{key} is not walked");
                 }
             }
