@@ -43,9 +43,9 @@ figures: build   ## Every figure and report again, from the tables that are in r
 	@for name in $(DEMO) $(XOR) $(TRANSFER_cpu); do test ! -e results/$$name/trials.csv || \
 	  for command in report plot; do $(POLARITY) $$command experiments/$$name.yaml || exit $$?; done; done
 
-audit: build     ## Recompute every number of the reports from their tables, with SciPy and lifelines (minutes)
+audit: build     ## Recompute every number of the reports with SciPy and lifelines (minutes; STUDY=demo for one)
 	@python3 tools/audit/test_audit.py
-	@python3 tools/audit/run.py --program $(POLARITY)
+	@python3 tools/audit/run.py --program $(POLARITY) $(addprefix --study ,$(STUDY))
 
 bench: build     ## Optimizers, training and XOR nets beside libtorch's own (minutes, an idle machine)
 	$(POLARITY) bench
