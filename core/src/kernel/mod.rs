@@ -31,6 +31,7 @@
 mod adam;
 mod block;
 mod draw;
+mod eg;
 mod hold;
 mod parallel;
 mod path;
@@ -44,6 +45,7 @@ mod violators;
 
 pub use adam::{AdamScalars, AdamStep, AdamTensor};
 pub use draw::{Draws, ResetKey};
+pub use eg::{EG_FLOOR, EG_LIMIT};
 pub use hold::{Counts, Hold};
 pub use path::Path;
 pub use project::ProjectTensor;
