@@ -114,6 +114,8 @@ impl Optimizer {
         match self {
             Optimizer::Adam(adam) => Optimizer::Adam(Adam { lr, ..adam }),
             Optimizer::Sgd(sgd) => Optimizer::Sgd(Sgd { lr, ..sgd }),
+            Optimizer::Eg(eg) => Optimizer::Eg(Eg { lr, ..eg }),
+            Optimizer::EgAdamW(eg) => Optimizer::EgAdamW(EgAdamW { lr, ..eg }),
         }
     }
 
