@@ -40,7 +40,7 @@ pub(super) enum Coding {
     Latin1,
 }
 
-/// The values that were unpacked last: tensors that share a storage come one after the other.
+/// The part of an archive that was unpacked last: tensors that share a storage come one after the other.
 #[derive(Default)]
 pub(super) struct Unpacked(Mutex<Option<(u64, Bytes)>>);
 
@@ -101,6 +101,9 @@ impl Data {
                 let _ = self.checked.set(());
             }
             return Ok(self.packed.clone());
+        }
+        if self.coding == Coding::Latin1 {
+            return Ok(self.unpack()?.into());
         }
         let mut last = self.unpacked.0.lock().expect("nothing panics while it is held");
         if let Some((start, bytes)) = &*last

@@ -2,8 +2,10 @@
 //! 'shape': (3, 4), }`.
 
 use super::Problem;
-use super::npy::MAGIC;
 use super::value::shortened;
+
+/// What an `.npy` file begins with.
+pub(super) const MAGIC: &[u8] = b"\x93NUMPY";
 
 /// The most bytes that a header may have, with what stands before it. NumPy's own has a hundred.
 pub(super) const LONGEST: usize = 1 << 16;

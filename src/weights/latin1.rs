@@ -5,42 +5,47 @@ use std::io::{self, BufRead, Read};
 /// Reads the bytes that a text stands for.
 pub(super) struct Decoder<R> {
     text: R,
+    /// The first byte of a character whose second has not come.
+    first: Option<u8>,
 }
 
 impl<R: BufRead> Decoder<R> {
     /// The bytes of `text`.
     pub(super) fn new(text: R) -> Self {
-        Decoder { text }
-    }
-
-    fn next(&mut self) -> io::Result<Option<u8>> {
-        let Some(first) = self.byte()? else { return Ok(None) };
-        match first {
-            0..0x80 => Ok(Some(first)),
-            0xc2 | 0xc3 => match self.byte()? {
-                Some(second @ 0x80..0xc0) => Ok(Some(first << 6 | second & 0x3f)),
-                _ => Err(not_bytes()),
-            },
-            _ => Err(not_bytes()),
-        }
-    }
-
-    fn byte(&mut self) -> io::Result<Option<u8>> {
-        let next = self.text.fill_buf()?.first().copied();
-        self.text.consume(usize::from(next.is_some()));
-        Ok(next)
+        Decoder { text, first: None }
     }
 }
 
 impl<R: BufRead> Read for Decoder<R> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        for (count, place) in into.iter_mut().enumerate() {
-            match self.next()? {
-                Some(byte) => *place = byte,
-                None => return Ok(count),
+        if into.is_empty() {
+            return Ok(0);
+        }
+        loop {
+            let text = self.text.fill_buf()?;
+            if text.is_empty() {
+                return if self.first.is_some() { Err(not_bytes()) } else { Ok(0) };
+            }
+            let (mut used, mut made) = (0, 0);
+            while used < text.len() && made < into.len() {
+                let byte = text[used];
+                used += 1;
+                match (self.first.take(), byte) {
+                    (None, 0..0x80) => into[made] = byte,
+                    (None, 0xc2 | 0xc3) => {
+                        self.first = Some(byte);
+                        continue;
+                    }
+                    (Some(first), 0x80..0xc0) => into[made] = first << 6 | byte & 0x3f,
+                    _ => return Err(not_bytes()),
+                }
+                made += 1;
+            }
+            self.text.consume(used);
+            if made > 0 {
+                return Ok(made);
             }
         }
-        Ok(into.len())
     }
 }
 
@@ -48,13 +53,21 @@ fn not_bytes() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, "a text that should be bytes has other characters")
 }
 
-/// How many bytes `text` stands for; none if it has other characters.
-pub(super) fn length(text: impl Read) -> io::Result<Option<u64>> {
-    let mut bytes = Decoder::new(io::BufReader::with_capacity(1 << 16, text));
-    match io::copy(&mut bytes, &mut io::sink()) {
-        Ok(length) => Ok(Some(length)),
-        Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(None),
-        Err(error) => Err(error),
+/// How many bytes `text` stands for; none if it has other characters. That every character is whole is
+/// left to the reader.
+pub(super) fn length(mut text: impl Read) -> io::Result<Option<u64>> {
+    let (mut length, mut is_bytes) = (0, true);
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        match text.read(&mut buffer)? {
+            0 => return Ok(is_bytes.then_some(length)),
+            count => {
+                let text = &buffer[..count];
+                let begins = |byte: &&u8| !(0x80..0xc0).contains(*byte);
+                length += text.iter().filter(begins).count() as u64;
+                is_bytes &= text.iter().all(|byte| !(0xc4..).contains(byte));
+            }
+        }
     }
 }
 
@@ -74,8 +87,19 @@ mod tests {
 
     #[test]
     fn a_text_with_other_characters_is_no_bytes() {
-        for text in ["caf\u{100}".as_bytes(), "€".as_bytes(), b"\xc3", b"\xc3a", b"\xff"] {
+        for text in ["caf\u{100}".as_bytes(), "€".as_bytes(), b"\xff"] {
             assert_eq!(length(text).unwrap(), None);
         }
+        for text in ["€".as_bytes(), b"\xc3", b"\xc3a", b"\x80"] {
+            assert!(Decoder::new(text).read_to_end(&mut Vec::new()).is_err());
+        }
+    }
+
+    #[test]
+    fn a_character_may_come_in_two_reads() {
+        let halves = b"a\xc3".chain(&b"\xbfb"[..]);
+        let mut read = Vec::new();
+        Decoder::new(halves).read_to_end(&mut read).unwrap();
+        assert_eq!(read, b"a\xffb");
     }
 }

@@ -172,18 +172,12 @@ fn rank(array: String, expected: usize, got: &View) -> Problem {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
-    use crate::weights::data::Data;
-    use crate::weights::floats::Float;
-    use crate::weights::view::row_major;
+    use crate::weights::Array;
 
     fn array(shape: &[usize]) -> View {
-        let count: usize = shape.iter().product();
-        let bytes: Vec<u8> = (0..count).flat_map(|i| (i as f32).to_le_bytes()).collect();
-        let data = (Arc::new(Data::plain(bytes.into())), 0);
-        View::new(shape.to_vec(), &row_major(shape), 0, data, Float::F32.into()).unwrap()
+        let values = (0..shape.iter().product()).map(|i| i as f32).collect();
+        Array::new(shape.to_vec(), values).unwrap().into()
     }
 
     fn values(view: &View) -> Vec<f32> {

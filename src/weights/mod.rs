@@ -154,8 +154,11 @@ pub fn load(path: &Path) -> Result<Checkpoint, Error> {
 pub fn open(path: &Path, wanted: &Wanted) -> Result<Contents, Error> {
     let within = |problem| Error { file: path.to_owned(), problem };
     let (group, files) = tree_of(path)?;
-    let provenance = Provenance::of_files(path, files);
+    let mut provenance = Provenance::of_files(path, files);
     let picked = pick::pick(group, wanted.key.as_deref(), &wanted.naming).map_err(within)?;
+    if let Some(key) = &picked.key {
+        provenance.note(&format!(", `{}` in it", key.escape_debug()));
+    }
     let (views, mut account) = views(picked, &wanted.naming).map_err(within)?;
     account.is_one_of_several = shards::is_one_of_several(path);
     Ok(Contents { views, account, provenance })
@@ -294,9 +297,10 @@ impl Format {
         match head.as_slice() {
             [] => return Err(Problem::Nothing),
             head if head.starts_with(archive::MAGIC) => return Ok(Format::Zip),
-            head if head.starts_with(npy::MAGIC) => return Ok(Format::Npy),
-            [0x80, 2..=5, ..] => return Ok(Format::Pickle),
+            head if head.starts_with(header::MAGIC) => return Ok(Format::Npy),
+            // Before pickles: a header of 640 bytes begins as a pickle of protocol 2 does.
             head if safetensors::header_length(head).is_some() => return Ok(Format::Safetensors),
+            [0x80, 2..=5, ..] => return Ok(Format::Pickle),
             _ => {}
         }
         if let Some(stranger) = stranger::named(&head) {
@@ -688,6 +692,23 @@ mod tests {
         assert_eq!(of(b"\x80\x04\x95"), Format::Pickle);
         assert_eq!(of(b"(dp0\n."), Format::Pickle);
         assert_eq!(of(b"\x40\0\0\0\0\0\0\0{}"), Format::Safetensors);
+    }
+
+    #[test]
+    fn a_safetensors_header_as_long_as_a_pickle_begins_is_no_pickle() {
+        let head = |protocol: u8| [&[0x80, protocol, 0, 0, 0, 0, 0, 0][..], b"{}"].concat();
+        for protocol in 2..=5 {
+            assert_eq!(Format::of(&head(protocol).into()).unwrap(), Format::Safetensors);
+        }
+        let padded = [
+            b"{\"w\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}".to_vec(),
+            vec![b' '; 586],
+        ];
+        let header = padded.concat();
+        let file =
+            [&(header.len() as u64).to_le_bytes()[..], &header, &1_f32.to_le_bytes()].concat();
+        assert_eq!(&file[..2], b"\x80\x02");
+        assert_eq!(read(&file, "").unwrap()["w"].values(), [1.0]);
     }
 
     #[test]

@@ -112,6 +112,7 @@ pub(crate) fn bare(names: &[String], fits: impl Fn(&str) -> bool) -> Option<Vec<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::weights::{Array, View};
 
     fn bared(names: &[&str]) -> Option<Vec<String>> {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
@@ -142,9 +143,7 @@ mod tests {
     #[test]
     fn a_prefix_that_begins_no_name_is_refused_with_the_nearest() {
         let naming = Naming { strip: vec!["modul".into()], ..Naming::default() };
-        let data = std::sync::Arc::new(super::super::data::Data::plain(vec![0; 4].into()));
-        let float = super::super::floats::Float::F32.into();
-        let view = super::super::View::new(vec![1], &[1], 0, (data, 0), float).unwrap();
+        let view: View = Array::new(vec![1], vec![0.5]).unwrap().into();
         let views = Views::from([("module.w".to_owned(), view.clone())]);
         let refused = naming.apply(views).unwrap_err().to_string();
         assert_eq!(refused, "no tensor's name begins with `modul`; did you mean `module`?");

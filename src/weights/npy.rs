@@ -15,9 +15,6 @@ use super::tree::{Group, Node};
 use super::value::Pickle;
 use super::{Problem, walk};
 
-/// What an `.npy` file begins with.
-pub(super) const MAGIC: &[u8] = b"\x93NUMPY";
-
 /// What the `.npy` file `bytes` holds; a single array is called `name`.
 pub(super) fn parse(bytes: &Bytes, name: &str) -> Result<Group, Problem> {
     match node(&Arc::new(Data::plain(bytes.clone())), name)? {
@@ -66,8 +63,7 @@ pub(super) fn node(data: &Arc<Data>, name: &str) -> Result<Node, Problem> {
 
 #[cfg(test)]
 mod tests {
-    use crate::weights::header::LONGEST;
-    use crate::weights::npy::MAGIC;
+    use crate::weights::header::{LONGEST, MAGIC};
     use crate::weights::testing::{read, refusal};
     use proptest::prelude::*;
 

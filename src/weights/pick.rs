@@ -125,7 +125,8 @@ fn only<'g>(groups: &[(&'g str, &'g Group)]) -> Result<Option<&'g str>, Problem>
     if others.iter().all(|(_, other)| first.is_same(other)) {
         return Ok(Some(name));
     }
-    let keys = groups.iter().map(|(name, _)| (*name).to_owned()).collect();
+    let mut keys: Vec<String> = groups.iter().map(|(name, _)| (*name).to_owned()).collect();
+    keys.sort();
     Err(Problem::Several { keys })
 }
 

@@ -12,10 +12,9 @@ use super::data::Data;
 use super::floats::Float;
 use super::left::Kind;
 use super::stored::{self, Element, Reference, Storages};
-use super::tree::Node;
+use super::tree::{Found, Node};
 use super::value::{Call, Id, Pickle, Value, shortened};
 use super::view::{Values, View};
-use super::walk::Found;
 
 /// A value of a pickle that may be a tensor, and its place.
 pub(super) struct Torch<'p> {

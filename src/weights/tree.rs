@@ -6,7 +6,8 @@
 
 use std::collections::BTreeMap;
 
-use super::left::LeftOut;
+use super::left::{Kind, LeftOut};
+use super::value::Id;
 use super::view::View;
 use super::{Problem, Views};
 
@@ -42,6 +43,21 @@ pub(super) enum Role {
     Network,
     /// The state of an optimizer.
     Optimizer,
+}
+
+/// What a value is to who looks for tensors.
+pub(super) enum Found {
+    Node(Node),
+    Left(Kind),
+    /// What it is stands in another value.
+    Same(Id),
+}
+
+impl Found {
+    /// A tensor, or why it cannot be read.
+    pub(super) fn tensor(found: Result<Found, Problem>) -> Found {
+        found.unwrap_or_else(|problem| Found::Node(Node::Fault(Box::new(problem))))
+    }
 }
 
 impl Group {

@@ -271,6 +271,17 @@ impl View {
     }
 }
 
+impl From<Array> for View {
+    /// A view of the values of `array`, which are no file's.
+    fn from(array: Array) -> Self {
+        let shape = array.shape().to_vec();
+        let bytes: Vec<u8> = array.values().iter().flat_map(|value| value.to_le_bytes()).collect();
+        let data = (Arc::new(Data::plain(bytes.into())), 0);
+        let view = View::new(shape.clone(), &row_major(&shape), 0, data, Float::F32.into());
+        view.expect("an array's values fill its shape")
+    }
+}
+
 /// The strides of a tensor of `shape` whose last dimension lies closest together.
 pub(super) fn row_major(shape: &[usize]) -> Vec<usize> {
     let mut strides = column_major(&shape.iter().rev().copied().collect::<Vec<_>>());
@@ -315,12 +326,11 @@ fn merged(walk: &[Step]) -> Vec<Step> {
     merged
 }
 
+/// Who looks at the values, run by run.
+type Visit<'v> = &'v mut dyn FnMut(&mut [u8]) -> Result<(), Defect>;
+
 /// Shows the first `length` of `bytes`.
-fn each_run_in_order(
-    bytes: &Bytes,
-    length: usize,
-    visit: &mut dyn FnMut(&mut [u8]) -> Result<(), Defect>,
-) -> Result<(), Defect> {
+fn each_run_in_order(bytes: &Bytes, length: usize, visit: Visit) -> Result<(), Defect> {
     let mut run = vec![0; AT_ONCE.min(length)];
     for start in (0..length).step_by(AT_ONCE) {
         let run = &mut run[..AT_ONCE.min(length - start)];
@@ -335,31 +345,107 @@ fn each_run_of_a_walk(
     bytes: &Bytes,
     width: usize,
     walk: &[Step],
-    visit: &mut dyn FnMut(&mut [u8]) -> Result<(), Defect>,
+    visit: Visit,
 ) -> Result<(), Defect> {
+    let mut runs = Runs { width, run: Vec::with_capacity(AT_ONCE), visit };
     let reach = span(walk).expect("it was counted when the view was made") * width as u64;
-    let stored = bytes.part(0, reach).expect("the view ends in its data").all()?;
-    let (inner, outer) = walk.split_last().expect("a walk of no step is one value");
-    let mut run = Vec::with_capacity(AT_ONCE);
-    let mut index = vec![0; outer.len()];
-    'rows: loop {
-        let row: usize = index.iter().zip(outer).map(|(at, step)| at * step.stride).sum();
-        for place in 0..inner.extent {
-            let at = (row + place * inner.stride) * width;
-            run.extend_from_slice(&stored[at..at + width]);
-            if run.len() == AT_ONCE {
-                visit(&mut run)?;
-                run.clear();
-            }
+    match slices(walk, width) {
+        Some(most) if reach > LARGE as u64 => runs.gather_in_slices(bytes, walk, most)?,
+        _ => {
+            let stored = bytes.part(0, reach).expect("the view ends in its data").all()?;
+            runs.gather(&stored, walk)?;
         }
-        for (at, step) in index.iter_mut().zip(outer).rev() {
+    }
+    runs.finish()
+}
+
+/// A tensor of more bytes is not read as a whole.
+const LARGE: usize = 32 << 20;
+
+/// How many indices of the slowest dimension of `walk` make a slice of at most [`LARGE`] bytes, where
+/// they lie side by side and are worth a read of the disk.
+fn slices(walk: &[Step], width: usize) -> Option<usize> {
+    const WORTH: usize = 512;
+    let (slowest, others) = walk.split_first()?;
+    let row: usize = others.iter().map(|step| step.extent).product();
+    let most = (LARGE / width).checked_div(row)?.min(slowest.extent);
+    (slowest.stride == 1 && most * width >= WORTH).then_some(most)
+}
+
+/// The values so far that have not been shown.
+struct Runs<'v> {
+    width: usize,
+    run: Vec<u8>,
+    visit: Visit<'v>,
+}
+
+impl Runs<'_> {
+    /// Takes the values along `walk` from `stored`.
+    fn gather(&mut self, stored: &[u8], walk: &[Step]) -> Result<(), Defect> {
+        let (fastest, others) = walk.split_last().expect("a walk of no step is one value");
+        each_place(others, |row| {
+            for index in 0..fastest.extent {
+                let at = (row + index * fastest.stride) * self.width;
+                self.run.extend_from_slice(&stored[at..at + self.width]);
+                if self.run.len() == AT_ONCE {
+                    (self.visit)(&mut self.run)?;
+                    self.run.clear();
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// The same from a file, `most` indices of the slowest dimension at a time.
+    fn gather_in_slices(
+        &mut self,
+        bytes: &Bytes,
+        walk: &[Step],
+        most: usize,
+    ) -> Result<(), Defect> {
+        let (slowest, others) = walk.split_first().expect("a walk of no step is one value");
+        let extents: Vec<usize> = others.iter().map(|step| step.extent).collect();
+        let width = self.width;
+        for start in (0..slowest.extent).step_by(most) {
+            let count = most.min(slowest.extent - start);
+            let mut slice = vec![0; width * count * extents.iter().product::<usize>()];
+            let mut places = slice.chunks_exact_mut(width * count);
+            each_place(others, |place| {
+                let values = places.next().expect("one for each place");
+                Ok(bytes.read_at(((place + start) * width) as u64, values)?)
+            })?;
+            let strides = row_major(&extents).into_iter().map(|stride| stride * count);
+            let inner = extents.iter().zip(strides);
+            let walk: Vec<Step> = [Step { extent: count, stride: 1 }]
+                .into_iter()
+                .chain(inner.map(|(&extent, stride)| Step { extent, stride }))
+                .collect();
+            self.gather(&slice, &walk)?;
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<(), Defect> {
+        if self.run.is_empty() { Ok(()) } else { (self.visit)(&mut self.run) }
+    }
+}
+
+/// Every place along `walk` in its order.
+fn each_place(
+    walk: &[Step],
+    mut visit: impl FnMut(usize) -> Result<(), Defect>,
+) -> Result<(), Defect> {
+    let mut index = vec![0; walk.len()];
+    'places: loop {
+        visit(index.iter().zip(walk).map(|(at, step)| at * step.stride).sum())?;
+        for (at, step) in index.iter_mut().zip(walk).rev() {
             *at += 1;
             if *at < step.extent {
-                continue 'rows;
+                continue 'places;
             }
             *at = 0;
         }
-        return if run.is_empty() { Ok(()) } else { visit(&mut run) };
+        return Ok(());
     }
 }
 
@@ -373,9 +459,8 @@ mod tests {
     }
 
     fn counting(shape: &[usize]) -> View {
-        let values: Vec<f32> = (0..elements(shape).unwrap()).map(|i| i as f32).collect();
-        let strides = row_major(shape);
-        View::new(shape.to_vec(), &strides, 0, data(&values), Float::F32.into()).unwrap()
+        let values = (0..elements(shape).unwrap()).map(|i| i as f32).collect();
+        Array::new(shape.to_vec(), values).unwrap().into()
     }
 
     fn values(view: &View) -> Vec<f32> {
@@ -442,6 +527,25 @@ mod tests {
         assert!((0..90_000).all(|at| turned[at] == ((at % 300) * 300 + at / 300) as f32));
         let signs = square.io_to_oi().unwrap().signs().unwrap();
         assert_eq!((signs.len(), signs.held_count(), signs.get(0)), (90_000, 89_999, 0));
+    }
+
+    #[test]
+    fn a_large_turned_tensor_is_read_in_slices() {
+        let (rows, columns, depth) = (1000, 1001, 9);
+        let count = rows * columns * depth;
+        let bytes: Vec<u8> = (0..count).flat_map(|i| (i as f32).to_le_bytes()).collect();
+        assert!(bytes.len() > LARGE);
+        let data = (Arc::new(Data::plain(bytes.into())), 0);
+        let shape = vec![rows, columns, depth];
+        let strides = column_major(&shape);
+        let view = View::new(shape, &strides, 0, data, Float::F32.into()).unwrap();
+        let most = slices(&view.walk, 4).unwrap();
+        assert!(most < rows, "{most} rows at a time");
+        let expected = (0..count).map(|at| {
+            let (row, column, layer) = (at / depth / columns, at / depth % columns, at % depth);
+            (row + rows * (column + columns * layer)) as f32
+        });
+        assert!(values(&view).into_iter().eq(expected));
     }
 
     #[test]

@@ -10,25 +10,10 @@ use super::left::Kind;
 use super::numpy::Numpy;
 use super::stored::Storages;
 use super::torch::Torch;
-use super::tree::{Group, LONGEST_NAME, Node, Role, joined};
+use super::tree::{Found, Group, LONGEST_NAME, Node, Role, joined};
 use super::value::{Call, Id, Object, Pickle, Value};
 
 const DEEPEST: usize = 200;
-
-/// What a value is to who looks for tensors.
-pub(super) enum Found {
-    Node(Node),
-    Left(Kind),
-    /// What it is stands in another value.
-    Same(Id),
-}
-
-impl Found {
-    /// A tensor, or why it cannot be read.
-    pub(super) fn tensor(found: Result<Found, Problem>) -> Found {
-        found.unwrap_or_else(|problem| Found::Node(Node::Fault(Box::new(problem))))
-    }
-}
 
 /// The tree of all that `pickle` holds; a tensor that is alone there is called `name`.
 ///
