@@ -103,11 +103,13 @@ impl Numpy<'_> {
     /// What `call` makes, if it is NumPy's.
     pub(super) fn recognised(&self, call: Call) -> Option<Found> {
         match (core(call.module), call.name) {
-            (Some("numeric"), "_frombuffer") => Some(self.array(self.from_buffer(call))),
-            (Some("multiarray"), "_reconstruct") => Some(self.array(self.from_state(call.state))),
+            (Some("numeric"), "_frombuffer") => Some(self.array(self.parts_of_buffer(call))),
+            (Some("multiarray"), "_reconstruct") => {
+                Some(self.array(self.parts_of_state(call.state)))
+            }
             (Some("multiarray"), "scalar") => Some(Found::Left(Kind::Number)),
             (None, "_reconstruct_array") if call.module.starts_with("jax") => {
-                Some(self.array(self.from_state(call.arguments.get(2).copied())))
+                Some(self.array(self.parts_of_state(call.arguments.get(2).copied())))
             }
             (None, "dtype") if call.module == "numpy" => Some(Found::Left(Kind::Name)),
             _ => None,
@@ -118,7 +120,7 @@ impl Numpy<'_> {
         Found::tensor(parts.and_then(|parts| self.made(parts)))
     }
 
-    fn from_buffer(&self, call: Call) -> Result<Parts, Problem> {
+    fn parts_of_buffer(&self, call: Call) -> Result<Parts, Problem> {
         let &[buffer, dtype, shape, order] = call.arguments else {
             return Err(self.malformed("4 arguments", format!("{}", call.arguments.len())));
         };
@@ -130,7 +132,7 @@ impl Numpy<'_> {
         Ok(Parts { shape, dtype, is_column_major, buffer })
     }
 
-    fn from_state(&self, state: Option<Id>) -> Result<Parts, Problem> {
+    fn parts_of_state(&self, state: Option<Id>) -> Result<Parts, Problem> {
         let state = state.ok_or_else(|| self.malformed("a state", "none".into()))?;
         let [_version, shape, dtype, order, buffer] =
             self.pickle.tuple(state).ok_or_else(|| self.unlike("a state of 5", state))?;
@@ -361,6 +363,15 @@ mod tests {
         }
         let long = [&b"\x80\x02}X\x01\x04\0\0"[..], &[b'a'; 1025], &weights, b"s."].concat();
         assert!(matches!(read(&long), Err(Problem::Key { .. })));
+    }
+
+    // pickle.dumps({"w": jax.numpy.zeros(1)}): the function, its arguments, the state and the type.
+    #[test]
+    fn an_array_of_jax_is_the_numpy_array_in_it() {
+        let dtype = b"cnumpy\ndtype\nX\x02\0\0\0f4\x89\x88\x87R(K\x03X\x01\0\0\0<NNNtb";
+        let make = b"cjax._src.array\n_reconstruct_array\n(cnumpy.core.multiarray\n_reconstruct\n)";
+        let state = [b"(K\x01K\x01\x85", &dtype[..], b"\x89C\x04\0\0\x80?t}tR"].concat();
+        assert_eq!(read(&dict(&[&make[..], &state].concat())).unwrap()["w"].values(), [1.0]);
     }
 
     #[test]

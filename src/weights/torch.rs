@@ -417,6 +417,35 @@ mod tests {
         assert!(error(&version).starts_with("expected version 1001"), "{}", error(&version));
     }
 
+    /// A file of the old format: the pickle `{"a": value}`, and ten float32, 0 to 9, in storage `0`.
+    fn old_file(value: &[u8]) -> Vec<u8> {
+        let values: Vec<u8> = (0..10).flat_map(|value| (value as f32).to_le_bytes()).collect();
+        [
+            b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.\x80\x02M\xe9\x03.",
+            &b"\x80\x02}U\x0dlittle_endian\x88s."[..],
+            b"\x80\x02}U\x01a",
+            value,
+            b"s.\x80\x02]U\x010a.",
+            &10_u64.to_le_bytes(),
+            &values,
+        ]
+        .concat()
+    }
+
+    // PyTorch 0.3: storages could be views of others, ("7", 4, 6) here: six values from the fourth on.
+    #[test]
+    fn a_view_of_a_storage_of_an_old_version_begins_where_it_says() {
+        let storage = b"(U\x07storagectorch\nFloatStorage\nU\x010U\x03cpuK\x0a(U\x017K\x04K\x06ttQ";
+        let v2 = [b"ctorch._utils\n_rebuild_tensor\n(", &storage[..], b"K\x01K\x02\x85K\x02\x85tR"];
+        assert_eq!(read(&old_file(&v2.concat()), "").unwrap()["a"].values(), [5.0, 7.0]);
+        // PyTorch 0.1 had no function to rebuild a tensor, but gave it a state.
+        let v1 = [b"ctorch\nFloatTensor\n)\x81(", &storage[..], b"K\x01K\x02\x85K\x02\x85tb"];
+        assert_eq!(read(&old_file(&v1.concat()), "").unwrap()["a"].values(), [5.0, 7.0]);
+        let beyond =
+            [b"ctorch._utils\n_rebuild_tensor\n(", &storage[..], b"K\x05K\x02\x85K\x02\x85tR"];
+        assert!(error(&old_file(&beyond.concat())).starts_with("a: expected 48 bytes"));
+    }
+
     #[test]
     fn a_call_of_anything_but_a_tensor_is_counted_and_not_made() {
         let item = b"X\x01\0\0\0xcposix\nsystem\nX\x02\0\0\0ls\x85R";

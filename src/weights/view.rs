@@ -382,11 +382,30 @@ struct Runs<'v> {
 impl Runs<'_> {
     /// Takes the values along `walk` from `stored`.
     fn gather(&mut self, stored: &[u8], walk: &[Step]) -> Result<(), Defect> {
+        match self.width {
+            1 => self.gather_of::<1>(stored, walk),
+            2 => self.gather_of::<2>(stored, walk),
+            4 => self.gather_of::<4>(stored, walk),
+            _ => self.gather_of::<8>(stored, walk),
+        }
+    }
+
+    fn gather_of<const WIDTH: usize>(
+        &mut self,
+        stored: &[u8],
+        walk: &[Step],
+    ) -> Result<(), Defect> {
+        let values: &[[u8; WIDTH]] = stored.as_chunks().0;
         let (fastest, others) = walk.split_last().expect("a walk of no step is one value");
         each_place(others, |row| {
-            for index in 0..fastest.extent {
-                let at = (row + index * fastest.stride) * self.width;
-                self.run.extend_from_slice(&stored[at..at + self.width]);
+            let mut index = 0;
+            while index < fastest.extent {
+                let room = (AT_ONCE - self.run.len()) / WIDTH;
+                let end = fastest.extent.min(index + room);
+                for index in index..end {
+                    self.run.extend_from_slice(&values[row + index * fastest.stride]);
+                }
+                index = end;
                 if self.run.len() == AT_ONCE {
                     (self.visit)(&mut self.run)?;
                     self.run.clear();
@@ -406,12 +425,12 @@ impl Runs<'_> {
         let (slowest, others) = walk.split_first().expect("a walk of no step is one value");
         let extents: Vec<usize> = others.iter().map(|step| step.extent).collect();
         let width = self.width;
+        let mut stored = vec![0; width * most * extents.iter().product::<usize>()];
         for start in (0..slowest.extent).step_by(most) {
             let count = most.min(slowest.extent - start);
-            let mut slice = vec![0; width * count * extents.iter().product::<usize>()];
-            let mut places = slice.chunks_exact_mut(width * count);
+            let mut slices = stored.chunks_exact_mut(width * count);
             each_place(others, |place| {
-                let values = places.next().expect("one for each place");
+                let values = slices.next().expect("one for each place");
                 Ok(bytes.read_at(((place + start) * width) as u64, values)?)
             })?;
             let strides = row_major(&extents).into_iter().map(|stride| stride * count);
@@ -420,7 +439,7 @@ impl Runs<'_> {
                 .into_iter()
                 .chain(inner.map(|(&extent, stride)| Step { extent, stride }))
                 .collect();
-            self.gather(&slice, &walk)?;
+            self.gather(&stored, &walk)?;
         }
         Ok(())
     }
