@@ -8,10 +8,10 @@ use anyhow::anyhow;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
+use super::reading::Reading;
 use super::{Failure, print};
-use crate::fetch;
 use crate::sign::{Agreement, Template};
-use crate::weights::{self, Contents, Layout, Naming, Wanted, sources};
+use crate::weights::{self, Contents};
 
 /// Make and inspect templates, the sign masks of a network
 #[derive(Debug, Subcommand)]
@@ -48,20 +48,8 @@ pub(super) struct Extract {
     /// Only these layers, for example `features` or `features.0`; may be given again
     #[arg(long, value_name = "PREFIX")]
     layer: Vec<String>,
-    /// The dict in the file that is the network, keys joined by dots, for example `ema` or
-    /// `model.state_dict`
-    #[arg(long, value_name = "KEY")]
-    key: Option<String>,
-    /// Drop this from the front of names, for example `module`; may be given again
-    #[arg(long, value_name = "PREFIX")]
-    strip: Vec<String>,
-    /// Call what begins with FROM by TO, for example `conv1=features.0`; may be given again
-    #[arg(long, value_name = "FROM=TO", value_parser = renaming)]
-    rename: Vec<(String, String)>,
-    /// How the file names and lays out its arrays: `torchvision`, `bvlc-alexnet` (its two groups
-    /// opened with free weights) or `bvlc-alexnet-grouped`
-    #[arg(long, value_name = "LAYOUT", default_value_t)]
-    layout: Layout,
+    #[command(flatten)]
+    reading: Reading,
 }
 
 #[derive(Debug, Args)]
@@ -103,13 +91,6 @@ pub(super) struct Random {
     seed: u64,
 }
 
-fn renaming(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((from, to)) if !from.is_empty() && !to.is_empty() => Ok((from.into(), to.into())),
-        _ => Err("expected FROM=TO, such as `conv1=features.0`".into()),
-    }
-}
-
 fn share(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
@@ -131,14 +112,8 @@ impl TemplateCommand {
 
 impl Extract {
     fn run(self) -> Result<(), Failure> {
-        let Extract { source, output, layer, key, strip, rename, layout } = self;
-        let cache = fetch::cache_dir().map_err(Failure::input)?;
-        let wanted = Wanted { key, naming: Naming { strip, rename, network: Vec::new() } };
-        let Contents { views, account, provenance } =
-            sources::open(&source, layout, &wanted, &cache).map_err(Failure::input)?;
-        for line in account.to_string().lines() {
-            eprintln!("{source}: {line}");
-        }
+        let Extract { source, output, layer, reading } = self;
+        let Contents { views, provenance, .. } = reading.open(&source, Vec::new())?;
         let template = weights::signs(&views, provenance);
         let mut template =
             template.map_err(|problem| Failure::Input(anyhow!("{source}: {problem}")))?;
