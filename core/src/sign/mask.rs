@@ -84,7 +84,7 @@ impl SignMask {
     }
 
     /// Packs the sign of `entry(index)`, which is called once for each index, in order.
-    fn pack(len: usize, mut entry: impl FnMut(usize) -> i8) -> Self {
+    pub(super) fn pack(len: usize, mut entry: impl FnMut(usize) -> i8) -> Self {
         let mut sign = Vec::with_capacity(len.div_ceil(WORD));
         let mut held = Vec::with_capacity(len.div_ceil(WORD));
         for start in (0..len).step_by(WORD) {

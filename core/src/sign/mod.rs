@@ -4,6 +4,7 @@
 //! A [`Template`] names the masks of a whole network and says where they came from; the
 //! [file](mod@file) it lives in is plain safetensors. A weight on the wrong side of zero is a
 //! *violator*, and a [`Reset`] rule says what it becomes; [`project`] applies the rule to a slice.
+//! Where there is no source to take signs from, [`Rules`] say which a network shall have.
 //!
 //! ```
 //! use polarity_core::random::Stream;
@@ -26,9 +27,14 @@ pub mod builtin;
 pub mod file;
 pub mod mask;
 pub mod reset;
+pub mod rule;
 pub mod template;
 
 pub use file::{FileError, Flaw};
 pub use mask::{NotANumber, SignMask};
 pub use reset::{InvalidMagnitude, Magnitude, Reset, project};
+pub use rule::{
+    Axis, Dale, DaleError, Edges, EdgesError, Pattern, Rule, RuleError, RuleReport, RuleTensor,
+    Ruled, Rules,
+};
 pub use template::{Agreement, Layer, Shuffle, Template, TemplateError, is_below};
