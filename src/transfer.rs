@@ -2,8 +2,8 @@
 //!
 //! Tensors meet by name and must agree in shape; the report says of every tensor of either side
 //! whether it was taken or why it was left, and nothing is skipped in silence. Only *constrained*
-//! tensors take part: weights of two or more dimensions. Biases are never constrained (paper,
-//! section 2).
+//! tensors take part: weights of two or more dimensions. Biases are not constrained (paper, section
+//! 2), unless a template names them, which one made by [rules](crate::sign::Rules) may do.
 //!
 //! All that can be wrong is looked for before the first weight is written: an error leaves the network
 //! as it was, unless libtorch itself fails between two tensors.
@@ -28,8 +28,9 @@ pub struct Options {
 /// What was transferred.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// The signs the network now has in every constrained tensor: what to hold. Free where the
-    /// source leaves a weight free; own signs in tensors the source lacks.
+    /// The signs the network now has in every constrained tensor, and in biases that the source
+    /// names: what to hold. Free where the source leaves a weight free; own signs in tensors the
+    /// source lacks.
     pub template: Template,
     /// Tensors that took the source's values, in name order.
     pub taken: Vec<Taken>,
@@ -134,7 +135,9 @@ pub fn signs(
     variables: &nn::VarStore,
     options: &Options,
 ) -> Result<Report, Error> {
-    let fresh = constrained(variables);
+    let named = |name: &str| source.names().any(|theirs| renamed(theirs, &options.rename) == name);
+    let mut fresh = sorted(variables);
+    fresh.retain(|(name, tensor)| is_constrained(tensor) || named(name));
     let shapes = source.iter().map(|(name, layer)| (name, layer.shape.as_slice()));
     let (matches, left) = pair(shapes, &fresh, options)?;
     let mut template = Template::new(source.source());
@@ -308,7 +311,7 @@ fn mask_of(name: &str, values: &[f32]) -> Result<SignMask, Error> {
 /// What libtorch says.
 pub fn violations(template: &Template, variables: &nn::VarStore) -> Result<u64, Error> {
     let mut violations = 0;
-    for (name, weight) in constrained(variables) {
+    for (name, weight) in sorted(variables) {
         if let Some(layer) = template.get(&name) {
             violations += layer.mask.violators(&to_vec(&weight)?) as u64;
         }
@@ -319,8 +322,12 @@ pub fn violations(template: &Template, variables: &nn::VarStore) -> Result<u64, 
 /// The trainable tensors of two or more dimensions, in name order.
 pub fn constrained(variables: &nn::VarStore) -> Vec<(String, Tensor)> {
     let mut tensors = sorted(variables);
-    tensors.retain(|(_, tensor)| tensor.dim() >= 2);
+    tensors.retain(|(_, tensor)| is_constrained(tensor));
     tensors
+}
+
+fn is_constrained(tensor: &Tensor) -> bool {
+    tensor.dim() >= 2
 }
 
 fn sorted(variables: &nn::VarStore) -> Vec<(String, Tensor)> {

@@ -40,33 +40,26 @@ impl Adam {
         let Adam { lr, beta1, beta2, eps, weight_decay, decoupled } = *self;
         AdamStep { lr, beta1, beta2, eps, weight_decay, decoupled, step }
     }
-}
 
-impl Rule for Adam {
-    fn check(&self) -> Result<(), OutOfRange> {
+    /// Checks the hyperparameters of a rule called `name`, which are these.
+    pub(super) fn check_as(&self, name: &str) -> Result<(), OutOfRange> {
+        let key = |part: &str| format!("{name}.{part}");
         let share = |value: f64| (0.0..1.0).contains(&value);
-        above_zero("adam.lr", self.lr)?;
-        in_range("adam.beta1", self.beta1, "in [0, 1)", share(self.beta1))?;
-        in_range("adam.beta2", self.beta2, "in [0, 1)", share(self.beta2))?;
-        above_zero("adam.eps", self.eps)?;
-        at_least_zero("adam.weight_decay", self.weight_decay)
+        above_zero(&key("lr"), self.lr)?;
+        in_range(&key("beta1"), self.beta1, "in [0, 1)", share(self.beta1))?;
+        in_range(&key("beta2"), self.beta2, "in [0, 1)", share(self.beta2))?;
+        above_zero(&key("eps"), self.eps)?;
+        at_least_zero(&key("weight_decay"), self.weight_decay)
     }
 
-    fn at_rate(&self, share: f64) -> Self {
-        Adam { lr: share * self.lr, ..*self }
-    }
-
-    fn buffers(&self) -> &'static [&'static str] {
-        &["exp_avg", "exp_avg_sq"]
-    }
-
-    fn update(
+    /// What a step takes off `weight`, which has decayed by then where decay is decoupled.
+    pub(super) fn change(
         &self,
         step: u64,
         weight: &mut Tensor,
         gradient: &Tensor,
         buffers: &mut [Tensor],
-    ) -> Result<(), TchError> {
+    ) -> Result<Tensor, TchError> {
         let [first, second] = buffers else { unreachable!("Adam has two buffers") };
         let mut gradient = gradient.shallow_clone();
         if self.weight_decay != 0.0 {
@@ -82,18 +75,47 @@ impl Rule for Adam {
         let square = gradient.f_square()?.f_mul_scalar(1.0 - self.beta2)?;
         let _ = second.f_mul_scalar_(self.beta2)?.f_add_(&square)?;
         let root = second.f_sqrt()?.f_div_scalar(correction2.sqrt())?.f_add_scalar(self.eps)?;
-        let change = first.f_div(&root)?.f_mul_scalar(self.lr / correction1)?;
+        first.f_div(&root)?.f_mul_scalar(self.lr / correction1)
+    }
+
+    /// `tensors` as the fused pass takes them.
+    pub(super) fn tensors<'a>(&self, tensors: Vec<Slices<'a>>) -> Vec<AdamTensor<'a>> {
+        let tensor = |Slices { step, weights, gradient, buffers, hold }: Slices<'a>| {
+            let [first_moment, second_moment] =
+                buffers.try_into().expect("Adam has two buffers a tensor");
+            let step = self.at(step);
+            AdamTensor { weights, gradient, first_moment, second_moment, step, hold }
+        };
+        tensors.into_iter().map(tensor).collect()
+    }
+}
+
+impl Rule for Adam {
+    fn check(&self) -> Result<(), OutOfRange> {
+        self.check_as("adam")
+    }
+
+    fn at_rate(&self, share: f64) -> Self {
+        Adam { lr: share * self.lr, ..*self }
+    }
+
+    fn buffers(&self) -> &'static [&'static str] {
+        &["exp_avg", "exp_avg_sq"]
+    }
+
+    fn update(
+        &self,
+        step: u64,
+        weight: &mut Tensor,
+        gradient: &Tensor,
+        _: Option<&Tensor>,
+        buffers: &mut [Tensor],
+    ) -> Result<(), TchError> {
+        let change = self.change(step, weight, gradient, buffers)?;
         weight.f_sub_(&change).map(drop)
     }
 
     fn update_fused(&self, fused: Fused, tensors: Vec<Slices<'_>>) -> Vec<Counts> {
-        let tensors =
-            tensors.into_iter().map(|Slices { step, weights, gradient, buffers, hold }| {
-                let [first_moment, second_moment] =
-                    buffers.try_into().expect("Adam has two buffers a tensor");
-                let step = self.at(step);
-                AdamTensor { weights, gradient, first_moment, second_moment, step, hold }
-            });
-        fused.adam(tensors.collect())
+        fused.adam(self.tensors(tensors))
     }
 }

@@ -96,12 +96,6 @@ pub enum Error {
         /// Its shape in the template.
         template: Vec<usize>,
     },
-    /// The template holds a bias.
-    #[error("{name}: a tensor of one dimension is never held; take it out of the template")]
-    Bias {
-        /// The tensor.
-        name: String,
-    },
     /// A saved state that belongs to another network or rule, or is damaged.
     #[error("{name}: {what} in the saved state")]
     State {
@@ -118,13 +112,14 @@ pub enum Error {
 impl<R: Rule> Frozen<R> {
     /// The rule over all trainable variables of `variables`, with the signs of `template` held.
     ///
-    /// Variables that the template does not name, and weights it leaves free, train as ever. Weights
+    /// Variables that the template does not name, and weights it leaves free, train as ever. Biases are
+    /// held like any other variable where it names them, which [`Rules`](crate::sign::Rules) alone do. Weights
     /// that violate now are flipped, so that their magnitudes stay (as the authors start a run); from
     /// then on no held weight is on the wrong side of zero after a step.
     ///
     /// # Errors
     /// When a hyperparameter is out of range, or the template names a tensor that is not in
-    /// `variables`, has another shape, or is a bias.
+    /// `variables` or has another shape.
     pub fn new(variables: &nn::VarStore, template: Template, rule: R) -> Result<Self, Error> {
         rule.check()?;
         let mut named: Vec<_> = variables
@@ -142,9 +137,6 @@ impl<R: Rule> Frozen<R> {
             if network != layer.shape {
                 let (name, template) = (name.into(), layer.shape.to_vec());
                 return Err(Error::Shape { name, network, template });
-            }
-            if network.len() < 2 {
-                return Err(Error::Bias { name: name.into() });
             }
         }
         let buffers = rule.buffers().len();
@@ -374,7 +366,9 @@ impl Parameter {
         seed: u64,
     ) -> Result<(), TchError> {
         let before = tensor_ops::copy_of(&self.weight)?;
-        rule.update(self.steps, &mut self.weight, gradient, &mut self.buffers)?;
+        self.put_mask_on_device()?;
+        let signs = self.hold.as_ref().and_then(|signs| signs.tensor.as_ref());
+        rule.update(self.steps, &mut self.weight, gradient, signs, &mut self.buffers)?;
         let resets = self.project(reset, self.key(seed))?;
         let flips = tensor_ops::sign_flips(&before, &self.weight)?;
         self.tally = Some(match self.tally.take() {
@@ -388,14 +382,19 @@ impl Parameter {
 
     /// Projects by tensor operations; gives back the number of resets, on the weight's device.
     fn project(&mut self, reset: Reset, key: ResetKey) -> Result<Tensor, TchError> {
-        let Some(Signs { mask, tensor }) = &mut self.hold else {
-            return Tensor::f_zeros([], (Kind::Int64, self.weight.device()));
-        };
-        if tensor.is_none() {
+        self.put_mask_on_device()?;
+        match self.hold.as_ref().and_then(|signs| signs.tensor.as_ref()) {
+            Some(mask) => tensor_ops::project(&mut self.weight, mask, reset, key),
+            None => Tensor::f_zeros([], (Kind::Int64, self.weight.device())),
+        }
+    }
+
+    /// Makes the mask's tensor, where signs are held and it is not there yet.
+    fn put_mask_on_device(&mut self) -> Result<(), TchError> {
+        if let Some(Signs { mask, tensor: tensor @ None }) = &mut self.hold {
             *tensor = Some(tensor_ops::mask_like(mask, &self.weight)?);
         }
-        let mask = tensor.as_ref().expect("the mask was put there just now");
-        tensor_ops::project(&mut self.weight, mask, reset, key)
+        Ok(())
     }
 
     fn counts_so_far(&self) -> Result<Counts, TchError> {

@@ -3,13 +3,14 @@
 //! After every step, every weight that left its side of zero is put back by the reset rule; the
 //! optimizer's moments are left as they are (Freeze-SGD in the paper, section 2; the authors run it
 //! with Adam). [`FrozenAdam`] and [`FrozenSgd`] mirror tch's optimizers, so a training loop changes two
-//! lines. A template that holds nothing gives the plain optimizer, bit for bit: frozen and fluid are
+//! lines; [`FrozenEg`] and [`FrozenEgAdamW`] step by factors, which keep every sign by themselves. A template that holds nothing gives the plain optimizer, bit for bit: frozen and fluid are
 //! one code path.
 //!
 //! On the CPU a step is one pass over the memory ([`fused`]); elsewhere it is a few tensor operations
 //! with the same resets. Data, epochs and files are left to others.
 
 mod adam;
+mod eg;
 mod frozen;
 mod sgd;
 mod tensor_ops;
@@ -21,6 +22,7 @@ use tch::{TchError, Tensor};
 
 pub use crate::range::OutOfRange;
 pub use adam::Adam;
+pub use eg::{Eg, EgAdamW};
 pub use frozen::{Error, Frozen};
 use fused::{Fused, Hold};
 pub use polarity_core::kernel as fused;
@@ -33,6 +35,12 @@ pub type FrozenAdam = Frozen<Adam>;
 
 /// Stochastic gradient descent with held signs.
 pub type FrozenSgd = Frozen<Sgd>;
+
+/// Exponentiated gradient with held signs.
+pub type FrozenEg = Frozen<Eg>;
+
+/// Exponentiated gradient along AdamW's direction with held signs.
+pub type FrozenEgAdamW = Frozen<EgAdamW>;
 
 /// One tensor of a step on the CPU, as the fused pass sees it.
 #[derive(Debug)]
@@ -66,7 +74,8 @@ pub trait Rule {
     /// Names of the tensors it keeps for each weight, in PyTorch's words.
     fn buffers(&self) -> &'static [&'static str];
 
-    /// Step number `step` (from 1 on) of one tensor, by tensor operations on any device.
+    /// Step number `step` (from 1 on) of one tensor, by tensor operations on any device. `signs` are
+    /// those it is held to, in its shape and on its device: 1, −1, or 0 where a weight is free.
     ///
     /// # Errors
     /// What libtorch says.
@@ -75,6 +84,7 @@ pub trait Rule {
         step: u64,
         weight: &mut Tensor,
         gradient: &Tensor,
+        signs: Option<&Tensor>,
         buffers: &mut [Tensor],
     ) -> Result<(), TchError>;
 
@@ -90,6 +100,11 @@ pub enum Optimizer {
     Adam(Adam),
     /// Stochastic gradient descent.
     Sgd(Sgd),
+    /// Exponentiated gradient.
+    Eg(Eg),
+    /// Exponentiated gradient along AdamW's direction.
+    #[serde(rename = "eg-adamw")]
+    EgAdamW(EgAdamW),
 }
 
 impl Optimizer {
@@ -97,6 +112,8 @@ impl Optimizer {
         match self {
             Optimizer::Adam(adam) => adam,
             Optimizer::Sgd(sgd) => sgd,
+            Optimizer::Eg(eg) => eg,
+            Optimizer::EgAdamW(eg) => eg,
         }
     }
 }
@@ -110,6 +127,8 @@ impl Rule for Optimizer {
         match self {
             Optimizer::Adam(adam) => Optimizer::Adam(adam.at_rate(share)),
             Optimizer::Sgd(sgd) => Optimizer::Sgd(sgd.at_rate(share)),
+            Optimizer::Eg(eg) => Optimizer::Eg(eg.at_rate(share)),
+            Optimizer::EgAdamW(eg) => Optimizer::EgAdamW(eg.at_rate(share)),
         }
     }
 
@@ -122,9 +141,10 @@ impl Rule for Optimizer {
         step: u64,
         weight: &mut Tensor,
         gradient: &Tensor,
+        signs: Option<&Tensor>,
         buffers: &mut [Tensor],
     ) -> Result<(), TchError> {
-        self.rule().update(step, weight, gradient, buffers)
+        self.rule().update(step, weight, gradient, signs, buffers)
     }
 
     fn update_fused(&self, fused: Fused, tensors: Vec<Slices<'_>>) -> Vec<Counts> {

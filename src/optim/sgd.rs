@@ -32,19 +32,71 @@ impl Default for Sgd {
     }
 }
 
-impl Rule for Sgd {
-    fn check(&self) -> Result<(), OutOfRange> {
-        above_zero("sgd.lr", self.lr)?;
+impl Sgd {
+    /// Checks the hyperparameters of a rule called `name`, which are these.
+    pub(super) fn check_as(&self, name: &str) -> Result<(), OutOfRange> {
+        let key = |part: &str| format!("{name}.{part}");
+        above_zero(&key("lr"), self.lr)?;
         let momentum = self.momentum;
-        in_range("sgd.momentum", momentum, "in [0, 1)", (0.0..1.0).contains(&momentum))?;
+        in_range(&key("momentum"), momentum, "in [0, 1)", (0.0..1.0).contains(&momentum))?;
         let dampening = self.dampening;
-        in_range("sgd.dampening", dampening, "in [0, 1]", (0.0..=1.0).contains(&dampening))?;
-        at_least_zero("sgd.weight_decay", self.weight_decay)?;
+        in_range(&key("dampening"), dampening, "in [0, 1]", (0.0..=1.0).contains(&dampening))?;
+        at_least_zero(&key("weight_decay"), self.weight_decay)?;
         if self.nesterov && (momentum == 0.0 || dampening != 0.0) {
             let expected = "`false`, or a momentum above 0 and a dampening of 0 beside it";
-            return Err(OutOfRange::new("sgd.nesterov", expected, true));
+            return Err(OutOfRange::new(&key("nesterov"), expected, true));
         }
         Ok(())
+    }
+
+    /// What a step takes off the weights. `decaying` is what weight decay draws towards 0.
+    pub(super) fn change(
+        &self,
+        step: u64,
+        decaying: &Tensor,
+        gradient: &Tensor,
+        buffers: &mut [Tensor],
+    ) -> Result<Tensor, TchError> {
+        let mut change = gradient.shallow_clone();
+        if self.weight_decay != 0.0 {
+            change = change.f_add(&decaying.f_mul_scalar(self.weight_decay)?)?;
+        }
+        if let [buffer] = buffers {
+            if step == 1 {
+                buffer.f_copy_(&change)?;
+            } else {
+                let part = change.f_mul_scalar(1.0 - self.dampening)?;
+                let _ = buffer.f_mul_scalar_(self.momentum)?.f_add_(&part)?;
+            }
+            change = if self.nesterov {
+                change.f_add(&buffer.f_mul_scalar(self.momentum)?)?
+            } else {
+                buffer.shallow_clone()
+            };
+        }
+        change.f_mul_scalar(self.lr)
+    }
+
+    /// `tensors` as the fused pass takes them.
+    pub(super) fn tensors<'a>(&self, tensors: Vec<Slices<'a>>) -> Vec<SgdTensor<'a>> {
+        let tensor = |Slices { step, weights, gradient, buffers, hold }: Slices<'a>| {
+            let momentum = buffers.into_iter().next().map(|buffer| Momentum {
+                buffer,
+                first: step == 1,
+                momentum: self.momentum,
+                dampening: self.dampening,
+                nesterov: self.nesterov,
+            });
+            let step = SgdStep { lr: self.lr, weight_decay: self.weight_decay };
+            SgdTensor { weights, gradient, momentum, step, hold }
+        };
+        tensors.into_iter().map(tensor).collect()
+    }
+}
+
+impl Rule for Sgd {
+    fn check(&self) -> Result<(), OutOfRange> {
+        self.check_as("sgd")
     }
 
     fn at_rate(&self, share: f64) -> Self {
@@ -60,41 +112,14 @@ impl Rule for Sgd {
         step: u64,
         weight: &mut Tensor,
         gradient: &Tensor,
+        _: Option<&Tensor>,
         buffers: &mut [Tensor],
     ) -> Result<(), TchError> {
-        let mut change = gradient.shallow_clone();
-        if self.weight_decay != 0.0 {
-            change = change.f_add(&weight.f_mul_scalar(self.weight_decay)?)?;
-        }
-        if let [buffer] = buffers {
-            if step == 1 {
-                buffer.f_copy_(&change)?;
-            } else {
-                let part = change.f_mul_scalar(1.0 - self.dampening)?;
-                let _ = buffer.f_mul_scalar_(self.momentum)?.f_add_(&part)?;
-            }
-            change = if self.nesterov {
-                change.f_add(&buffer.f_mul_scalar(self.momentum)?)?
-            } else {
-                buffer.shallow_clone()
-            };
-        }
-        weight.f_sub_(&change.f_mul_scalar(self.lr)?).map(drop)
+        let change = self.change(step, weight, gradient, buffers)?;
+        weight.f_sub_(&change).map(drop)
     }
 
     fn update_fused(&self, fused: Fused, tensors: Vec<Slices<'_>>) -> Vec<Counts> {
-        let tensors =
-            tensors.into_iter().map(|Slices { step, weights, gradient, buffers, hold }| {
-                let momentum = buffers.into_iter().next().map(|buffer| Momentum {
-                    buffer,
-                    first: step == 1,
-                    momentum: self.momentum,
-                    dampening: self.dampening,
-                    nesterov: self.nesterov,
-                });
-                let step = SgdStep { lr: self.lr, weight_decay: self.weight_decay };
-                SgdTensor { weights, gradient, momentum, step, hold }
-            });
-        fused.sgd(tensors.collect())
+        fused.sgd(self.tensors(tensors))
     }
 }

@@ -117,16 +117,20 @@ impl AdamScalars {
 
 impl Rule<2> for AdamScalars {
     #[inline(always)]
-    fn update(&self, weight: f32, gradient: f32, [first, second]: [f32; 2]) -> (f32, [f32; 2]) {
+    fn change(&self, decaying: f32, gradient: f32, [first, second]: [f32; 2]) -> (f32, [f32; 2]) {
         let gradient = match self.decay {
-            Some(decay) => gradient + decay * weight,
+            Some(decay) => gradient + decay * decaying,
             None => gradient,
         };
         let first = flushed(self.keep_first * first + self.gain_first * gradient);
         let second = flushed(self.keep_second * second + self.gain_second * gradient * gradient);
         let root = second.sqrt() * self.root_scale + self.eps;
-        let weight = weight * self.shrink - self.rate * first / root;
-        (weight, [first, second])
+        (self.rate * first / root, [first, second])
+    }
+
+    #[inline(always)]
+    fn shrink(&self) -> f32 {
+        self.shrink
     }
 }
 

@@ -95,6 +95,23 @@ impl Part<'_> {
         }
     }
 
+    /// The signs of word number `word`: 1, −1, or 0 where a weight is free.
+    #[inline(always)]
+    pub(super) fn signs(&self, word: usize) -> [f32; WORD] {
+        let sign = self.sign[word];
+        let held = self.held.map_or(u64::MAX, |held| held[word]);
+        let mut signs = [0.0; WORD];
+        // A byte at a time: vectors of 32-bit lanes have no shifts of 64 bits.
+        for (place, lanes) in signs.as_chunks_mut::<8>().0.iter_mut().enumerate() {
+            let byte = |word: u64| (word >> (8 * place)) as u32;
+            for (lane, one) in lanes.iter_mut().enumerate() {
+                let magnitude = (byte(held) >> lane & 1) * 1.0_f32.to_bits();
+                *one = f32::from_bits(magnitude | (!byte(sign) >> lane & 1) << 31);
+            }
+        }
+        signs
+    }
+
     /// Replaces `violators` among the part's `weights` as [`Reset::apply`] does, forgets them, and
     /// gives back the sign flips among those that had been violators before the step.
     #[inline(always)]

@@ -31,6 +31,7 @@
 mod adam;
 mod block;
 mod draw;
+mod eg;
 mod hold;
 mod order;
 mod parallel;
@@ -45,6 +46,7 @@ mod violators;
 
 pub use adam::{AdamScalars, AdamStep, AdamTensor};
 pub use draw::{Draws, ResetKey};
+pub use eg::{EG_FLOOR, EG_LIMIT};
 pub use hold::{Counts, Hold};
 pub use order::{NotDense, Order};
 pub use path::Path;

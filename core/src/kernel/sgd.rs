@@ -61,51 +61,60 @@ impl Fused {
     /// # Panics
     /// When the slices of a tensor differ in length, or its mask has not one entry a weight.
     pub fn sgd(self, tensors: Vec<SgdTensor<'_>>) -> Vec<Counts> {
-        self.run(tensors, SgdTensor::cut)
+        self.run(tensors, |tensor| tensor.cut(|descent| descent, |ball| ball))
     }
 }
 
 impl<'a> SgdTensor<'a> {
-    fn cut(self) -> Box<dyn Iterator<Item = Chunk<'a>> + 'a> {
+    /// Cuts the tensor into chunks, on which a rule works that `plain` makes of descent without
+    /// momentum, or one that `heavy` makes of descent with it.
+    pub(super) fn cut<P: Rule<0> + 'a, H: Rule<1> + 'a>(
+        self,
+        plain: impl Fn(Descent) -> P,
+        heavy: impl Fn(HeavyBall) -> H,
+    ) -> Box<dyn Iterator<Item = Chunk<'a, P, H>> + 'a> {
         let SgdTensor { weights, gradient, momentum, step, hold } = self;
         let descent = Descent::new(&step);
         match momentum {
-            None => Box::new(Update::cut(weights, gradient, [], descent, hold).map(Chunk::Descent)),
+            None => {
+                let rule = plain(descent);
+                Box::new(Update::cut(weights, gradient, [], rule, hold).map(Chunk::Plain))
+            }
             Some(momentum) => {
-                let rule = HeavyBall::new(descent, &momentum);
+                let rule = heavy(HeavyBall::new(descent, &momentum));
                 let state = [momentum.buffer];
-                Box::new(Update::cut(weights, gradient, state, rule, hold).map(Chunk::HeavyBall))
+                Box::new(Update::cut(weights, gradient, state, rule, hold).map(Chunk::Heavy))
             }
         }
     }
 }
 
-/// A chunk of a tensor with or without momentum.
-enum Chunk<'a> {
-    Descent(Update<'a, Descent, 0>),
-    HeavyBall(Update<'a, HeavyBall, 1>),
+/// A chunk of a tensor without or with momentum.
+pub(super) enum Chunk<'a, P, H> {
+    Plain(Update<'a, P, 0>),
+    Heavy(Update<'a, H, 1>),
 }
 
-impl Kernel for Chunk<'_> {
+impl<P: Rule<0>, H: Rule<1>> Kernel for Chunk<'_, P, H> {
     fn weights(&self) -> usize {
         match self {
-            Chunk::Descent(update) => update.weights(),
-            Chunk::HeavyBall(update) => update.weights(),
+            Chunk::Plain(update) => update.weights(),
+            Chunk::Heavy(update) => update.weights(),
         }
     }
 
     #[inline(always)]
     fn run<L: Lanes>(self) -> Counts {
         match self {
-            Chunk::Descent(update) => update.run::<L>(),
-            Chunk::HeavyBall(update) => update.run::<L>(),
+            Chunk::Plain(update) => update.run::<L>(),
+            Chunk::Heavy(update) => update.run::<L>(),
         }
     }
 }
 
 /// Plain descent.
 #[derive(Clone, Copy, Debug)]
-struct Descent {
+pub(super) struct Descent {
     lr: f32,
     /// An option, since adding 0 · w is not the same for infinite w.
     decay: Option<f32>,
@@ -118,9 +127,9 @@ impl Descent {
     }
 
     #[inline(always)]
-    fn decayed(&self, weight: f32, gradient: f32) -> f32 {
+    fn decayed(&self, decaying: f32, gradient: f32) -> f32 {
         match self.decay {
-            Some(decay) => gradient + decay * weight,
+            Some(decay) => gradient + decay * decaying,
             None => gradient,
         }
     }
@@ -128,14 +137,14 @@ impl Descent {
 
 impl Rule<0> for Descent {
     #[inline(always)]
-    fn update(&self, weight: f32, gradient: f32, state: [f32; 0]) -> (f32, [f32; 0]) {
-        (weight - self.lr * self.decayed(weight, gradient), state)
+    fn change(&self, decaying: f32, gradient: f32, state: [f32; 0]) -> (f32, [f32; 0]) {
+        (self.lr * self.decayed(decaying, gradient), state)
     }
 }
 
 /// Descent with momentum.
 #[derive(Clone, Copy, Debug)]
-struct HeavyBall {
+pub(super) struct HeavyBall {
     descent: Descent,
     momentum: f32,
     gain: f32,
@@ -157,13 +166,13 @@ impl HeavyBall {
 
 impl Rule<1> for HeavyBall {
     #[inline(always)]
-    fn update(&self, weight: f32, gradient: f32, [buffer]: [f32; 1]) -> (f32, [f32; 1]) {
-        let gradient = self.descent.decayed(weight, gradient);
+    fn change(&self, decaying: f32, gradient: f32, [buffer]: [f32; 1]) -> (f32, [f32; 1]) {
+        let gradient = self.descent.decayed(decaying, gradient);
         let decayed = self.momentum * buffer + self.gain * gradient;
         let buffer = flushed(if self.first { gradient } else { decayed });
         let ahead = gradient + self.momentum * buffer;
         let direction = if self.nesterov { ahead } else { buffer };
-        (weight - self.descent.lr * direction, [buffer])
+        (self.descent.lr * direction, [buffer])
     }
 }
 

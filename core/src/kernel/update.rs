@@ -8,10 +8,30 @@ use crate::kernel::sides::{Lanes, Sides, WORD};
 use crate::kernel::violators::{Noted, Violators};
 
 /// What an optimizer does with one weight that has `N` numbers of state.
+///
+/// All of it is `#[inline(always)]`, and without branches that depend on the weight.
 pub(super) trait Rule<const N: usize>: Copy + Send {
-    /// The weight and its state after a step along `gradient`. `#[inline(always)]`, and without
-    /// branches that depend on the weight.
-    fn update(&self, weight: f32, gradient: f32, state: [f32; N]) -> (f32, [f32; N]);
+    /// Whether [`update`](Self::update) looks at the sign; it is 0 where nobody does.
+    const LOOKS_AT_SIGN: bool = false;
+
+    /// What a step takes off a weight, and the new state. `decaying` is what decay through the
+    /// gradient draws towards 0: the weight itself, except for rules that move it in another way.
+    fn change(&self, decaying: f32, gradient: f32, state: [f32; N]) -> (f32, [f32; N]);
+
+    /// What decay that does not go through the gradient leaves of a weight, as a factor.
+    #[inline(always)]
+    fn shrink(&self) -> f32 {
+        1.0
+    }
+
+    /// The weight and its state after a step along `gradient`. `sign` is the one it must keep: 1, −1,
+    /// or 0 where it is free.
+    #[inline(always)]
+    fn update(&self, sign: f32, weight: f32, gradient: f32, state: [f32; N]) -> (f32, [f32; N]) {
+        let _ = sign;
+        let (change, state) = self.change(weight, gradient, state);
+        (weight * self.shrink() - change, state)
+    }
 }
 
 /// `state`, or 0 where it is smaller than the smallest normal number.
@@ -110,8 +130,12 @@ fn blocks<L: Lanes, R: Rule<N>, const N: usize>(
         let [now, last] = if number % 2 == 0 { [0, 1] } else { [1, 0] };
         for word in first..weights.len().min(first + BLOCK) {
             let state = state.each_mut().map(|state| &mut state[word]);
+            let signs = match &hold {
+                Some(hold) if R::LOOKS_AT_SIGN => hold.signs(word),
+                _ => [0.0; WORD],
+            };
             let [before, after] =
-                self::word::<L, R, N>(&mut weights[word], &gradient[word], state, rule);
+                self::word::<L, R, N>(&signs, &mut weights[word], &gradient[word], state, rule);
             let mut crossed = before.crossed(after);
             if let Some(hold) = &hold {
                 let violated = hold.violated(word, after);
@@ -138,6 +162,7 @@ fn blocks<L: Lanes, R: Rule<N>, const N: usize>(
 /// Updates a word's weights and gives back their sides before and after.
 #[inline(always)]
 fn word<L: Lanes, R: Rule<N>, const N: usize>(
+    signs: &[f32; WORD],
     weights: &mut [f32; WORD],
     gradient: &[f32; WORD],
     state: [&mut [f32; WORD]; N],
@@ -151,7 +176,7 @@ fn word<L: Lanes, R: Rule<N>, const N: usize>(
     let before = L::sides(weights);
     for lane in 0..WORD {
         let old = std::array::from_fn(|index| state[index][lane]);
-        let (weight, new) = rule.update(weights[lane], gradient[lane], old);
+        let (weight, new) = rule.update(signs[lane], weights[lane], gradient[lane], old);
         weights[lane] = weight;
         for index in 0..N {
             state[index][lane] = new[index];
