@@ -1,6 +1,6 @@
-//! A step of Adam or AdamW.
+//! A step of Adam or AdamW, or of exponentiated gradient along theirs.
 
-use polarity_core::kernel::{AdamStep, AdamTensor};
+use polarity_core::kernel::{AdamStep, AdamTensor, Counts, Fused};
 use pyo3::prelude::*;
 
 use crate::memory::{Claims, Floats, Place};
@@ -24,27 +24,45 @@ struct Slices {
     held: Option<Held>,
 }
 
-/// A step in all groups: for each tensor its resets and sign flips.
+/// A step of Adam in all groups: for each tensor its resets and sign flips.
 #[pyfunction]
 pub(crate) fn adam(
     py: Python<'_>,
     groups: Vec<Group<'_>>,
     common: Common<'_>,
 ) -> PyResult<Vec<(u64, u64)>> {
+    step(py, groups, &common, Fused::adam)
+}
+
+/// The same, multiplied into held weights.
+#[pyfunction]
+pub(crate) fn eg_adam(
+    py: Python<'_>,
+    groups: Vec<Group<'_>>,
+    common: Common<'_>,
+) -> PyResult<Vec<(u64, u64)>> {
+    step(py, groups, &common, Fused::eg_adam)
+}
+
+fn step(
+    py: Python<'_>,
+    groups: Vec<Group<'_>>,
+    common: &Common<'_>,
+    rule: fn(Fused, Vec<AdamTensor<'_>>) -> Vec<Counts>,
+) -> PyResult<Vec<(u64, u64)>> {
     let mut claims = Claims::default();
     let mut tensors = Vec::new();
     for Group(lr, beta1, beta2, eps, weight_decay, decoupled, rows) in groups {
         for Row(weights, gradient, first, second, length, step, held) in rows {
             let place = |part| Place { row: tensors.len(), part };
+            let held = held.map(|held| Held::new(held, common, place("signs"), length));
             let slices = Slices {
                 weights: Floats::new(weights, length),
                 gradient: Floats::new(gradient, length),
                 first_moment: Floats::new(first, length),
                 second_moment: Floats::new(second, length),
                 step: AdamStep { lr, beta1, beta2, eps, weight_decay, decoupled, step },
-                held: held
-                    .map(|held| Held::new(held, &common, place("signs"), length))
-                    .transpose()?,
+                held: held.transpose()?,
             };
             claims.write(place("weights"), slices.weights)?;
             claims.read(place("gradient"), slices.gradient)?;
@@ -54,10 +72,10 @@ pub(crate) fn adam(
         }
     }
     claims.check()?;
-    // SAFETY: the claims on all slices were accepted, each tensor is made once, and Python keeps their
-    // storages until the call returns.
     run(py, common.2, |fused| {
-        fused.adam(tensors.iter().map(|slices| unsafe { slices.tensor() }).collect())
+        // SAFETY: the claims on all slices were accepted, each tensor is made once, and Python keeps
+        // their storages until the call returns.
+        rule(fused, tensors.iter().map(|slices| unsafe { slices.tensor() }).collect())
     })
 }
 

@@ -25,7 +25,7 @@ mod template;
 #[pyo3::pymodule]
 mod _core {
     #[pymodule_export]
-    use super::adam::adam;
+    use super::adam::{adam, eg_adam};
     #[pymodule_export]
     use super::memory::Refused;
     #[pymodule_export]
@@ -33,7 +33,7 @@ mod _core {
     #[pymodule_export]
     use super::rules::{Rules, matching};
     #[pymodule_export]
-    use super::sgd::sgd;
+    use super::sgd::{eg, sgd};
     #[pymodule_export]
     use super::signs::{Signs, number};
     #[pymodule_export]

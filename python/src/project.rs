@@ -34,9 +34,9 @@ pub(crate) fn project(
         });
     }
     claims.check()?;
-    // SAFETY: the claims on all slices were accepted, each tensor is made once, and Python keeps their
-    // storages until the call returns.
     run(py, common.2, |fused| {
+        // SAFETY: the claims on all slices were accepted, each tensor is made once, and Python keeps
+        // their storages until the call returns.
         fused.project(tensors.iter().map(|slices| unsafe { slices.tensor() }).collect())
     })
 }

@@ -1,6 +1,6 @@
-//! A step of stochastic gradient descent.
+//! A step of stochastic gradient descent, or of exponentiated gradient along its direction.
 
-use polarity_core::kernel::{Momentum, SgdStep, SgdTensor};
+use polarity_core::kernel::{Counts, Fused, Momentum, SgdStep, SgdTensor};
 use pyo3::prelude::*;
 
 use crate::memory::{Claims, Floats, Place};
@@ -32,18 +32,38 @@ struct Buffer {
     nesterov: bool,
 }
 
-/// A step in all groups: for each tensor its resets and sign flips.
+/// A step of SGD in all groups: for each tensor its resets and sign flips.
 #[pyfunction]
 pub(crate) fn sgd(
     py: Python<'_>,
     groups: Vec<Group<'_>>,
     common: Common<'_>,
 ) -> PyResult<Vec<(u64, u64)>> {
+    step(py, groups, &common, Fused::sgd)
+}
+
+/// The same, multiplied into held weights.
+#[pyfunction]
+pub(crate) fn eg(
+    py: Python<'_>,
+    groups: Vec<Group<'_>>,
+    common: Common<'_>,
+) -> PyResult<Vec<(u64, u64)>> {
+    step(py, groups, &common, Fused::eg)
+}
+
+fn step(
+    py: Python<'_>,
+    groups: Vec<Group<'_>>,
+    common: &Common<'_>,
+    rule: fn(Fused, Vec<SgdTensor<'_>>) -> Vec<Counts>,
+) -> PyResult<Vec<(u64, u64)>> {
     let mut claims = Claims::default();
     let mut tensors = Vec::new();
     for Group(lr, weight_decay, momentum, dampening, nesterov, rows) in groups {
         for Row(weights, gradient, buffer, length, held) in rows {
             let place = |part| Place { row: tensors.len(), part };
+            let held = held.map(|held| Held::new(held, common, place("signs"), length));
             let momentum = buffer.map(|(address, first)| {
                 let buffer = Floats::new(address, length);
                 Buffer { buffer, first, momentum, dampening, nesterov }
@@ -53,9 +73,7 @@ pub(crate) fn sgd(
                 gradient: Floats::new(gradient, length),
                 momentum,
                 step: SgdStep { lr, weight_decay },
-                held: held
-                    .map(|held| Held::new(held, &common, place("signs"), length))
-                    .transpose()?,
+                held: held.transpose()?,
             };
             claims.write(place("weights"), slices.weights)?;
             claims.read(place("gradient"), slices.gradient)?;
@@ -66,10 +84,10 @@ pub(crate) fn sgd(
         }
     }
     claims.check()?;
-    // SAFETY: the claims on all slices were accepted, each tensor is made once, and Python keeps their
-    // storages until the call returns.
     run(py, common.2, |fused| {
-        fused.sgd(tensors.iter().map(|slices| unsafe { slices.tensor() }).collect())
+        // SAFETY: the claims on all slices were accepted, each tensor is made once, and Python keeps
+        // their storages until the call returns.
+        rule(fused, tensors.iter().map(|slices| unsafe { slices.tensor() }).collect())
     })
 }
 

@@ -5,7 +5,7 @@
     optimizer = FrozenAdam(net, lr=1e-3, signs={"*.weight": positive})
 
 Every name is documented where it is defined: templates (`Template`), rules (`apply_rules`, `dale`, `edges`),
-optimizers that hold signs (`FrozenAdam`, `FrozenAdamW`, `FrozenSGD`), any other optimizer (`hold`), the start of a
+optimizers that hold signs (`FrozenAdam`, `FrozenAdamW`, `FrozenSGD`, `EG`, `EGAdamW`), any other optimizer (`hold`), the start of a
 run (`transfer_signs`, `init_one_sided`) and the check of one (`check`, `assert_held`).
 """
 
@@ -14,7 +14,7 @@ from polarity_torch._holding import Counts
 from polarity_torch.check import CheckReport, Violation, assert_held, check
 from polarity_torch.hold import Hold, hold
 from polarity_torch.init import init_one_sided
-from polarity_torch.optim import FrozenAdam, FrozenAdamW, FrozenOptimizer, FrozenSGD
+from polarity_torch.optim import EG, EGAdamW, FrozenAdam, FrozenAdamW, FrozenOptimizer, FrozenSGD
 from polarity_torch.reset import Reset
 from polarity_torch.rules import RuleReport, Ruled, apply_rules, dale, edges, free, negative, own, positive
 from polarity_torch.template import Agreement, Layer, Template, builtin_templates
@@ -22,6 +22,8 @@ from polarity_torch.transfer import Taken, TransferReport, transfer_signs
 
 __all__ = [
     "COMPILED",
+    "EG",
+    "EGAdamW",
     "Agreement",
     "CheckReport",
     "Counts",

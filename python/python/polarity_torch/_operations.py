@@ -18,6 +18,13 @@ from torch import Tensor
 
 from polarity_torch.reset import Reset
 
+#: The least magnitude of a held weight after a step of exponentiated gradient, and the greatest exponent of one.
+EG_FLOOR = 1e-8
+EG_LIMIT = 80.0
+
+LOG2_E = 1.442_695_040_888_963_4
+#: The bits of 1 as a float32.
+ONE = 0x3F80_0000
 LOW = 0xFFFF_FFFF
 WORD = 0xFFFF_FFFF_FFFF_FFFF
 
@@ -111,37 +118,83 @@ def flushed(state: Tensor) -> Tensor:
 
 
 def adam(
-    weight: Tensor, gradient: Tensor, state: Mapping[str, Tensor], step: int, group: Mapping[str, Any]
+    weight: Tensor, gradient: Tensor, state: Mapping[str, Tensor], step: int, group: Mapping[str, Any], signs: Tensor | None
 ) -> None:
-    """Step number `step` (from 1 on) of Adam or AdamW, in the order of `kernel::adam`."""
+    """Step number `step` (from 1 on) of Adam or AdamW, in the order of `kernel::adam`; with `signs` it is multiplied
+    into held weights, as `kernel::eg` does."""
     lr, eps, decay = float(group["lr"]), group["eps"], group["weight_decay"]
     beta1, beta2 = map(float, group["betas"])
     dtype = exact(weight.dtype)
     w, g = weight.to(dtype), gradient.to(dtype)
     first, second = state["exp_avg"].to(dtype), state["exp_avg_sq"].to(dtype)
     if decay != 0 and not group["decoupled_weight_decay"]:
-        g = g + w * decay
+        g = g + decaying(w, signs) * decay
     first = flushed(first * beta1 + g * (1 - beta1))
     second = flushed(second * beta2 + g * (1 - beta2) * g)
-    root = second.sqrt() * (1 / math.sqrt(1 - beta2**step)) + eps
-    shrink = 1 - lr * decay if group["decoupled_weight_decay"] else 1.0
-    weight.copy_(w * shrink - first * (lr / (1 - beta1**step)) / root)
+    root = rooted(second) * (1 / math.sqrt(1 - beta2**step)) + eps
+    if group["decoupled_weight_decay"]:
+        w = w * (1 - lr * decay)
+    weight.copy_(stepped(w, first * (lr / (1 - beta1**step)) / root, signs, weight.dtype))
     state["exp_avg"].copy_(first)
     state["exp_avg_sq"].copy_(second)
 
 
 def sgd(
-    weight: Tensor, gradient: Tensor, state: Mapping[str, Tensor], first: bool, group: Mapping[str, Any]
+    weight: Tensor, gradient: Tensor, state: Mapping[str, Tensor], first: bool, group: Mapping[str, Any], signs: Tensor | None
 ) -> None:
-    """A step of SGD, the `first` of its tensor or not, in the order of `kernel::sgd`."""
+    """A step of SGD, the `first` of its tensor or not, in the order of `kernel::sgd`; with `signs` it is multiplied
+    into held weights, as `kernel::eg` does."""
     lr, momentum, decay = float(group["lr"]), group["momentum"], group["weight_decay"]
     dtype = exact(weight.dtype)
     w, g = weight.to(dtype), gradient.to(dtype)
     if decay != 0:
-        g = g + w * decay
+        g = g + decaying(w, signs) * decay
     if momentum != 0:
         kept = state["momentum_buffer"]
         buffer = flushed(g.clone() if first else kept.to(dtype) * momentum + g * (1 - group["dampening"]))
         kept.copy_(buffer)
         g = g + buffer * momentum if group["nesterov"] else buffer
-    weight.copy_(w - g * lr)
+    weight.copy_(stepped(w, g * lr, signs, weight.dtype))
+
+
+def rooted(values: Tensor) -> Tensor:
+    """Square roots, rounded once. PyTorch's own of float32 on the CPU can be a unit in the last place off (MKL's)."""
+    if values.is_cpu and values.dtype is torch.float32:
+        return values.double().sqrt().float()
+    return values.sqrt()
+
+
+def decaying(weight: Tensor, signs: Tensor | None) -> Tensor:
+    """What decay through the gradient draws towards 0: the weight, or the sign of one that is multiplied."""
+    return weight if signs is None else torch.where(signs != 0, signs.to(weight.dtype), weight)
+
+
+def stepped(weight: Tensor, change: Tensor, signs: Tensor | None, kept_as: torch.dtype) -> Tensor:
+    """`weight` less `change`; with `signs`, held weights times e to the −sign · change."""
+    less = weight - change
+    if signs is None:
+        return less
+    factor = exponential((signs * change).neg_().clamp_(-EG_LIMIT, EG_LIMIT))
+    multiplied = weight * factor
+    along = multiplied * signs
+    # half does not hold the floor.
+    floor = max(EG_FLOOR, 2.0**-14) if kept_as is torch.float16 else EG_FLOOR
+    low = (along >= 0) & (along < floor)
+    multiplied = torch.where(low, signs.to(weight.dtype) * floor, multiplied)
+    return torch.where(signs != 0, multiplied, less)
+
+
+def exponential(exponent: Tensor) -> Tensor:
+    """e to the `exponent`, which is within ±80: for float32 the polynomial of `kernel::eg`, bit for bit."""
+    if exponent.dtype is torch.float64:
+        return exponent.exp()
+    # Adding it rounds to a whole number, which then is the low bits of the sum.
+    shift = 1.5 * 2**23
+    shifted = exponent * LOG2_E + shift
+    whole = shifted - shift
+    rest = exponent - whole * (355 / 512) - whole * -2.121_944_4e-4
+    series = torch.full_like(rest, 1 / 5040)
+    for coefficient in (1 / 720, 1 / 120, 1 / 24, 1 / 6, 0.5):
+        series = series * rest + coefficient
+    power = ((shifted.view(torch.int32) << 23) + ONE).view(torch.float32)
+    return (series * (rest * rest) + rest + 1.0) * power

@@ -1,7 +1,7 @@
-"""Adam, AdamW and SGD that hold signs: PyTorch's optimizers with the projection in the same pass.
+"""Adam, AdamW, SGD and exponentiated gradient that hold signs: the projection in the optimizer's own pass.
 
 They take PyTorch's arguments and keep PyTorch's state under its names, so that either's state dict loads into the
-other. What `signs` leaves free trains as ever; with no signs at all they are the plain optimizers. float32 weights
+other. What `signs` leaves free trains as ever; with no signs at all they are PyTorch's plain optimizers. float32 weights
 on the CPU are stepped and projected by one pass over the memory, all others by PyTorch's operations.
 """
 
@@ -42,6 +42,8 @@ class FrozenOptimizer(torch.optim.Optimizer):
 
     #: The kernel of the rule.
     KERNEL: str
+    #: Whether its steps are multiplied into held weights.
+    MULTIPLIES = False
 
     def __init__(
         self,
@@ -317,6 +319,10 @@ class Work:
         """What the kernel needs to hold it."""
         return None if self.held is None else (self.held.laid_out(), self.held.number, self.step)
 
+    def multiplied_by(self, multiplies: bool) -> Tensor | None:
+        """The signs that a step is multiplied by, where there are such and the rule does so."""
+        return self.held.tensor() if multiplies and self.held is not None else None
+
     def finish(self, resets: int, sign_flips: int) -> None:
         """Notes that the step is done."""
         self.state.update(self.buffers)
@@ -453,7 +459,8 @@ class FrozenAdam(FrozenOptimizer):
         )
 
     def _operations(self, work: Work) -> None:
-        _operations.adam(work.parameter, work.gradient, work.buffers, work.step, work.group)
+        signs = work.multiplied_by(self.MULTIPLIES)
+        _operations.adam(work.parameter, work.gradient, work.buffers, work.step, work.group, signs)
 
 
 class FrozenAdamW(FrozenAdam):
@@ -571,7 +578,44 @@ class FrozenSGD(FrozenOptimizer):
         )
 
     def _operations(self, work: Work) -> None:
-        _operations.sgd(work.parameter, work.gradient, work.buffers, work.new, work.group)
+        signs = work.multiplied_by(self.MULTIPLIES)
+        _operations.sgd(work.parameter, work.gradient, work.buffers, work.new, work.group, signs)
+
+
+class EG(FrozenSGD):
+    """Exponentiated gradient: a step multiplies a held weight by e to the −lr · sign · direction, so that it keeps its
+    sign by itself; the direction is SGD's, with its momentum. The learning rate is relative: a step changes a weight
+    by about lr · gradient *times the weight*.
+
+    Free weights take SGD's plain step. A held weight that would come under 1e-8 stays there, on its side, so that it
+    can grow again; the exponent is kept within ±80; weight decay takes the same share off every held weight.
+
+    Source: Kivinen and Warmuth 1997; Cornford and others, "Brain-like learning with exponentiated gradients", 2024.
+    What they leave open is decided in `kernel::eg` of `polarity-core`.
+    """
+
+    KERNEL = "eg"
+    MULTIPLIES = True
+
+    def __init__(
+        self,
+        params: Params,
+        lr: float | Tensor = 0.1,
+        momentum: float = 0.0,
+        dampening: float = 0.0,
+        weight_decay: float = 0.0,
+        nesterov: bool = False,
+        **others: Any,
+    ) -> None:
+        super().__init__(params, lr, momentum, dampening, weight_decay, nesterov, **others)
+
+
+class EGAdamW(FrozenAdamW):
+    """Exponentiated gradient along AdamW's quotient of moments: as `EG`, with a step that changes a held weight by
+    about lr times the weight. Free weights take AdamW's plain step."""
+
+    KERNEL = "eg_adam"
+    MULTIPLIES = True
 
 
 def at_least_zero(name: str, value: float | Tensor) -> None:
