@@ -77,8 +77,6 @@ def _must_be_a_plain_subclass(name: str, tensor: Tensor) -> None:
             f"{name}: is a DTensor (FSDP2, tensor parallelism): each rank has a shard, and signs are held by the "
             "places of the whole tensor; use DDP, or leave this module out of `fully_shard`"
         )
-    if isinstance(tensor, (nn.parameter.UninitializedParameter, nn.parameter.UninitializedBuffer)):
-        raise TypeError(f"{name}: is lazy and has no shape yet; run the network once, then hold its signs")
     # A class that answers operations itself need not keep its values in its own memory.
     foreign = [kind for kind in type(tensor).__mro__ if kind not in Tensor.__mro__ and kind is not nn.Parameter]
     if any("__torch_dispatch__" in vars(kind) for kind in foreign):

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
-from typing import TypeVar
 
-import torch
 from torch import Tensor, nn
-
-Value = TypeVar("Value")
 
 # The component that `torch.compile` puts before the names of what it wraps.
 COMPILED = "_orig_mod"
@@ -30,12 +26,17 @@ def parameters(module: nn.Module) -> dict[str, Tensor]:
     """Every parameter by every name it has: tied ones stand under each of theirs.
 
     Raises:
-        TypeError: when `module` is no module.
+        TypeError: when `module` is no module, or a parameter of it is lazy.
     """
     if not isinstance(module, nn.Module):
         raise TypeError(f"module: expected a torch.nn.Module, got {type(module).__name__}")
     named = unwrapped(module).named_parameters(remove_duplicate=False)
-    return {plain(name): parameter for name, parameter in named}
+    named = {plain(name): parameter for name, parameter in named}
+    for name, parameter in named.items():
+        # Not isinstance, which PyTorch answers for whatever says that it is a parameter.
+        if issubclass(type(parameter), nn.parameter.UninitializedParameter):
+            raise TypeError(f"{name}: is lazy and has no shape yet; run the network once, then ask for its signs")
+    return named
 
 
 def plain(name: str) -> str:

