@@ -10,11 +10,12 @@ run (`transfer_signs`, `init_one_sided`) and the check of one (`check`, `assert_
 """
 
 from polarity_torch._backend import COMPILED
+from polarity_torch._frozen import FrozenOptimizer
 from polarity_torch._holding import Counts
 from polarity_torch.check import CheckReport, Violation, assert_held, check
 from polarity_torch.hold import Hold, hold
 from polarity_torch.init import init_one_sided
-from polarity_torch.optim import EG, EGAdamW, FrozenAdam, FrozenAdamW, FrozenOptimizer, FrozenSGD
+from polarity_torch.optim import EG, EGAdamW, FrozenAdam, FrozenAdamW, FrozenSGD
 from polarity_torch.reset import Reset
 from polarity_torch.rules import RuleReport, Ruled, apply_rules, dale, edges, free, negative, own, positive
 from polarity_torch.template import Agreement, Layer, Template, builtin_templates

@@ -23,6 +23,9 @@ from polarity_torch.template import Template
 #: A template, its file or built-in name, or rules.
 Signs = Union[Template, str, Mapping[str, Rule]]
 
+# PyTorch counts the versions of several tensors at once from 2.6 on.
+TAKES_LISTS = tuple(map(int, torch.__version__.split(".")[:2])) >= (2, 6)
+
 #: Under which key an optimizer's state dict has what it holds.
 KEY = "polarity"
 
@@ -59,6 +62,8 @@ class Held:
             ValueError: when the parameter has another shape by now.
         """
         self.must_have_its_shape()
+        if self.parameter.is_contiguous():
+            return self._signs
         strides = self.parameter.stride()
         if strides not in self._laid_out:
             self._laid_out = {strides: self._signs.laid_out(list(strides))}
@@ -314,27 +319,34 @@ def _project(
     rows, raw, slices = [], [], _memory.Slices()
     for held in tensors:
         parameter = held.parameter
-        if parameter.numel() == 0:
+        weights = parameter.numel()
+        if weights == 0:
             continue
-        if COMPILED and _memory.is_raw(parameter):
+        address = slices.plain((parameter,), parameter.shape) if COMPILED else None
+        if address is None:
             _memory.must_be_writable(held.name, parameter)
-            signs, weights = held.laid_out(), parameter.numel()
-            rows.append((slices.address(held.name, parameter, weights), weights, (signs, held.number, step)))
-            raw.append(held)
-        else:
-            _memory.must_be_writable(held.name, parameter)
-            signs = held.tensor()
-            count(held, _operations.project(parameter, signs, reset, seed, step, held.number))
+            if not COMPILED or not _memory.is_raw(parameter):
+                signs = held.tensor()
+                count(held, _operations.project(parameter, signs, reset, seed, step, held.number))
+                continue
+            address = [slices.address(f"{held.name}: weights", parameter, weights)]
+        rows.append((*address, weights, (held.laid_out(), held.number, step)))
+        raw.append(held)
     if not rows:
         return
-    names = [held.name for held in raw]
-    for held, (resets, _) in zip(raw, call(core.project, rows, reset, seed, names)):
+    done = call(core.project, rows, reset, seed, lambda row: raw[row].name)
+    for held, (resets, _) in zip(raw, done):
         count(held, resets)
     increment_versions([held.parameter for held in raw])
 
 
-def call(kernel: Callable[..., Any], rows: Any, reset: Reset, seed: int, names: list[str]) -> Any:
-    """Calls a kernel on as many threads as PyTorch uses; `names` has the name of each row.
+def call(
+    kernel: Callable[..., Any], rows: Any, reset: Reset, seed: int, name: Callable[[int], str]
+) -> list[tuple[int, int]]:
+    """Calls a kernel on as many threads as PyTorch uses; `name` says whose a row is.
+
+    Returns:
+        Resets and sign flips of each row.
 
     Raises:
         ValueError: when memory overlaps or cannot be used, by name.
@@ -344,13 +356,16 @@ def call(kernel: Callable[..., Any], rows: Any, reset: Reset, seed: int, names: 
     except core.Refused as refused:
         row, part, problem, other = refused.args
         if other is not None:
-            problem = f"shares memory with {other[1]} of {names[other[0]]}; give each its own, by `.clone()`"
-        raise ValueError(f"{names[row]}: {part}: {problem}") from None
+            problem = f"shares memory with {other[1]} of {name(other[0])}; give each its own, by `.clone()`"
+        raise ValueError(f"{name(row)}: {part}: {problem}") from None
 
 
 def increment_versions(tensors: list[Tensor]) -> None:
     """Tells autograd that tensors were written: raw memory is written behind its back, and a backward pass that
     needs the old values must be refused as after any in-place operation."""
+    tensors = [tensor for tensor in tensors if not tensor.is_inference()]
+    if TAKES_LISTS:
+        torch.autograd.graph.increment_version(tensors)
+        return
     for tensor in tensors:
-        if not tensor.is_inference():
-            torch.autograd.graph.increment_version(tensor)
+        torch.autograd.graph.increment_version(tensor)

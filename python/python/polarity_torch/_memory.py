@@ -107,8 +107,31 @@ class Slices:
     def __init__(self) -> None:
         self.storages: list[torch.UntypedStorage] = []
 
+    def plain(self, tensors: tuple[Tensor | None, ...], shape: torch.Size) -> list[int] | None:
+        """The addresses of tensors that are what nearly all are, raw and contiguous, of one shape; `None` where one is
+        not, and has to be looked at more carefully. A function for every check would cost more than the kernel."""
+        addresses = []
+        for tensor in tensors:
+            if (
+                type(tensor) not in PLAIN
+                or tensor.dtype is not torch.float32
+                or not tensor.is_cpu
+                or tensor.layout is not torch.strided
+                or tensor.shape != shape
+                or not tensor.is_contiguous()
+                or tensor.is_neg()
+            ):
+                return None
+            storage = tensor.untyped_storage()
+            start = 4 * tensor.storage_offset()
+            if not 0 < 4 * shape.numel() <= storage.nbytes() - start:
+                return None
+            self.storages.append(storage)
+            addresses.append(storage.data_ptr() + start)
+        return addresses
+
     def address(self, name: str, tensor: Tensor, weights: int) -> int:
-        """Where the tensor's `weights` float32 values begin.
+        """Where the `weights` float32 values of a raw tensor begin.
 
         Raises:
             ValueError: when its storage ends before they do.
@@ -122,6 +145,13 @@ class Slices:
                 "resized (FSDP does so between steps)"
             )
         return storage.data_ptr() + start
+
+
+def lying_as(tensor: Tensor, other: Tensor) -> Tensor:
+    """The tensor's values as raw memory in the order of `other`, copied where they are not."""
+    if is_raw(tensor) and same_places(tensor, other):
+        return tensor
+    return torch.empty_like(other).copy_(tensor)
 
 
 def same_places(one: Tensor, other: Tensor) -> bool:

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from polarity_torch import _names
+from polarity_torch._frozen import FrozenOptimizer
 from polarity_torch._holding import KEY, Counts, Holding, Signs
-from polarity_torch.optim import FrozenOptimizer
 from polarity_torch.reset import ResetLike
 
 # From the first use of torch.compile on, PyTorch 2.2 runs no step hooks of its optimizers, without a word.
