@@ -4,7 +4,7 @@
 
 Sums with weights that are not negative, and ReLU, keep a function convex: so the weights between layers are held
 positive, and those from the input are free (Amos, Xu and Kolter, "Input convex neural networks", ICML 2017). The same
-network with every weight free fits the noise better, is not convex, and knows less of the function.
+network with every weight free comes to fit the noise: it is not convex, and in the end errs more.
 """
 
 import argparse
@@ -43,7 +43,7 @@ def main(words: list[str] | None = None) -> dict[str, Convex]:
             init_one_sided(net, rules)
         fit(net, FrozenAdam(net, lr=3e-3, signs=rules or None), options)
         share, worst = above_chords(net, options.chords)
-        print(f"{arm}: error {test_error(net):.3f}; above its chord {100 * share:.1f} % of the time, by {worst:.4f} at most")
+        print(f"{arm}: error {test_error(net):.3f}; above {100 * share:.1f} % of the chords, by {worst:.3f} at most")
         trained[arm] = net
     return trained
 
@@ -72,8 +72,10 @@ def test_error(net: nn.Module) -> float:
 
 @torch.no_grad()
 def above_chords(net: nn.Module, chords: int) -> tuple[float, float]:
-    """How often f(ta + (1−t)b) > t f(a) + (1−t) f(b) for random a, b and t, and by how much at most; in double precision,
-    where rounding cannot reach 1e-12."""
+    """How often f(ta + (1−t)b) > t f(a) + (1−t) f(b) for random a, b and t, and by how much at most.
+
+    In double precision, where rounding errors are far below 1e-12.
+    """
     a, b = (2 * torch.randn(chords, INPUTS, dtype=torch.float64) for _ in "ab")
     t = torch.rand(chords, 1, dtype=torch.float64)
     f = copy.deepcopy(net).double()

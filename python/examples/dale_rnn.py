@@ -3,8 +3,8 @@
     polarity data fetch mnist
     python dale_rnn.py
 
-A neuron excites all that it reaches or inhibits all: a column of a weight matrix, which is what one unit sends out, has
-one sign. Four of five units are excitatory here, in the recurrent weights and in those that read the digit out.
+A neuron excites all that it reaches or inhibits all: a column of a weight matrix, which is what one unit sends out,
+has one sign. Four of five units are excitatory here, in the recurrent weights and in those that read the digit out.
 """
 
 import argparse
@@ -58,7 +58,7 @@ def main(words: list[str] | None = None) -> tuple[Recurrent, Tensor]:
 
 @torch.no_grad()
 def balance(net: Recurrent, inhibitory: int) -> None:
-    """Makes inhibition as strong as excitation, though fewer units inhibit, and the recurrent weights' spectral radius 1.
+    """Makes inhibition as strong as excitation, though fewer units inhibit, and the spectral radius of `rec` 1.
 
     The start decides how well such networks learn, more than the signs: Li and others, "Learning better with Dale's
     Law: A spectral perspective", NeurIPS 2023.
