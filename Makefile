@@ -13,8 +13,13 @@ TRANSFER_paper := paper/transfer-fashion
 TRANSFER := $(TRANSFER_$(SCALE))
 ARGS     :=
 
+# The versions of PyTorch that `make test-python` runs beside: the oldest that is supported, and the one that the
+# Rust side is built on. Any others of the registry will do: make test-python TORCH="2.6.0 2.15.0"
+TORCH    := 2.2.2 2.11.0
+WHEEL    := target/python/wheel
+
 .DEFAULT_GOAL := help
-.PHONY: help setup build data demo xor transfer figures audit bench bench-peers test lint lint-deep clean
+.PHONY: help setup build data demo xor transfer figures audit bench bench-peers bench-pytorch python wheel test test-python lint lint-deep clean
 
 help:            ## Say what each target does
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 20
@@ -53,13 +58,33 @@ bench: build     ## Optimizers, training and XOR nets beside libtorch's own (min
 bench-peers: build ## The same beside PyTorch and JAX, which are installed apart (several GB)
 	python3 benches/peers/run.py --program $(POLARITY)
 
+bench-pytorch: python ## Ways to hold signs in PyTorch, ours and those by hand (minutes, an idle machine, 8 GB)
+	python/.venv/bin/python benches/pytorch/run.py --write
+
 xor: build       ## The paper's XOR study at its published size: minutes on two cores, no data needed
 	@for name in $(XOR); do $(POLARITY) run experiments/$$name.yaml || exit $$?; done
 	@for name in $(XOR); do $(POLARITY) report experiments/$$name.yaml || exit $$?; done
 	@for name in $(XOR); do $(POLARITY) plot experiments/$$name.yaml || exit $$?; done
 
-test: setup      ## Every test
-	cargo test --workspace --release --locked
+wheel:
+	@rm -rf $(WHEEL)
+	python3 -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir $(WHEEL) ./python
+
+python: wheel    ## The Python package in an environment of its own, python/.venv (PyTorch: 550 MB, once)
+	@python3 tools/pytorch.py $(lastword $(TORCH)) python/.venv
+	@python/.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --force-reinstall $(WHEEL)/*.whl
+	@echo "python/.venv/bin/python has polarity_torch beside PyTorch $(lastword $(TORCH))"
+
+test: setup      ## Every test of Rust
+	cargo test --workspace --exclude polarity-torch --release --locked
+
+test-python: wheel ## The Python package's tests, one wheel beside each PyTorch of TORCH="2.2.2 2.11.0"
+	@for version in $(TORCH); do home=target/python/torch-$$version; \
+	  python3 tools/pytorch.py $$version $$home || exit $$?; \
+	  $$home/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --force-reinstall \
+	    $(WHEEL)/*.whl || exit $$?; \
+	  echo "polarity_torch beside PyTorch $$version"; \
+	  $$home/bin/python -m pytest --quiet --no-header python/tests || exit $$?; done
 
 lint: setup      ## Formatting and lints; warnings are errors
 	cargo fmt --all --check

@@ -184,7 +184,8 @@ impl Weights {
 }
 
 fn hold(mask: &SignMask, step: u64) -> Hold<'_> {
-    Hold { mask, reset: Reset::default(), key: ResetKey { seed: 1, step, tensor: 3 } }
+    let key = ResetKey { seed: 1, step, tensor: 3 };
+    Hold { mask, reset: Reset::default(), key, order: None }
 }
 
 #[cfg(test)]

@@ -260,7 +260,7 @@ impl Contender for Projection {
 
     fn step(&mut self) -> Result<(), Error> {
         let key = ResetKey { seed: 1, step: self.resets, tensor: 3 };
-        let hold = Hold { mask: &self.mask, reset: Reset::default(), key };
+        let hold = Hold { mask: &self.mask, reset: Reset::default(), key, order: None };
         let counts = self.fused.project(vec![ProjectTensor { weights: &mut self.weights, hold }]);
         self.resets += counts[0].resets;
         Ok(())

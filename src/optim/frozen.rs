@@ -68,7 +68,7 @@ struct Signs {
 
 impl Signs {
     fn hold(&self, reset: Reset, key: ResetKey) -> Hold<'_> {
-        Hold { mask: &self.mask, reset, key }
+        Hold { mask: &self.mask, reset, key, order: None }
     }
 }
 

@@ -290,7 +290,8 @@ mod tests {
     }
 
     fn hold(mask: &SignMask) -> Hold<'_> {
-        Hold { mask, reset: Reset::Zero, key: ResetKey { seed: 1, step: 2, tensor: 3 } }
+        let key = ResetKey { seed: 1, step: 2, tensor: 3 };
+        Hold { mask, reset: Reset::Zero, key, order: None }
     }
 
     #[test]

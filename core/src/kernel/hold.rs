@@ -1,6 +1,7 @@
 //! The projection: a reset rule for the weights on the wrong side of zero.
 
 use crate::kernel::draw::{Draws, ResetKey};
+use crate::kernel::order::Order;
 use crate::kernel::sides::{Lanes, Sides, WORD};
 use crate::kernel::violators::{BATCH, Violators};
 use crate::sign::{Reset, SignMask};
@@ -14,6 +15,8 @@ pub struct Hold<'a> {
     pub reset: Reset,
     /// What the draws of [`Reset::Uniform`] depend on.
     pub key: ResetKey,
+    /// How the weights lie in memory, where not in row-major order. The mask lies as they do.
+    pub order: Option<&'a Order>,
 }
 
 /// What happened to the weights of one tensor in one step.
@@ -48,7 +51,9 @@ impl<'a> Hold<'a> {
             held: self.mask.held_words().map(|held| &held[word..]),
             reset: self.reset,
             draws: Draws::new(self.key, start as u64),
-            start: start as u32,
+            key: self.key,
+            order: self.order,
+            start,
         }
     }
 }
@@ -59,9 +64,12 @@ pub(super) struct Part<'a> {
     sign: &'a [u64],
     held: Option<&'a [u64]>,
     reset: Reset,
+    /// The draws of the chunk, whose indices agree above their low 32 bits.
     draws: Draws,
-    /// The low 32 bits of the first weight's index.
-    start: u32,
+    key: ResetKey,
+    order: Option<&'a Order>,
+    /// Where the first weight lies in its tensor.
+    start: usize,
 }
 
 impl Part<'_> {
@@ -71,7 +79,7 @@ impl Part<'_> {
         Part {
             sign: &self.sign[words..],
             held: self.held.map(|held| &held[words..]),
-            start: self.start.wrapping_add((words * WORD) as u32),
+            start: self.start + words * WORD,
             ..*self
         }
     }
@@ -119,10 +127,16 @@ impl Part<'_> {
             Reset::Constant(magnitude) => {
                 replace(flat, batches, |weight, _| opposite(magnitude.get(), weight))
             }
-            Reset::Uniform(max) => replace(flat, batches, |weight, place| {
-                let draw = self.draws.uniform(self.start.wrapping_add(place));
-                opposite(max.get() * draw, weight)
-            }),
+            Reset::Uniform(max) => match self.order {
+                None => replace(flat, batches, |weight, place| {
+                    let draw = self.draws.uniform((self.start as u32).wrapping_add(place));
+                    opposite(max.get() * draw, weight)
+                }),
+                Some(order) => replace(flat, batches, |weight, place| {
+                    let index = order.row_major(self.start + place as usize);
+                    opposite(max.get() * self.key.uniform(index as u64), weight)
+                }),
+            },
         }
         let mut flips = 0;
         for noted in violators.again() {

@@ -81,6 +81,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::kernel::Order;
     use crate::kernel::testing::{
         LENGTHS, SHARES, bits, every_hold, everywhere, plain_projection, violating, weights,
     };
@@ -160,6 +161,28 @@ mod tests {
                 ]);
                 assert_eq!((counts[0].resets, counts[1].resets), (counts[2].resets, 0));
                 assert_eq!(bits(&first) == bits(&second), counts[0].resets == 0);
+            });
+        });
+    }
+
+    #[test]
+    fn weights_get_the_same_numbers_in_whatever_order_they_lie() {
+        let (rows, columns) = (300, 500);
+        let order = Order::of(&[rows, columns], &[1, rows]).unwrap().unwrap();
+        let transposed = |weights: &[f32]| -> Vec<f32> {
+            (0..weights.len()).map(|place| weights[order.row_major(place)]).collect()
+        };
+        every_hold(rows * columns, |hold| {
+            let start = weights(rows * columns, "weights");
+            let mut expected = start.clone();
+            let counts = plain_projection(&start, &mut expected, &hold);
+            let mask = order.lay_out(hold.mask);
+            everywhere(|fused| {
+                let mut weights = transposed(&start);
+                let hold = Hold { mask: &mask, order: Some(&order), ..hold };
+                let tensor = ProjectTensor { weights: &mut weights, hold };
+                assert_eq!(fused.project(vec![tensor]), [counts]);
+                assert_eq!(bits(&weights), bits(&transposed(&expected)), "{fused:?}");
             });
         });
     }

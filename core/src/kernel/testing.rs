@@ -68,7 +68,7 @@ pub(super) fn every_hold(length: usize, mut test: impl FnMut(Hold<'_>)) {
     let key = ResetKey { seed: 1, step: 2, tensor: 3 };
     for reset in RULES {
         for mask in [&held, &mixed] {
-            test(Hold { mask, reset, key });
+            test(Hold { mask, reset, key, order: None });
         }
     }
 }
