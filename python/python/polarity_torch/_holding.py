@@ -61,7 +61,8 @@ class Held:
         Raises:
             ValueError: when the parameter has another shape by now.
         """
-        self.must_have_its_shape()
+        if self.parameter.shape != self.shape:
+            self.must_have_its_shape()
         if self.parameter.is_contiguous():
             return self._signs
         strides = self.parameter.stride()

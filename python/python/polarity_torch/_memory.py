@@ -110,7 +110,7 @@ class Slices:
     def plain(self, tensors: tuple[Tensor | None, ...], shape: torch.Size) -> list[int] | None:
         """The addresses of tensors that are what nearly all are, raw and contiguous, of one shape; `None` where one is
         not, and has to be looked at more carefully. A function for every check would cost more than the kernel."""
-        addresses = []
+        addresses, length = [], 4 * shape.numel()
         for tensor in tensors:
             if (
                 type(tensor) not in PLAIN
@@ -124,7 +124,7 @@ class Slices:
                 return None
             storage = tensor.untyped_storage()
             start = 4 * tensor.storage_offset()
-            if not 0 < 4 * shape.numel() <= storage.nbytes() - start:
+            if not 0 < length <= storage.nbytes() - start:
                 return None
             self.storages.append(storage)
             addresses.append(storage.data_ptr() + start)

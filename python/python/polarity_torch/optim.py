@@ -90,12 +90,12 @@ class FrozenAdam(FrozenOptimizer):
         decay, decoupled = group["weight_decay"], group["decoupled_weight_decay"]
         return float(group["lr"]), float(beta1), float(beta2), group["eps"], decay, decoupled
 
-    def _row(self, work: Work, addresses: list[int]) -> tuple[Any, ...]:
-        return (*addresses, work.parameter.numel(), work.step, work.signs())
+    def _row(self, work: Work, addresses: list[int], weights: int) -> tuple[Any, ...]:
+        return (*addresses, weights, work.step, work.signs())
 
-    def _operations(self, work: Work, group: Mapping[str, Any]) -> None:
+    def _operations(self, work: Work, gradient: Tensor, group: Mapping[str, Any]) -> None:
         signs = work.held.tensor() if self.MULTIPLIES and work.held is not None else None
-        _operations.adam(work.parameter, work.gradient, work.buffers, work.step, group, signs)
+        _operations.adam(work.parameter, gradient, work.buffers, work.step, group, signs)
 
 
 class FrozenAdamW(FrozenAdam):
@@ -202,14 +202,13 @@ class FrozenSGD(FrozenOptimizer):
         decay, momentum = group["weight_decay"], group["momentum"]
         return float(group["lr"]), decay, momentum, group["dampening"], group["nesterov"]
 
-    def _row(self, work: Work, addresses: list[int]) -> tuple[Any, ...]:
-        weights, gradient, *buffer = addresses
-        momentum = (buffer[0], work.new) if buffer else None
-        return weights, gradient, momentum, work.parameter.numel(), work.signs()
+    def _row(self, work: Work, addresses: list[int], weights: int) -> tuple[Any, ...]:
+        momentum = (addresses[2], work.new) if len(addresses) > 2 else None
+        return addresses[0], addresses[1], momentum, weights, work.signs()
 
-    def _operations(self, work: Work, group: Mapping[str, Any]) -> None:
+    def _operations(self, work: Work, gradient: Tensor, group: Mapping[str, Any]) -> None:
         signs = work.held.tensor() if self.MULTIPLIES and work.held is not None else None
-        _operations.sgd(work.parameter, work.gradient, work.buffers, work.new, group, signs)
+        _operations.sgd(work.parameter, gradient, work.buffers, work.new, group, signs)
 
 
 class EG(FrozenSGD):
