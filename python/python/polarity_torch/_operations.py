@@ -11,12 +11,13 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from polarity_torch.reset import Reset
+if TYPE_CHECKING:
+    from polarity_torch.reset import Reset
 
 #: The least magnitude of a held weight after a step of exponentiated gradient, and the greatest exponent of one.
 EG_FLOOR = 1e-8
@@ -73,8 +74,10 @@ def violators(weight: Tensor, signs: Tensor) -> Tensor:
 
 def project(weight: Tensor, signs: Tensor, reset: Reset, seed: int, step: int, tensor: int) -> int:
     """Replaces every violator of `weight`, and gives back how many there were."""
+    if weight.dim() == 0:
+        weight, signs = weight.view(1), signs.view(1)
     places = violators(weight, signs).nonzero(as_tuple=True)
-    count = places[0].numel() if places else 0
+    count = places[0].numel()
     if count == 0:
         return 0
     old = weight[places]
