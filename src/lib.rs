@@ -6,7 +6,7 @@
 //! transfer. This library does both.
 //!
 //! # The method
-//! Every constrained weight `w` (of a kernel, never a bias) has a mask `t` in {+1, −1, 0}; 0 leaves it
+//! Every constrained weight `w` (of a kernel; of a bias only where a rule names it) has a mask `t` in {+1, −1, 0}; 0 leaves it
 //! free. After each optimizer step, every *violator*, a weight with `w · t < 0`, is put back by a reset
 //! rule: 0, `t · |w|`, `t · u` with `u` uniform in [0, 0.001), or `t · c`. A network is *frozen* when
 //! its signs are held throughout, *fluid* when they are free.
@@ -36,7 +36,7 @@
 //! # The rooms
 //! | room | owns |
 //! | --- | --- |
-//! | [`sign`] | masks, templates, reset rules, the template file; no tensors |
+//! | [`sign`] | masks, templates, the rules that make them, reset rules, the template file; no tensors |
 //! | [`kernel`] | the steps that hold signs, over slices on the CPU |
 //! | [`optim`] | update rules that hold signs, over tensors, and their state |
 //! | [`transfer`] | signs or weights of a source into a fresh network, by name |

@@ -11,9 +11,14 @@
 //! Holding the signs afterwards is left to [`optim`](crate::optim), reading files to
 //! [`sign`](crate::sign) and [`weights`](crate::weights).
 
+mod check;
+mod rules;
+
 use tch::{Kind, TchError, Tensor, nn};
 
-use crate::sign::{NotANumber, SignMask, Template, TemplateError, is_below};
+pub use self::check::{Kept, Violator, check};
+pub use self::rules::{ruled_signs, ruled_signs_of};
+use crate::sign::{NotANumber, RuleError, SignMask, Template, TemplateError, is_below};
 use crate::weights::Checkpoint;
 
 /// What to transfer.
@@ -114,6 +119,12 @@ pub enum Error {
         /// Which weight.
         error: NotANumber,
     },
+    /// The checkpoint lacks tensors of the template, or has them in another shape.
+    #[error("the checkpoint does not fit the template: {}", .0.join("; "))]
+    Checkpoint(Vec<String>),
+    /// Rules that do not fit the network.
+    #[error(transparent)]
+    Rules(#[from] RuleError),
     /// A template could not be put together.
     #[error(transparent)]
     Template(#[from] TemplateError),

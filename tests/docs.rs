@@ -16,6 +16,7 @@ use polarity::experiment::Experiment;
 use polarity::results::table::{
     BY_TENSOR, CURVE, Column, KEY, MILESTONES, REASON, SEED, TIMING, TRIAL,
 };
+use polarity::sign::Rules;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 const PAGES: [&str; 4] = ["README.md", "docs/guide.md", "docs/results.md", "docs/formats.md"];
@@ -171,6 +172,10 @@ fn every_part_of_an_experiment_in_the_guide_is_accepted() {
     let whole = blocks(&text, "yaml").into_iter().find(|block| file_name(block).is_some());
     let whole: serde_yaml::Mapping = serde_yaml::from_str(&whole.unwrap()).unwrap();
     for block in blocks(&text, "yaml") {
+        if file_name(&block) == Some("rules.yaml") {
+            serde_yaml::from_str::<Rules>(&block).unwrap();
+            continue;
+        }
         let part: serde_yaml::Mapping = serde_yaml::from_str(&block).unwrap();
         let mut experiment = whole.clone();
         experiment.extend(part);

@@ -38,7 +38,8 @@ fn unknown_keys_and_wrong_types_are_named_with_their_path() {
     let model = ["model.name: ", "`alexnet`", "got `alexnett`; did you mean `alexnet`?"];
     refused("alexnet-mini", "alexnett", &model);
     refused("name: alexnet-mini, hidden: 16", "name: 1", &["model.name: expected one of", "`1`"]);
-    let optimizer = ["train.optimizer: expected one of `adam`, `sgd`, got `adamm`", "mean `adam`?"];
+    let optimizer =
+        ["train.optimizer: expected one of `adam`, `sgd`, `eg`, `eg-adamw`", "mean `adam`?"];
     refused("adam:", "adamm:", &optimizer);
     refused("name: tiny", "name: tiny\nname: again", &["duplicate entry"]);
 }

@@ -21,6 +21,8 @@ fn the_help_of_every_subcommand_is_as_documented() {
         &["template", "info", "--help"],
         &["template", "diff", "--help"],
         &["template", "random", "--help"],
+        &["template", "rule", "--help"],
+        &["check", "--help"],
         &["data", "--help"],
         &["data", "fetch", "--help"],
         &["data", "list", "--help"],

@@ -87,6 +87,23 @@ fn the_report_names_every_tensor_of_either_side() {
 }
 
 #[test]
+fn a_bias_takes_signs_where_the_template_names_it_and_only_then() {
+    let variables = fresh(1);
+    let mut source = Template::new("rules");
+    source.insert("classifier.6.bias", [10], SignMask::from_signs(&[-1; 10])).unwrap();
+    let report = transfer::signs(&source, &variables, &Options::default()).unwrap();
+    assert_eq!(report.taken.len(), 1);
+    let bias = values(&variables.variables()["classifier.6.bias"]);
+    assert!(bias.iter().all(|weight| *weight <= 0.0) && bias.iter().any(|weight| *weight < 0.0));
+    let held = report.template.names().filter(|name| name.ends_with("bias")).count();
+    assert_eq!((held, report.template.len()), (1, 9));
+    assert_eq!(transfer::violations(&report.template, &variables).unwrap(), 0);
+    let mut bias = variables.variables()["classifier.6.bias"].shallow_clone();
+    let _ = tch::no_grad(|| bias.fill_(1.0));
+    assert_eq!(transfer::violations(&report.template, &variables).unwrap(), 10);
+}
+
+#[test]
 fn another_shape_is_refused_and_nothing_is_changed() {
     let variables = nn::VarStore::new(Device::Cpu);
     AlexNetMini::default().build(&variables.root(), 10);

@@ -161,6 +161,7 @@ fn what_does_not_go_with_points_is_refused_by_its_key() {
         ("widths=[16385]", "widths: expected at least 1 and at most 16384, got `16385`"),
         ("train.epochs=90000000", "train.epochs: expected at least 1 and at most 100000"),
         ("train.optimizer={sgd: {lr: 0.1}}", "train.optimizer: networks `mlp` are trained"),
+        ("train.optimizer={eg: {lr: 0.1}}", "train.optimizer: networks `mlp` are trained"),
         ("train.steps=5", "train: expected exactly one of `epochs` and `steps`"),
         ("arms.fluid.signs=random", "arms.fluid.signs: expected `init`, `informed` or"),
         ("model={name: alexnet-mini}", "model: data `xor-5d` and networks `mlp` go together"),

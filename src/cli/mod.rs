@@ -4,6 +4,7 @@
 //! prints. Results go to stdout, progress and errors to stderr.
 
 mod bench;
+mod check;
 mod data;
 mod device;
 mod doctor;
@@ -40,6 +41,7 @@ const EXAMPLES: &str = "Examples:
   polarity report experiments/demo.yaml        the table
   polarity plot experiments/demo.yaml          the figures
   polarity template info alexnet-imagenet      what a template holds
+  polarity check model.pth alexnet-imagenet    whether a checkpoint keeps its signs
 
 Exit codes: 0 done, 1 failed while working, 2 the input was wrong, 128 + n stopped by signal n.";
 
@@ -56,6 +58,8 @@ enum Command {
     /// Make and inspect templates, the sign masks of a network
     #[command(subcommand)]
     Template(template::TemplateCommand),
+    /// Check that a checkpoint keeps every sign of a template
+    Check(check::Check),
     /// Get and list data sets and source weights
     #[command(subcommand)]
     Data(data::DataCommand),
@@ -77,6 +81,7 @@ impl Cli {
             Command::Plot(command) => command.run(),
             Command::Report(command) => command.run(),
             Command::Template(command) => command.run(),
+            Command::Check(command) => command.run(),
             Command::Data(command) => command.run(),
             Command::Bench(command) => command.run(),
             Command::Doctor => doctor::run(),

@@ -1,5 +1,7 @@
 //! `polarity template`: makes and inspects templates.
 
+mod rule;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
@@ -24,6 +26,8 @@ pub(super) enum TemplateCommand {
     Diff(Diff),
     /// Draw random signs for the shapes of another template
     Random(Random),
+    /// Give each tensor signs by a rule, where there is no source to take them from
+    Rule(rule::RuleCommand),
 }
 
 #[derive(Debug, Args)]
@@ -102,6 +106,7 @@ impl TemplateCommand {
             TemplateCommand::Info(command) => command.run(),
             TemplateCommand::Diff(command) => command.run(),
             TemplateCommand::Random(command) => command.run(),
+            TemplateCommand::Rule(command) => command.run(),
         }
     }
 }

@@ -274,27 +274,29 @@ fn bits_do_not_depend_on_the_number_of_threads() {
 
 #[test]
 fn a_saved_state_goes_on_as_if_nothing_had_happened() {
-    let rule = Adam { lr: 0.01, ..Adam::default() };
-    let [whole, resumed, cold] = [0; 3].map(|_| variables(6, Kind::Float));
-    let template = transfer::own_signs(&whole).unwrap();
-    let new = |vs: &nn::VarStore| FrozenAdam::new(vs, template.clone(), rule).unwrap();
-    let mut optimizer = new(&whole);
-    take_steps(&mut optimizer, &whole, 5);
-    let state = optimizer.state().unwrap();
-    let copy = |to: &nn::VarStore| {
-        for ((_, from), (_, mut to)) in sorted(&whole).into_iter().zip(sorted(to)) {
-            tch::no_grad(|| to.copy_(&from));
-        }
-    };
-    copy(&resumed);
-    copy(&cold);
-    take_steps(&mut optimizer, &whole, 3);
-    let mut warm = new(&resumed);
-    warm.set_state(&state).unwrap();
-    take_steps(&mut warm, &resumed, 3);
-    take_steps(&mut new(&cold), &cold, 3);
-    assert_eq!(values(&whole), values(&resumed));
-    assert_ne!(values(&whole), values(&cold));
+    let with_state = rules().into_iter().filter(|rule| !rule.buffers().is_empty());
+    for rule in with_state {
+        let [whole, resumed, cold] = [0; 3].map(|_| variables(6, Kind::Float));
+        let template = transfer::own_signs(&whole).unwrap();
+        let new = |vs: &nn::VarStore| Frozen::new(vs, template.clone(), rule.clone()).unwrap();
+        let mut optimizer = new(&whole);
+        take_steps(&mut optimizer, &whole, 5);
+        let state = optimizer.state().unwrap();
+        let copy = |to: &nn::VarStore| {
+            for ((_, from), (_, mut to)) in sorted(&whole).into_iter().zip(sorted(to)) {
+                tch::no_grad(|| to.copy_(&from));
+            }
+        };
+        copy(&resumed);
+        copy(&cold);
+        take_steps(&mut optimizer, &whole, 3);
+        let mut warm = new(&resumed);
+        warm.set_state(&state).unwrap();
+        take_steps(&mut warm, &resumed, 3);
+        take_steps(&mut new(&cold), &cold, 3);
+        assert_eq!(values(&whole), values(&resumed), "{rule:?}");
+        assert_ne!(values(&whole), values(&cold), "{rule:?}");
+    }
 }
 
 type State = Vec<(String, Tensor)>;

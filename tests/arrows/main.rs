@@ -117,7 +117,7 @@ const FOREIGN: [(&str, &[&str]); 7] = [
     ("clap", &["cli", "main"]),
     ("indicatif", &["cli"]),
     ("plotters", &["figure"]),
-    ("serde_yaml", &["experiment"]),
+    ("serde_yaml", &["cli", "experiment"]),
     ("tch", &["bench", "cli", "data", "experiment", "models", "optim", "train", "transfer"]),
     ("ureq", &["fetch"]),
 ];

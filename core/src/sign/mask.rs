@@ -287,6 +287,15 @@ impl SignMask {
         self.iter().zip(weights).filter(violates).count()
     }
 
+    /// Where the first of the [`violators`](Self::violators) is; `None` when there is none.
+    ///
+    /// # Panics
+    /// When there are more or fewer weights than entries.
+    pub fn first_violator(&self, weights: &[f32]) -> Option<usize> {
+        assert_eq!(self.len, weights.len(), "weights beside a mask of another length");
+        self.iter().zip(weights).position(|(sign, weight)| f32::from(sign) * *weight < 0.0)
+    }
+
     fn held_word(&self, word: usize) -> u64 {
         match &self.held {
             Some(held) => held[word],
@@ -447,6 +456,8 @@ mod tests {
         let mask = SignMask::from_signs(&[1, 1, -1, -1, 0, 1, -1]);
         let weights = [-1e-45, -0.0, 0.0, f32::INFINITY, -1.0, f32::NAN, -2.0];
         assert_eq!(mask.violators(&weights), 2);
+        assert_eq!(mask.first_violator(&weights), Some(0));
+        assert_eq!(mask.first_violator(&[0.0; 7]), None);
     }
 
     #[test]

@@ -3,8 +3,8 @@
 //! [`Rules`] is an ordered map from [patterns](Pattern) of names to rules. The *first* pattern that
 //! matches a tensor's name decides it; a tensor that no pattern names is free. So are biases and
 //! other tensors of one dimension, *unless* a rule names them: a rule does not look at the number of
-//! dimensions, and `*` is every tensor there is. Every pattern must decide at least one tensor, since
-//! one that decides none is a mistake.
+//! dimensions, and `*` is every tensor there is. A pattern that matches no tensor is a mistake, and so
+//! is one behind a pattern that takes all that it matches; a last `*` may find nothing left.
 //!
 //! [`Rules::template`] makes the template of a network from the names and shapes of its tensors, and a
 //! [report](RuleReport) of what decided each. Layers of which nothing is held are not in the template.
@@ -176,7 +176,8 @@ impl Rules {
     /// it beside the rules.
     ///
     /// # Errors
-    /// A pattern that decides no tensor, or the first tensor that its rule does not fit.
+    /// A pattern that matches no tensor or stands behind one that takes all that it matches, or the
+    /// first tensor that its rule does not fit.
     pub fn template<'a>(
         &self,
         tensors: impl IntoIterator<Item = RuleTensor<'a>>,
@@ -184,7 +185,7 @@ impl Rules {
     ) -> Result<(Template, RuleReport), RuleError> {
         let tensors: Vec<_> = tensors.into_iter().collect();
         let names: Vec<_> = tensors.iter().map(|tensor| tensor.name).collect();
-        self.must_each_decide_one_of(&names)?;
+        self.must_each_match_one_of(&names)?;
         let mut template = Template::new(format!("rules {self} for {origin}"));
         let mut report = RuleReport { tensors: Vec::with_capacity(tensors.len()) };
         for tensor in &tensors {
@@ -204,19 +205,21 @@ impl Rules {
         Ok((template, report))
     }
 
-    fn must_each_decide_one_of(&self, names: &[&str]) -> Result<(), RuleError> {
-        for (pattern, _) in self.iter() {
-            let decider = |name: &&str| self.decide(name).expect("this pattern matches").0;
-            let mut matched = names.iter().filter(|name| pattern.matches(name)).peekable();
-            let Some(first) = matched.peek().copied() else {
+    /// Refuses a pattern that matches none of `names`, or only such as one earlier pattern takes.
+    fn must_each_match_one_of(&self, names: &[&str]) -> Result<(), RuleError> {
+        for (place, (pattern, _)) in self.iter().enumerate() {
+            let matched = names.iter().filter(|name| pattern.matches(name));
+            let Some(first) = matched.clone().next() else {
                 return Err(RuleError::UnknownPattern {
                     pattern: pattern.to_string(),
                     legal: names.iter().map(|name| name.to_string()).collect(),
                     nearest: nearest(pattern.as_str(), names.iter().copied()).map(str::to_string),
                 });
             };
-            if !matched.any(|name| decider(name) == pattern) {
-                let (pattern, earlier) = (pattern.to_string(), decider(first).to_string());
+            let takes_all = |earlier: &&Pattern| matched.clone().all(|name| earlier.matches(name));
+            let mut earlier = self.iter().take(place).map(|(earlier, _)| earlier);
+            if let Some(earlier) = earlier.find(takes_all) {
+                let (pattern, earlier) = (pattern.to_string(), earlier.to_string());
                 return Err(RuleError::Hidden { pattern, earlier, name: first.to_string() });
             }
         }
@@ -383,12 +386,19 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_behind_one_that_decides_all_of_its_own_is_refused() {
+    fn a_pattern_behind_one_that_takes_all_of_its_own_is_refused() {
         assert_eq!(
             Network::new().refusal("{'ff.*': positive, '*.bias': free, 'rec*': own}"),
-            "pattern `*.bias`: decides no tensor, since `ff.*` comes first and matches `ff.0.bias`; \
-             put `*.bias` above it"
+            "pattern `*.bias`: decides no tensor, since `ff.*` comes first and matches `ff.0.bias` \
+             and all else that it would; put `*.bias` above it, or leave it out"
         );
+    }
+
+    #[test]
+    fn a_last_pattern_for_what_is_left_may_find_nothing() {
+        let yaml = "{'ff.*': positive, 'rec*': own, gain: free, '*': negative}";
+        let (template, report) = Network::new().ruled(yaml).unwrap();
+        assert_eq!((template.len(), report.unnamed().count()), (4, 0));
     }
 
     #[test]

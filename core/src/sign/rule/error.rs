@@ -30,15 +30,15 @@ pub enum RuleError {
         /// The nearest of them.
         nearest: Option<String>,
     },
-    /// A pattern whose tensors are all decided by earlier ones.
+    /// A pattern whose tensors an earlier one takes, all of them.
     #[error(
-        "pattern `{pattern}`: decides no tensor, since `{earlier}` comes first and matches `{name}`; \
-         put `{pattern}` above it"
+        "pattern `{pattern}`: decides no tensor, since `{earlier}` comes first and matches `{name}` \
+         and all else that it would; put `{pattern}` above it, or leave it out"
     )]
     Hidden {
         /// The pattern.
         pattern: String,
-        /// An earlier one.
+        /// The earlier one.
         earlier: String,
         /// A tensor that both match.
         name: String,

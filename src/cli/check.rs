@@ -1,0 +1,68 @@
+//! `polarity check`: whether a checkpoint keeps the signs of a template.
+
+use anyhow::anyhow;
+use clap::Args;
+
+use super::{Failure, print};
+use crate::fetch;
+use crate::sign::Template;
+use crate::transfer::{self, Kept, Violator};
+use crate::weights::Layout;
+use crate::weights::sources;
+
+/// Check that a checkpoint keeps every sign of a template
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  polarity check trained.pth template.safetensors
+  polarity check trained.npz alexnet-imagenet
+
+Read are safetensors, PyTorch's .pth and .pt (state dicts), NumPy's .npy and .npz, and pickled dicts
+of NumPy arrays. Nothing in a file is ever executed. A weight of 0 violates nothing, nor does a free
+one. Numbers are looked at in float32.
+
+Exit codes: 0 every sign is kept, 1 some are violated, 2 the two do not fit or a weight is NaN.")]
+pub(super) struct Check {
+    /// A checkpoint file, or weights of `polarity data list`
+    model: String,
+    /// A template file, or the name of a built-in template
+    template: String,
+    /// How the file names and lays out its arrays, as for `template extract`
+    #[arg(long, value_name = "LAYOUT", default_value_t)]
+    layout: Layout,
+}
+
+impl Check {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let Check { model, template, layout } = self;
+        let held = Template::open(&template).map_err(Failure::input)?;
+        let cache = fetch::cache_dir().map_err(Failure::input)?;
+        let weights = sources::open(&model, layout, &cache).map_err(Failure::input)?.weights;
+        let kept = transfer::check(&held, &weights)
+            .map_err(|error| Failure::Input(anyhow!("{model}: {error}")))?;
+        print(&table(&kept))?;
+        let violators: usize = kept.iter().map(|kept| kept.violators).sum();
+        let (weights, tensors) = (held.held(), held.len());
+        if violators > 0 {
+            return Err(Failure::Work(anyhow!(
+                "{model}: violates {violators} of the {weights} signs that {template} holds in \
+                 {tensors} tensors"
+            )));
+        }
+        print(&format!("{model} keeps all {weights} signs that {template} holds\n"))
+    }
+}
+
+/// The violators by tensor.
+fn table(kept: &[Kept]) -> String {
+    let names = kept.iter().map(|kept| kept.name.chars().count());
+    let width = names.max().unwrap_or(0).max("tensor".len());
+    let mut text = format!("{:<width$}  {:>10}  {:>10}  first\n", "tensor", "held", "violators");
+    for Kept { name, held, violators, first } in kept {
+        let first = first.as_ref().map_or("-".into(), |Violator { place, weight }| {
+            let side = if *weight < 0.0 { "positive" } else { "negative" };
+            format!("{place:?} is {weight:e}, held {side}")
+        });
+        text += &format!("{name:<width$}  {held:>10}  {violators:>10}  {first}\n");
+    }
+    text
+}
