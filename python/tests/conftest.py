@@ -16,7 +16,6 @@ if os.environ.get("POLARITY_TORCH_TESTS") == "fallback":
     sys.modules["polarity_torch._core"] = None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        import polarity_torch
 
 VECTORS = Path(__file__).parent / "vectors"
 

@@ -99,7 +99,12 @@ def test_templates_are_derived_and_written_alike(signs, rows, seed, share, name)
 
 
 @both
-@given(share=st.floats(0, 1), seed=st.integers(0, 2**64 - 1), units=st.integers(1, 40), axis=st.sampled_from(["row", "column"]))
+@given(
+    share=st.floats(0, 1),
+    seed=st.integers(0, 2**64 - 1),
+    units=st.integers(1, 40),
+    axis=st.sampled_from(["row", "column"]),
+)
 @settings(max_examples=100, deadline=None)
 def test_rules_are_drawn_and_said_alike(share, seed, units, axis):
     import json

@@ -61,7 +61,7 @@ class FrozenOptimizer(torch.optim.Optimizer):
         groups = [dict(group) if isinstance(group, dict) else group for group in params]
         self._holding = Holding({} if module is None else _names.parameters(module), reset, seed)
         self._started = False
-        super().__init__(groups, defaults)
+        super().__init__(groups, defaults)  # type: ignore[arg-type]
         if signs is not None:
             if not self._holding.names:
                 raise TypeError(
@@ -161,9 +161,7 @@ class FrozenOptimizer(torch.optim.Optimizer):
         self._run(plan)
         return loss
 
-    def _plan(
-        self, plan: Plan, work: Work, gradient: Tensor, group: dict[str, Any], buffers: tuple[str, ...]
-    ) -> bool:
+    def _plan(self, plan: Plan, work: Work, gradient: Tensor, group: dict[str, Any], buffers: tuple[str, ...]) -> bool:
         """Prepares the step of a parameter that is what nearly all are: with a state, and plain memory all of it."""
         parameter, state = work.parameter, work.state
         if not COMPILED or not state or "step" not in state or group["maximize"]:
@@ -234,25 +232,26 @@ class FrozenOptimizer(torch.optim.Optimizer):
                 self._finish(work, resets, sign_flips)
             increment_versions([work.parameter for work in plan.raw])
         for work, gradient, group in plan.others:
-            before = work.parameter.clone() if work.held is not None else None
+            if work.held is None:
+                self._operations(work, gradient, group)
+                self._finish(work, 0, 0)
+                continue
+            before = work.parameter.clone()
             self._operations(work, gradient, group)
-            resets = flips = 0
-            if work.held is not None:
-                signs, number = work.held.tensor(), work.held.number
-                resets = _operations.project(
-                    work.parameter, signs, holding.reset, holding.seed, work.step, number
-                )
-                flips = _operations.sign_flips(before, work.parameter)
-            self._finish(work, resets, flips)
+            signs, number = work.held.tensor(), work.held.number
+            resets = _operations.project(work.parameter, signs, holding.reset, holding.seed, work.step, number)
+            self._finish(work, resets, _operations.sign_flips(before, work.parameter))
 
     def _finish(self, work: Work, resets: int, sign_flips: int) -> None:
         """Notes that a parameter's step is done; one that is refused leaves no trace."""
-        if work.buffers is not None:
-            work.state = self.state[work.parameter]
-            work.state.update(work.buffers)
-            work.state.setdefault("step", torch.tensor(0.0, dtype=torch.float32))
-        # A quarter of the time of adding 1.
-        work.state["step"].fill_(work.step)
+        state = self.state[work.parameter]
+        if work.buffers:
+            state.update(work.buffers)
+        if "step" in state:
+            # A quarter of the time of adding 1.
+            state["step"].fill_(work.step)
+        else:
+            state["step"] = torch.tensor(float(work.step), dtype=torch.float32)
         if work.held is not None:
             work.held.resets += resets
             work.held.sign_flips += sign_flips
@@ -331,6 +330,10 @@ class FrozenOptimizer(torch.optim.Optimizer):
                     kept["step"] = torch.as_tensor(kept["step"], dtype=torch.float32, device="cpu")
 
 
+# Shared by all that need no buffers of their own; never written.
+NOTHING: dict[str, Tensor] = {}
+
+
 class Work:
     """One parameter in one step."""
 
@@ -344,8 +347,8 @@ class Work:
         self.held = held
         #: Which parameter of which group it is.
         self.place = place
-        #: What the rule keeps for the weights, lying as they do, where the state does not have it like that yet.
-        self.buffers: dict[str, Tensor] | None = None
+        #: What the rule keeps for the weights, lying as they do; nothing where the state has it like that.
+        self.buffers: dict[str, Tensor] = NOTHING
         #: Whether a buffer was made just now.
         self.new = False
         #: Which step of the parameter this is, from 1 on.

@@ -210,8 +210,7 @@ class Holding:
             return 0
         with torch.no_grad():
             counts = [
-                int(_operations.violators(parameter, held.tensor()).sum())
-                for parameter, held in self.held.items()
+                int(_operations.violators(parameter, held.tensor()).sum()) for parameter, held in self.held.items()
             ]
         return sum(counts)
 
@@ -222,8 +221,7 @@ class Holding:
     def counts(self) -> Counts:
         """What they did to all."""
         counts = self.counts_by_parameter().values()
-        flips = [count.sign_flips for count in counts]
-        return Counts(sum(count.resets for count in counts), None if None in flips else sum(flips))
+        return Counts(sum(count.resets for count in counts), sum(count.sign_flips or 0 for count in counts))
 
     # What is saved
 
@@ -279,10 +277,10 @@ class Holding:
         # The tensors' hashes are their addresses: dicts of them are made anew.
         self.first_names = _names.first_names(self.names)
         self.held = {}
+        template: Template = state["template"]
         for parameter, name, resets, sign_flips in state["held"]:
-            layer = next(alias for alias in self.template if self.names[alias] is parameter)
-            shape = self.template.layers[layer].shape
-            held = Held(parameter, name, self.template._signs(layer), shape)
+            layer = next(alias for alias in template if self.names[alias] is parameter)
+            held = Held(parameter, name, template._signs(layer), template.layers[layer].shape)
             held.resets, held.sign_flips = resets, sign_flips
             self.held[parameter] = held
 
@@ -300,8 +298,7 @@ def template_of(signs: Signs, network: nn.Module | Mapping[str, Tensor]) -> Temp
     if isinstance(signs, Mapping):
         return apply_rules(signs, network).template
     raise TypeError(
-        "signs: expected a Template, the name or path of one, or a dict of rules, got a "
-        f"{type(signs).__name__}"
+        f"signs: expected a Template, the name or path of one, or a dict of rules, got a {type(signs).__name__}"
     )
 
 
@@ -314,9 +311,7 @@ def entries(signs: core.Signs, shape: tuple[int, ...]) -> Tensor:
 
 
 @torch.no_grad()
-def _project(
-    tensors: Iterable[Held], reset: Reset, seed: int, step: int, count: Callable[[Held, int], None]
-) -> None:
+def _project(tensors: Iterable[Held], reset: Reset, seed: int, step: int, count: Callable[[Held, int], None]) -> None:
     rows, raw, slices = [], [], _memory.Slices()
     for held in tensors:
         parameter = held.parameter

@@ -121,7 +121,12 @@ def flushed(state: Tensor) -> Tensor:
 
 
 def adam(
-    weight: Tensor, gradient: Tensor, state: Mapping[str, Tensor], step: int, group: Mapping[str, Any], signs: Tensor | None
+    weight: Tensor,
+    gradient: Tensor,
+    state: Mapping[str, Tensor],
+    step: int,
+    group: Mapping[str, Any],
+    signs: Tensor | None,
 ) -> None:
     """Step number `step` (from 1 on) of Adam or AdamW, in the order of `kernel::adam`; with `signs` it is multiplied
     into held weights, as `kernel::eg` does."""
@@ -143,7 +148,12 @@ def adam(
 
 
 def sgd(
-    weight: Tensor, gradient: Tensor, state: Mapping[str, Tensor], first: bool, group: Mapping[str, Any], signs: Tensor | None
+    weight: Tensor,
+    gradient: Tensor,
+    state: Mapping[str, Tensor],
+    first: bool,
+    group: Mapping[str, Any],
+    signs: Tensor | None,
 ) -> None:
     """A step of SGD, the `first` of its tensor or not, in the order of `kernel::sgd`; with `signs` it is multiplied
     into held weights, as `kernel::eg` does."""

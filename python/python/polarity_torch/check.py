@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from polarity_torch import _memory, _names, _operations
 from polarity_torch._holding import Signs, entries, template_of
-from polarity_torch._backend import core
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """Adam, AdamW, SGD and exponentiated gradient that hold signs: the projection in the optimizer's own pass.
 
 They take PyTorch's arguments and keep PyTorch's state under its names, so that either's state dict loads into the
-other. What `signs` leaves free trains as ever; with no signs at all they are PyTorch's plain optimizers. float32 weights
-on the CPU are stepped and projected by one pass over the memory, all others by PyTorch's operations.
+other. What `signs` leaves free trains as ever; with no signs at all they are PyTorch's plain optimizers. Weights of
+float32 on the CPU are stepped and projected by one pass over the memory, all others by PyTorch's operations.
 """
 
 from __future__ import annotations
@@ -19,23 +19,21 @@ from polarity_torch.reset import ResetLike
 
 
 class FrozenAdam(FrozenOptimizer):
-    __doc__ = f"""Adam that holds signs; `decoupled_weight_decay` makes it AdamW.
+    """Adam that holds signs; `decoupled_weight_decay` makes it AdamW.
 
     >>> net = nn.Linear(3, 2)
-    >>> optimizer = FrozenAdam(net, lr=1e-3, signs={{"weight": "positive"}})
+    >>> optimizer = FrozenAdam(net, lr=1e-3, signs={"weight": "positive"})
     >>> net(torch.ones(1, 3)).sum().backward()
     >>> optimizer.step()
     >>> bool((net.weight >= 0).all())
     True
 
-    lr, betas, eps, weight_decay, maximize and decoupled_weight_decay are PyTorch's. foreach and fused, which choose
-    between ways to compute the same in PyTorch, are taken and change nothing. amsgrad, capturable and
-    differentiable are refused.
+    `params`, `signs`, `module`, `reset` and `seed` are those of `FrozenOptimizer`; lr, betas, eps, weight_decay,
+    maximize and decoupled_weight_decay are PyTorch's. foreach and fused, which choose between ways to compute the
+    same in PyTorch, are taken and change nothing. amsgrad, capturable and differentiable are refused.
 
     Source: Kingma and Ba 2015, Loshchilov and Hutter 2019, in PyTorch's form; the scalars are computed in double
     precision and rounded once.
-
-    {FrozenOptimizer.__doc__.split(chr(10), 2)[2].strip()}
     """
 
     KERNEL = "adam"
@@ -141,15 +139,13 @@ class FrozenAdamW(FrozenAdam):
 
 
 class FrozenSGD(FrozenOptimizer):
-    __doc__ = f"""Stochastic gradient descent that holds signs.
+    """Stochastic gradient descent that holds signs.
 
-    lr, momentum, dampening, weight_decay, nesterov and maximize are PyTorch's. foreach and fused are taken and
-    change nothing; differentiable is refused. The state has a `step` beside PyTorch's `momentum_buffer`, which the
-    random resets depend on.
+    `params`, `signs`, `module`, `reset` and `seed` are those of `FrozenOptimizer`; lr, momentum, dampening,
+    weight_decay, nesterov and maximize are PyTorch's. foreach and fused are taken and change nothing; differentiable
+    is refused. The state has a `step` beside PyTorch's `momentum_buffer`, which the random resets depend on.
 
     Source: PyTorch's form; Nesterov's momentum after Sutskever and others, 2013.
-
-    {FrozenOptimizer.__doc__.split(chr(10), 2)[2].strip()}
     """
 
     KERNEL = "sgd"

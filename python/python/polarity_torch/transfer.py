@@ -86,13 +86,10 @@ def transfer_signs(
             raise KeyError(f"leave: `{prefix}` is no layer of the network, which has {_names.listed(named)}")
     pairs, left = _pairs(template, named, first_names, rename or {}, leave)
 
-    own = {name: parameter for parameter, name in first_names.items() if parameter.dim() >= 2}
-    for name, parameter in own.items():
-        if name not in pairs:
+    for parameter, name in first_names.items():
+        if parameter.dim() >= 2 and name not in pairs:
             left[name] = "it is to be left" if _is_left(name, leave) else "the template lacks it"
-    signs = {
-        name: entries(template._signs(source), tuple(named[name].shape)) for name, source in pairs.items()
-    }
+    signs = {name: entries(template._signs(source), tuple(named[name].shape)) for name, source in pairs.items()}
     kept = Template.from_module(module).layers.keys() - signs.keys()
     signs.update({name: torch.sign(named[name]) for name in kept})
 

@@ -162,7 +162,8 @@ def _check_metadata(metadata: Any) -> None:
             raise Flaw(f"metadata `{key}`: unknown; expected {', '.join(REQUIRED)}")
     if "seal" in metadata and metadata["seal"] != (got := _seal(metadata)):
         raise Flaw(
-            f"metadata `seal`: expected `{metadata['seal']}`, got `{got}` from the metadata; copy or make the file again"
+            f"metadata `seal`: expected `{metadata['seal']}`, got `{got}` from the metadata; copy or make the file "
+            "again"
         )
 
 

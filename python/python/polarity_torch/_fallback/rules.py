@@ -47,9 +47,7 @@ class Rules:
         decided = self._decide(name)
         return decided is not None and str(self._rules[decided]) == "own"
 
-    def template(
-        self, tensors: list[tuple[str, Shape, bytes | None]], origin: str
-    ) -> tuple[Template, list[Report]]:
+    def template(self, tensors: list[tuple[str, Shape, bytes | None]], origin: str) -> tuple[Template, list[Report]]:
         self._must_each_decide_one_of([name for name, _, _ in tensors])
         layers, report = [], []
         for name, shape, signs in tensors:
@@ -86,8 +84,8 @@ class Rules:
                 )
             if all(self._decide(name) != pattern for name in matched):
                 raise ValueError(
-                    f"pattern `{pattern}`: decides no tensor, since `{self._decide(matched[0])}` comes first and matches "
-                    f"`{matched[0]}`; put `{pattern}` above it"
+                    f"pattern `{pattern}`: decides no tensor, since `{self._decide(matched[0])}` comes first and "
+                    f"matches `{matched[0]}`; put `{pattern}` above it"
                 )
 
 

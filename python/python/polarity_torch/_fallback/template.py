@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 from pathlib import Path
 
@@ -194,9 +194,7 @@ class Template:
             equal, both = equal + same, both + held
         return list(shares.items()), equal / both if both else None
 
-    def _derived(
-        self, note: str, change: Callable[[str, tuple[int, ...], np.ndarray], np.ndarray]
-    ) -> Template:
+    def _derived(self, note: str, change: Callable[[str, tuple[int, ...], np.ndarray], np.ndarray]) -> Template:
         layers = {name: (shape, change(name, shape, signs)) for name, (shape, signs) in self._layers.items()}
         return Template(layers, f"{self._source}; {note}")
 
@@ -211,7 +209,7 @@ def as_rust(number: float) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def _dealt(signs: np.ndarray, numbers: Iterable[int]) -> np.ndarray:
+def _dealt(signs: np.ndarray, numbers: Iterator[int]) -> np.ndarray:
     """The entries of one group in an order drawn uniformly, by dealing out what is left of each kind."""
     positive, held, left = int((signs > 0).sum()), int((signs != 0).sum()), len(signs)
     dealt = np.zeros_like(signs)
@@ -240,9 +238,7 @@ def _is_below(name: str, prefix: str) -> bool:
 
 def _same_shape(name: str, expected: tuple[int, ...], got: tuple[int, ...]) -> None:
     if expected != got:
-        raise ValueError(
-            f"{name}: expected shape {list(expected)}, got {list(got)}; only equal shapes can be compared"
-        )
+        raise ValueError(f"{name}: expected shape {list(expected)}, got {list(got)}; only equal shapes can be compared")
 
 
 def _in_unit_interval(what: str, value: float) -> None:
