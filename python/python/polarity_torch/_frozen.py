@@ -13,7 +13,7 @@ from typing import Any, Union
 import torch
 from torch import Tensor, nn
 
-from polarity_torch import _memory, _names, _operations
+from polarity_torch import _memory, _names, _projection
 from polarity_torch._backend import COMPILED, core
 from polarity_torch._holding import KEY, Counts, Held, Holding, Signs, call, increment_versions
 from polarity_torch.reset import ResetLike
@@ -196,7 +196,8 @@ class FrozenOptimizer(torch.optim.Optimizer):
             gradient = -gradient
         work.buffers = {buffer: self._buffer(work, buffer, name) for buffer in buffers}
         if not COMPILED or not all(map(_memory.is_raw, (parameter, *work.buffers.values()))):
-            plan.others.append((work, gradient, group))
+            kind = (id(group), parameter.device, parameter.dtype, gradient.dtype)
+            plan.others.setdefault(kind, []).append((work, gradient, group))
             return
         weights, gradient = parameter.numel(), _memory.lying_as(gradient, parameter)
         parts = {"weights": parameter, "gradient": gradient, **work.buffers}
@@ -228,21 +229,22 @@ class FrozenOptimizer(torch.optim.Optimizer):
             kernel = getattr(core, self.KERNEL)
             name = lambda row: self._name_of(plan.raw[row])
             done = call(kernel, plan.groups, holding.reset, holding.seed, name)
-            for work, (resets, sign_flips) in zip(plan.raw, done):
-                self._finish(work, resets, sign_flips)
+            for work, counts in zip(plan.raw, done):
+                self._finish(work, *counts)
             increment_versions([work.parameter for work in plan.raw])
-        for work, gradient, group in plan.others:
-            if work.held is None:
-                self._operations(work, gradient, group)
-                self._finish(work, 0, 0)
-                continue
-            before = work.parameter.clone()
-            self._operations(work, gradient, group)
-            signs, number = work.held.tensor(), work.held.number
-            resets = _operations.project(work.parameter, signs, holding.reset, holding.seed, work.step, number)
-            self._finish(work, resets, _operations.sign_flips(before, work.parameter))
+        for others in plan.others.values():
+            works = [work for work, _, _ in others]
+            before = [work.parameter.clone() if work.held is not None else None for work in works]
+            self._operations(works, [gradient for _, gradient, _ in others], others[0][2])
+            for work, old in zip(works, before):
+                if work.held is None or old is None:
+                    self._finish(work, 0, 0)
+                    continue
+                signs, number = work.held.tensor(), work.held.number
+                resets = _projection.project(work.parameter, signs, holding.reset, holding.seed, work.step, number)
+                self._finish(work, resets, _projection.sign_flips(old, work.parameter))
 
-    def _finish(self, work: Work, resets: int, sign_flips: int) -> None:
+    def _finish(self, work: Work, resets: int | Tensor, sign_flips: int | Tensor) -> None:
         """Notes that a parameter's step is done; one that is refused leaves no trace."""
         state = self.state[work.parameter]
         if work.buffers:
@@ -253,8 +255,8 @@ class FrozenOptimizer(torch.optim.Optimizer):
         else:
             state["step"] = torch.tensor(float(work.step), dtype=torch.float32)
         if work.held is not None:
-            work.held.resets += resets
-            work.held.sign_flips += sign_flips
+            work.held.resets.add(resets)
+            work.held.sign_flips.add(sign_flips)
 
     # What a rule adds
 
@@ -270,9 +272,13 @@ class FrozenOptimizer(torch.optim.Optimizer):
         """What the kernel needs of one parameter: `addresses` are those of weights, gradient and buffers."""
         raise NotImplementedError
 
-    def _operations(self, work: Work, gradient: Tensor, group: Mapping[str, Any]) -> None:
-        """The step of one parameter by PyTorch's operations."""
+    def _operations(self, works: list[Work], gradients: list[Tensor], group: Mapping[str, Any]) -> None:
+        """The step of parameters of one group, device and kind by PyTorch's operations."""
         raise NotImplementedError
+
+    def _multiplied_signs(self, works: list[Work]) -> list[Tensor | None]:
+        """The signs that steps are multiplied by, of each parameter that has such, where the rule does so."""
+        return [work.held.tensor() if self.MULTIPLIES and work.held is not None else None for work in works]
 
     # What is held
 
@@ -370,5 +376,6 @@ class Plan:
         self.rows: list[tuple[Any, ...]] = []
         #: The parameters of the rows.
         self.raw: list[Work] = []
-        self.others: list[tuple[Work, Tensor, dict[str, Any]]] = []
+        #: Parameters that go together by PyTorch's operations, with their gradients and their group.
+        self.others: dict[Any, list[tuple[Work, Tensor, dict[str, Any]]]] = {}
         self.slices = _memory.Slices()

@@ -14,7 +14,7 @@ from typing import Any, Union
 import torch
 from torch import Tensor, nn
 
-from polarity_torch import _memory, _names, _operations
+from polarity_torch import _memory, _names, _projection
 from polarity_torch._backend import COMPILED, core
 from polarity_torch.reset import Reset, ResetLike
 from polarity_torch.rules import Rule, apply_rules
@@ -41,6 +41,31 @@ class Counts:
     sign_flips: int | None = 0
 
 
+class Tally:
+    """A count, parts of which may still be on another device: to ask for them would make the host wait."""
+
+    def __init__(self) -> None:
+        self._known = 0
+        self._counted: Tensor | None = None
+
+    def add(self, count: int | Tensor) -> None:
+        if not isinstance(count, Tensor):
+            self._known += count
+        elif self._counted is None:
+            self._counted = count
+        else:
+            self._counted = self._counted + count
+
+    def total(self) -> int:
+        if self._counted is not None:
+            self._known += int(self._counted)
+            self._counted = None
+        return self._known
+
+    def set(self, total: int) -> None:
+        self._known, self._counted = total, None
+
+
 class Held:
     """One parameter that is held."""
 
@@ -49,8 +74,8 @@ class Held:
         self.name = name
         self.shape = shape
         self.number = core.number(name)
-        self.resets = 0
-        self.sign_flips = 0
+        self.resets = Tally()
+        self.sign_flips = Tally()
         self._signs = signs
         self._laid_out: dict[tuple[int, ...], core.Signs] = {}
         self._tensors: dict[torch.device, Tensor] = {}
@@ -161,7 +186,7 @@ class Holding:
                     f"{held.name}: is to be held, but the optimizer does not own it; {when}, or leave it out with "
                     "`template.subset(…)`"
                 )
-            count = int(_operations.violators(parameter.detach(), held.tensor()).sum())
+            count = int(_projection.violators(parameter.detach(), held.tensor()).sum())
             if count:
                 raise ValueError(
                     f"{held.name}: {count} weights are on the wrong side of zero, and no step will move them, since "
@@ -198,8 +223,8 @@ class Holding:
     def project(self, step: int) -> None:
         """Replaces every violator of every held parameter, whoever put it there, and counts."""
 
-        def count(held: Held, resets: int) -> None:
-            held.resets += resets
+        def count(held: Held, resets: int | Tensor) -> None:
+            held.resets.add(resets)
 
         if not self.released:
             _project(self.held.values(), self.reset, self.seed, step, count)
@@ -210,13 +235,13 @@ class Holding:
             return 0
         with torch.no_grad():
             counts = [
-                int(_operations.violators(parameter, held.tensor()).sum()) for parameter, held in self.held.items()
+                int(_projection.violators(parameter, held.tensor()).sum()) for parameter, held in self.held.items()
             ]
         return sum(counts)
 
     def counts_by_parameter(self) -> dict[str, Counts]:
         """What the steps so far did to each parameter, by name."""
-        return {held.name: Counts(held.resets, held.sign_flips) for held in self.held.values()}
+        return {held.name: Counts(held.resets.total(), held.sign_flips.total()) for held in self.held.values()}
 
     def counts(self) -> Counts:
         """What they did to all."""
@@ -232,8 +257,8 @@ class Holding:
             "seed": self.seed,
             "released": self.released,
             "signs": {held.name: held.digest() for held in self.held.values()},
-            "resets": {held.name: held.resets for held in self.held.values()},
-            "sign_flips": {held.name: held.sign_flips for held in self.held.values()},
+            "resets": {held.name: held.resets.total() for held in self.held.values()},
+            "sign_flips": {held.name: held.sign_flips.total() for held in self.held.values()},
         }
 
     def must_fit(self, state: Mapping[str, Any]) -> None:
@@ -263,13 +288,14 @@ class Holding:
         self.reset, self.seed = Reset.of(state["reset"]), state["seed"]
         self.released = state["released"]
         for held in self.held.values():
-            held.resets, held.sign_flips = state["resets"][held.name], state["sign_flips"][held.name]
+            held.resets.set(state["resets"][held.name])
+            held.sign_flips.set(state["sign_flips"][held.name])
 
     def __getstate__(self) -> dict[str, Any]:
         """For copies and pickles, whose parameters come along: signs in the form of a template."""
         state = dict(self.__dict__)
         del state["first_names"]
-        state["held"] = [(p, held.name, held.resets, held.sign_flips) for p, held in self.held.items()]
+        state["held"] = [(p, held.name, held.resets.total(), held.sign_flips.total()) for p, held in self.held.items()]
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -281,7 +307,8 @@ class Holding:
         for parameter, name, resets, sign_flips in state["held"]:
             layer = next(alias for alias in template if self.names[alias] is parameter)
             held = Held(parameter, name, template._signs(layer), template.layers[layer].shape)
-            held.resets, held.sign_flips = resets, sign_flips
+            held.resets.set(resets)
+            held.sign_flips.set(sign_flips)
             self.held[parameter] = held
 
 
@@ -311,7 +338,9 @@ def entries(signs: core.Signs, shape: tuple[int, ...]) -> Tensor:
 
 
 @torch.no_grad()
-def _project(tensors: Iterable[Held], reset: Reset, seed: int, step: int, count: Callable[[Held, int], None]) -> None:
+def _project(
+    tensors: Iterable[Held], reset: Reset, seed: int, step: int, count: Callable[[Held, int | Tensor], None]
+) -> None:
     rows, raw, slices = [], [], _memory.Slices()
     for held in tensors:
         parameter = held.parameter
@@ -323,7 +352,7 @@ def _project(tensors: Iterable[Held], reset: Reset, seed: int, step: int, count:
             _memory.must_be_writable(held.name, parameter)
             if not COMPILED or not _memory.is_raw(parameter):
                 signs = held.tensor()
-                count(held, _operations.project(parameter, signs, reset, seed, step, held.number))
+                count(held, _projection.project(parameter, signs, reset, seed, step, held.number))
                 continue
             address = [slices.address(f"{held.name}: weights", parameter, weights)]
         rows.append((*address, weights, (held.laid_out(), held.number, step)))

@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from polarity_torch import _operations
+from polarity_torch import _steps
 from polarity_torch._frozen import FrozenOptimizer, Params, Work
 from polarity_torch._holding import Signs
 from polarity_torch.reset import ResetLike
@@ -91,9 +91,10 @@ class FrozenAdam(FrozenOptimizer):
     def _row(self, work: Work, addresses: list[int], weights: int) -> tuple[Any, ...]:
         return (*addresses, weights, work.step, work.signs())
 
-    def _operations(self, work: Work, gradient: Tensor, group: Mapping[str, Any]) -> None:
-        signs = work.held.tensor() if self.MULTIPLIES and work.held is not None else None
-        _operations.adam(work.parameter, gradient, work.buffers, work.step, group, signs)
+    def _operations(self, works: list[Work], gradients: list[Tensor], group: Mapping[str, Any]) -> None:
+        weights, signs = [work.parameter for work in works], self._multiplied_signs(works)
+        state = {name: [work.buffers[name] for work in works] for name in self._buffers(group)}
+        _steps.adam(weights, gradients, state, [work.step for work in works], group, signs)
 
 
 class FrozenAdamW(FrozenAdam):
@@ -202,9 +203,10 @@ class FrozenSGD(FrozenOptimizer):
         momentum = (addresses[2], work.new) if len(addresses) > 2 else None
         return addresses[0], addresses[1], momentum, weights, work.signs()
 
-    def _operations(self, work: Work, gradient: Tensor, group: Mapping[str, Any]) -> None:
-        signs = work.held.tensor() if self.MULTIPLIES and work.held is not None else None
-        _operations.sgd(work.parameter, gradient, work.buffers, work.new, group, signs)
+    def _operations(self, works: list[Work], gradients: list[Tensor], group: Mapping[str, Any]) -> None:
+        weights, signs = [work.parameter for work in works], self._multiplied_signs(works)
+        buffers = [buffer for work in works for buffer in work.buffers.values()]
+        _steps.sgd(weights, gradients, buffers, [work.new for work in works], group, signs)
 
 
 class EG(FrozenSGD):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from polarity_torch import _memory, _names, _operations
+from polarity_torch import _memory, _names, _projection
 from polarity_torch._holding import entries
 from polarity_torch.template import Template
 
@@ -95,7 +95,7 @@ def transfer_signs(
 
     taken = []
     for name, source in sorted(pairs.items()):
-        wrong = _operations.violators(named[name], signs[name].to(named[name].device))
+        wrong = _projection.violators(named[name], signs[name].to(named[name].device))
         named[name].copy_(torch.where(wrong, -named[name], named[name]))
         taken.append(Taken(name, source, named[name].numel(), int(wrong.sum())))
     return TransferReport(Template.from_signs(signs, template.source), tuple(taken), dict(sorted(left.items())))

@@ -7,9 +7,9 @@ the same vectors: `stream` of `random.rs`, `template` of `sign/template.rs`, `fi
 
 import math
 
+from polarity_torch._draws import number
 from polarity_torch._fallback.rules import Rules, matching
 from polarity_torch._fallback.template import Signs, Template, builtin
-from polarity_torch._operations import number
 
 __all__ = ["Refused", "Reset", "Rules", "Signs", "Template", "builtin", "matching", "number"]
 
