@@ -24,7 +24,17 @@ import venv
 from pathlib import Path
 
 # What `import torch` and its compiler's front end need, and what our tests do.
-BESIDE = ["sympy", "networkx", "jinja2", "fsspec", "filelock", "typing-extensions", "setuptools", "pytest", "hypothesis"]
+BESIDE = [
+    "sympy",
+    "networkx",
+    "jinja2",
+    "fsspec",
+    "filelock",
+    "typing-extensions",
+    "setuptools",
+    "pytest",
+    "hypothesis",
+]
 # The first PyTorch that was built beside NumPy 2.
 NUMPY_2 = (2, 3)
 # Libraries that have to be the real ones: soname, and the package that has it up to and from CUDA 13.

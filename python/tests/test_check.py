@@ -148,9 +148,7 @@ def test_the_law_of_a_start_is_that_of_the_paper():
     n, samples = 4, 1_000_000
     start = Start.of(n)
     x = ((torch.randn(samples, 1) + torch.randn(samples, n)) / math.sqrt(2)).clamp(min=0)
-    one, other = (
-        (start.weights(x, None) * x).double().sum(1) - start.shift for _ in range(2)
-    )
+    one, other = ((start.weights(x, None) * x).double().sum(1) - start.shift for _ in range(2))
     assert abs(float(one.mean())) < 0.01 and abs(float(one.var()) - 1) < 0.02
     assert abs(float((one * other).mean()) - 0.5) < 0.02
 

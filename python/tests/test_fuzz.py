@@ -39,7 +39,7 @@ def test_no_slice_of_impossible_numbers_is_touched(length, addresses, held):
     row = (*addresses, length, 1, hold_row)
     nothing = length == 0 and not held
     for kernel in (_core.adam, _core.eg_adam):
-        call = lambda: kernel([(0.1, 0.9, 0.999, 1e-8, 0.0, False, [row])], common())
+        call = lambda kernel=kernel: kernel([(0.1, 0.9, 0.999, 1e-8, 0.0, False, [row])], common())
         if nothing:
             assert call() == [(0, 0)]
         else:
@@ -47,7 +47,9 @@ def test_no_slice_of_impossible_numbers_is_touched(length, addresses, held):
                 call()
     w, g, b, _ = addresses
     for kernel in (_core.sgd, _core.eg):
-        call = lambda: kernel([(0.1, 0.0, 0.9, 0.0, False, [(w, g, (b, True), length, hold_row)])], common())
+        call = lambda kernel=kernel: kernel(
+            [(0.1, 0.0, 0.9, 0.0, False, [(w, g, (b, True), length, hold_row)])], common()
+        )
         if nothing:
             assert call() == [(0, 0)]
         else:

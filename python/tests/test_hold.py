@@ -166,7 +166,7 @@ def test_a_scalers_skipped_step_counts_for_nothing(net):
         pytest.skip("this PyTorch has no GradScaler, or no fused Adam, for the CPU")
     for fused in (True, False):
         # PyTorch's fused Adam is called for skipped steps, too, and looks itself.
-        optimizer, handle, template = held(net, template=Template.random(net, 3), lr=0.1, fused=fused)
+        optimizer, _, template = held(net, template=Template.random(net, 3), lr=0.1, fused=fused)
         for bad in (False, True, False):
             optimizer.zero_grad()
             scaler.scale(net(torch.randn(3, 2, 8, 8)).square().sum()).backward()
@@ -258,7 +258,7 @@ def test_every_dtype_holds():
 
 
 def test_its_repr_says_what_is_held(net):
-    optimizer, handle, _ = held(net)
+    _, handle, _ = held(net)
     assert repr(handle) == "<Hold: 938 weights in 3 parameters of Adam>"
     handle.release()
     assert repr(handle) == "<Hold: released>" and handle.counts() == Counts(0, None)

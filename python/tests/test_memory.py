@@ -8,7 +8,7 @@ import torch
 from conftest import give_gradients, network, same_bits, train, violators, weights
 from torch import nn
 
-from polarity_torch import EG, COMPILED, EGAdamW, FrozenAdam, FrozenSGD, Template, apply_rules, check, hold, positive
+from polarity_torch import COMPILED, EG, EGAdamW, FrozenAdam, FrozenSGD, Template, apply_rules, check, hold, positive
 
 ALL = [
     (FrozenAdam, {"lr": 0.1}),

@@ -177,7 +177,9 @@ def test_a_reset_is_a_rule_or_its_written_form(net):
 
 def test_a_template_for_another_network_is_refused_by_name(net):
     other = Template.from_module(nn.Sequential(nn.Conv2d(2, 6, 5)))
-    with pytest.raises(ValueError, match=r"0.weight: the network has shape \(6, 2, 3, 3\), the template \(6, 2, 5, 5\)"):
+    with pytest.raises(
+        ValueError, match=r"0.weight: the network has shape \(6, 2, 3, 3\), the template \(6, 2, 5, 5\)"
+    ):
         FrozenAdam(net, signs=other)
     with pytest.raises(KeyError, match="features.0.weight: in the template but not in the network"):
         FrozenAdam(net, signs="alexnet-imagenet")
@@ -396,15 +398,16 @@ def test_closures_schedulers_and_tensor_rates_work(net):
         torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 / (1 + step)),
     ]
     for scheduler in schedulers:
-        for step in range(5):
+        optimizer = scheduler.optimizer
 
-            def closure():
-                scheduler.optimizer.zero_grad()
-                loss = net(torch.ones(3, 2, 8, 8)).square().sum()
-                loss.backward()
-                return loss
+        def closure(optimizer=optimizer):
+            optimizer.zero_grad()
+            loss = net(torch.ones(3, 2, 8, 8)).square().sum()
+            loss.backward()
+            return loss
 
-            assert float(scheduler.optimizer.step(closure).detach()) >= 0
+        for _ in range(5):
+            assert float(optimizer.step(closure).detach()) >= 0
             scheduler.step()
         assert violators(net, template) == 0
 

@@ -42,7 +42,9 @@ def test_dale_gives_each_presynaptic_unit_one_sign(rnn):
     units = np.array([1, -1] * 5)
     signs = apply_rules({"rec.weight_hh_l0": dale(units, axis="row")}, rnn).template.signs("rec.weight_hh_l0")
     assert (signs == units[:, None]).all()
-    assert (apply_rules({"ff.weight": dale(torch.tensor([1.0, 0.0, -1.0]))}, rnn).template.signs("ff.weight") == [1, 0, -1]).all()
+    assert (
+        apply_rules({"ff.weight": dale(torch.tensor([1.0, 0.0, -1.0]))}, rnn).template.signs("ff.weight") == [1, 0, -1]
+    ).all()
 
 
 def test_edges_come_as_rows_or_as_a_csv_file(rnn, tmp_path):
@@ -88,7 +90,7 @@ def test_own_signs_of_nan_are_refused_by_name(rnn):
 
 def test_one_dimensional_tensors_are_held_when_a_rule_names_them(rnn):
     optimizer = FrozenAdam(rnn, lr=0.5, signs={"gain": positive})
-    for step in range(5):
+    for _ in range(5):
         rnn.gain.grad = torch.randn(10)
         optimizer.step()
     assert (rnn.gain >= 0).all() and optimizer.counts().resets > 0

@@ -7,7 +7,7 @@ import struct
 import numpy as np
 import pytest
 import torch
-from conftest import VECTORS, network
+from conftest import VECTORS
 from torch import nn
 
 from polarity_torch import Template, apply_rules, builtin_templates, dale, edges

@@ -5,8 +5,8 @@
     optimizer = FrozenAdam(net, lr=1e-3, signs={"*.weight": positive})
 
 Every name is documented where it is defined: templates (`Template`), rules (`apply_rules`, `dale`, `edges`),
-optimizers that hold signs (`FrozenAdam`, `FrozenAdamW`, `FrozenSGD`, `EG`, `EGAdamW`), any other optimizer (`hold`), the start of a
-run (`transfer_signs`, `init_one_sided`) and the check of one (`check`, `assert_held`).
+optimizers that hold signs (`FrozenAdam`, `FrozenAdamW`, `FrozenSGD`, `EG`, `EGAdamW`), any other optimizer (`hold`),
+the start of a run (`transfer_signs`, `init_one_sided`) and the check of one (`check`, `assert_held`).
 """
 
 from polarity_torch._backend import COMPILED
@@ -17,17 +17,17 @@ from polarity_torch.hold import Hold, hold
 from polarity_torch.init import init_one_sided
 from polarity_torch.optim import EG, EGAdamW, FrozenAdam, FrozenAdamW, FrozenSGD
 from polarity_torch.reset import Reset
-from polarity_torch.rules import RuleReport, Ruled, apply_rules, dale, edges, free, negative, own, positive
+from polarity_torch.rules import Ruled, RuleReport, apply_rules, dale, edges, free, negative, own, positive
 from polarity_torch.template import Agreement, Layer, Template, builtin_templates
 from polarity_torch.transfer import Taken, TransferReport, transfer_signs
 
 __all__ = [
     "COMPILED",
     "EG",
-    "EGAdamW",
     "Agreement",
     "CheckReport",
     "Counts",
+    "EGAdamW",
     "FrozenAdam",
     "FrozenAdamW",
     "FrozenOptimizer",

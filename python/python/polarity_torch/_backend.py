@@ -11,7 +11,7 @@ try:
 
     COMPILED = True
 except ImportError as error:
-    from polarity_torch import _fallback as core
+    from polarity_torch import _fallback as core  # type: ignore[no-redef]
 
     COMPILED = False
     warnings.warn(

@@ -7,13 +7,13 @@ anything is written, so that a step that is refused leaves weights and state as 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Union
 
 import torch
 from torch import Tensor, nn
 
-from polarity_torch import _memory, _names, _operations
+from polarity_torch import _memory, _names, _projection
 from polarity_torch._backend import COMPILED, core
 from polarity_torch._holding import KEY, Counts, Held, Holding, Signs, call, increment_versions
 from polarity_torch.reset import ResetLike
@@ -61,7 +61,7 @@ class FrozenOptimizer(torch.optim.Optimizer):
         groups = [dict(group) if isinstance(group, dict) else group for group in params]
         self._holding = Holding({} if module is None else _names.parameters(module), reset, seed)
         self._started = False
-        super().__init__(groups, defaults)
+        super().__init__(groups, defaults)  # type: ignore[arg-type]
         if signs is not None:
             if not self._holding.names:
                 raise TypeError(
@@ -149,59 +149,61 @@ class FrozenOptimizer(torch.optim.Optimizer):
         plan = Plan()
         for number, group in enumerate(self.param_groups):
             begin = len(plan.rows)
+            buffers = self._buffers(group)
             for place, parameter in enumerate(group["params"]):
-                if parameter.grad is not None:
-                    self._plan(plan, parameter, group, (place, number))
+                gradient = parameter.grad
+                if gradient is not None:
+                    work = Work(parameter, self.state.get(parameter), self._holding.of(parameter), (place, number))
+                    if not self._plan(plan, work, gradient, group, buffers):
+                        self._plan_carefully(plan, work, gradient, group, buffers)
             if len(plan.rows) > begin:
                 plan.groups.append((*self._scalars(group), plan.rows[begin:]))
         self._run(plan)
         return loss
 
-    def _plan(self, plan: Plan, parameter: Tensor, group: dict[str, Any], place: tuple[int, int]) -> None:
-        """Prepares the step of one parameter, for the kernel where all of it is plain memory."""
-        work = Work(parameter, parameter.grad, self.state.get(parameter), self._holding.of(parameter), place)
-        state, buffers = work.state, self._buffers(group)
-        if COMPILED and state and not group["maximize"]:
-            work.buffers = {name: state.get(name) for name in buffers}
-            tensors = (parameter, work.gradient, *work.buffers.values())
-            addresses = plan.slices.plain(tensors, parameter.shape)
-            if addresses is not None and "step" in state:
-                plan.raw.append(work)
-                plan.rows.append(self._row(work, addresses))
-                return
-        self._plan_carefully(plan, work, group, buffers)
+    def _plan(self, plan: Plan, work: Work, gradient: Tensor, group: dict[str, Any], buffers: tuple[str, ...]) -> bool:
+        """Prepares the step of a parameter that is what nearly all are: with a state, and plain memory all of it."""
+        parameter, state = work.parameter, work.state
+        if not COMPILED or not state or "step" not in state or group["maximize"]:
+            return False
+        shape = parameter.shape
+        addresses = plan.slices.plain((parameter, gradient, *map(state.get, buffers)), shape)
+        if addresses is None:
+            return False
+        plan.raw.append(work)
+        plan.rows.append(self._row(work, addresses, shape.numel()))
+        return True
 
     def _plan_carefully(
-        self, plan: Plan, work: Work, group: dict[str, Any], buffers: tuple[str, ...]
+        self, plan: Plan, work: Work, gradient: Tensor, group: dict[str, Any], buffers: tuple[str, ...]
     ) -> None:
         """The same for what has no state yet, lies in another order, or is to be refused."""
         parameter, name = work.parameter, self._name_of(work)
         _memory.must_be_writable(name, parameter)
-        if work.gradient.layout is not torch.strided:
+        if gradient.layout is not torch.strided:
             raise TypeError(
                 f"{name}: has a sparse gradient; {type(self).__name__} takes dense ones: `sparse=False` of the "
                 "embedding, or torch.optim.SparseAdam and `polarity_torch.hold` beside it"
             )
-        if work.gradient.shape != parameter.shape:
+        if gradient.shape != parameter.shape:
             raise ValueError(
-                f"{name}: has shape {tuple(parameter.shape)}, its gradient {tuple(work.gradient.shape)}; call "
-                "zero_grad() after changing a parameter"
+                f"{name}: has shape {tuple(parameter.shape)}, its gradient {tuple(gradient.shape)}; call zero_grad() "
+                "after changing a parameter"
             )
         if parameter.numel() == 0:
             return
         if group["maximize"]:
-            work.gradient = -work.gradient
+            gradient = -gradient
         work.buffers = {buffer: self._buffer(work, buffer, name) for buffer in buffers}
         if not COMPILED or not all(map(_memory.is_raw, (parameter, *work.buffers.values()))):
-            plan.others.append((work, group))
+            kind = (id(group), parameter.device, parameter.dtype, gradient.dtype)
+            plan.others.setdefault(kind, []).append((work, gradient, group))
             return
-        work.gradient = _memory.lying_as(work.gradient, parameter)
-        parts = {"weights": parameter, "gradient": work.gradient, **work.buffers}
-        addresses = [
-            plan.slices.address(f"{name}: {part}", tensor, parameter.numel()) for part, tensor in parts.items()
-        ]
+        weights, gradient = parameter.numel(), _memory.lying_as(gradient, parameter)
+        parts = {"weights": parameter, "gradient": gradient, **work.buffers}
+        addresses = [plan.slices.address(f"{name}: {part}", tensor, weights) for part, tensor in parts.items()]
         plan.raw.append(work)
-        plan.rows.append(self._row(work, addresses))
+        plan.rows.append(self._row(work, addresses, weights))
 
     def _buffer(self, work: Work, buffer: str, name: str) -> Tensor:
         """A buffer of the state, lying as the weights do, or a new one; the state has it once the step is done."""
@@ -227,34 +229,34 @@ class FrozenOptimizer(torch.optim.Optimizer):
             kernel = getattr(core, self.KERNEL)
             name = lambda row: self._name_of(plan.raw[row])
             done = call(kernel, plan.groups, holding.reset, holding.seed, name)
-            for work, (resets, sign_flips) in zip(plan.raw, done):
-                self._finish(work, resets, sign_flips)
+            for work, counts in zip(plan.raw, done):
+                self._finish(work, *counts)
             increment_versions([work.parameter for work in plan.raw])
-        for work, group in plan.others:
-            before = work.parameter.clone() if work.held is not None else None
-            self._operations(work, group)
-            resets = flips = 0
-            if work.held is not None:
+        for others in plan.others.values():
+            works = [work for work, _, _ in others]
+            before = [work.parameter.clone() if work.held is not None else None for work in works]
+            self._operations(works, [gradient for _, gradient, _ in others], others[0][2])
+            for work, old in zip(works, before):
+                if work.held is None or old is None:
+                    self._finish(work, 0, 0)
+                    continue
                 signs, number = work.held.tensor(), work.held.number
-                resets = _operations.project(
-                    work.parameter, signs, holding.reset, holding.seed, work.step, number
-                )
-                flips = _operations.sign_flips(before, work.parameter)
-            self._finish(work, resets, flips)
-        counters = [self.state[work.parameter]["step"] for work in plan.works()]
-        if counters:
-            torch._foreach_add_(counters, 1.0)
+                resets = _projection.project(work.parameter, signs, holding.reset, holding.seed, work.step, number)
+                self._finish(work, resets, _projection.sign_flips(old, work.parameter))
 
-    def _finish(self, work: Work, resets: int, sign_flips: int) -> None:
+    def _finish(self, work: Work, resets: int | Tensor, sign_flips: int | Tensor) -> None:
         """Notes that a parameter's step is done; one that is refused leaves no trace."""
-        if work.state is None or work.new:
-            work.state = self.state[work.parameter]
-        if "step" not in work.state:
-            work.state["step"] = torch.tensor(0.0, dtype=torch.float32)
-        work.state.update(work.buffers)
+        state = self.state[work.parameter]
+        if work.buffers:
+            state.update(work.buffers)
+        if "step" in state:
+            # A quarter of the time of adding 1.
+            state["step"].fill_(work.step)
+        else:
+            state["step"] = torch.tensor(float(work.step), dtype=torch.float32)
         if work.held is not None:
-            work.held.resets += resets
-            work.held.sign_flips += sign_flips
+            work.held.resets.add(resets)
+            work.held.sign_flips.add(sign_flips)
 
     # What a rule adds
 
@@ -266,13 +268,17 @@ class FrozenOptimizer(torch.optim.Optimizer):
         """What the kernel needs of one group."""
         raise NotImplementedError
 
-    def _row(self, work: Work, addresses: list[int]) -> tuple[Any, ...]:
+    def _row(self, work: Work, addresses: list[int], weights: int) -> tuple[Any, ...]:
         """What the kernel needs of one parameter: `addresses` are those of weights, gradient and buffers."""
         raise NotImplementedError
 
-    def _operations(self, work: Work, group: Mapping[str, Any]) -> None:
-        """The step of one parameter by PyTorch's operations."""
+    def _operations(self, works: list[Work], gradients: list[Tensor], group: Mapping[str, Any]) -> None:
+        """The step of parameters of one group, device and kind by PyTorch's operations."""
         raise NotImplementedError
+
+    def _multiplied_signs(self, works: list[Work]) -> list[Tensor | None]:
+        """The signs that steps are multiplied by, of each parameter that has such, where the rule does so."""
+        return [work.held.tensor() if self.MULTIPLIES and work.held is not None else None for work in works]
 
     # What is held
 
@@ -330,27 +336,25 @@ class FrozenOptimizer(torch.optim.Optimizer):
                     kept["step"] = torch.as_tensor(kept["step"], dtype=torch.float32, device="cpu")
 
 
+# Shared by all that need no buffers of their own; never written.
+NOTHING: dict[str, Tensor] = {}
+
+
 class Work:
     """One parameter in one step."""
 
-    __slots__ = ("buffers", "gradient", "held", "new", "parameter", "place", "state", "step")
+    __slots__ = ("buffers", "held", "new", "parameter", "place", "state", "step")
 
     def __init__(
-        self,
-        parameter: Tensor,
-        gradient: Tensor,
-        state: dict[str, Any] | None,
-        held: Held | None,
-        place: tuple[int, int],
+        self, parameter: Tensor, state: dict[str, Any] | None, held: Held | None, place: tuple[int, int]
     ) -> None:
         self.parameter = parameter
-        self.gradient = gradient
         self.state = state
         self.held = held
         #: Which parameter of which group it is.
         self.place = place
-        #: What the rule keeps for the weights, lying as they do.
-        self.buffers: dict[str, Tensor] = {}
+        #: What the rule keeps for the weights, lying as they do; nothing where the state has it like that.
+        self.buffers: dict[str, Tensor] = NOTHING
         #: Whether a buffer was made just now.
         self.new = False
         #: Which step of the parameter this is, from 1 on.
@@ -358,7 +362,8 @@ class Work:
 
     def signs(self) -> tuple[core.Signs, int, int] | None:
         """What the kernel needs to hold it."""
-        return None if self.held is None else (self.held.laid_out(), self.held.number, self.step)
+        held = self.held
+        return None if held is None else (held.laid_out(), held.number, self.step)
 
 
 class Plan:
@@ -371,11 +376,6 @@ class Plan:
         self.rows: list[tuple[Any, ...]] = []
         #: The parameters of the rows.
         self.raw: list[Work] = []
-        self.others: list[tuple[Work, dict[str, Any]]] = []
+        #: Parameters that go together by PyTorch's operations, with their gradients and their group.
+        self.others: dict[Any, list[tuple[Work, Tensor, dict[str, Any]]]] = {}
         self.slices = _memory.Slices()
-
-    def works(self) -> Iterator[Work]:
-        """All that was done."""
-        yield from self.raw
-        for work, _ in self.others:
-            yield work

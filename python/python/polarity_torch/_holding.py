@@ -14,7 +14,7 @@ from typing import Any, Union
 import torch
 from torch import Tensor, nn
 
-from polarity_torch import _memory, _names, _operations
+from polarity_torch import _memory, _names, _projection
 from polarity_torch._backend import COMPILED, core
 from polarity_torch.reset import Reset, ResetLike
 from polarity_torch.rules import Rule, apply_rules
@@ -41,6 +41,31 @@ class Counts:
     sign_flips: int | None = 0
 
 
+class Tally:
+    """A count, parts of which may still be on another device: to ask for them would make the host wait."""
+
+    def __init__(self) -> None:
+        self._known = 0
+        self._counted: Tensor | None = None
+
+    def add(self, count: int | Tensor) -> None:
+        if not isinstance(count, Tensor):
+            self._known += count
+        elif self._counted is None:
+            self._counted = count
+        else:
+            self._counted = self._counted + count
+
+    def total(self) -> int:
+        if self._counted is not None:
+            self._known += int(self._counted)
+            self._counted = None
+        return self._known
+
+    def set(self, total: int) -> None:
+        self._known, self._counted = total, None
+
+
 class Held:
     """One parameter that is held."""
 
@@ -49,8 +74,8 @@ class Held:
         self.name = name
         self.shape = shape
         self.number = core.number(name)
-        self.resets = 0
-        self.sign_flips = 0
+        self.resets = Tally()
+        self.sign_flips = Tally()
         self._signs = signs
         self._laid_out: dict[tuple[int, ...], core.Signs] = {}
         self._tensors: dict[torch.device, Tensor] = {}
@@ -61,7 +86,8 @@ class Held:
         Raises:
             ValueError: when the parameter has another shape by now.
         """
-        self.must_have_its_shape()
+        if self.parameter.shape != self.shape:
+            self.must_have_its_shape()
         if self.parameter.is_contiguous():
             return self._signs
         strides = self.parameter.stride()
@@ -160,7 +186,7 @@ class Holding:
                     f"{held.name}: is to be held, but the optimizer does not own it; {when}, or leave it out with "
                     "`template.subset(…)`"
                 )
-            count = int(_operations.violators(parameter.detach(), held.tensor()).sum())
+            count = int(_projection.violators(parameter.detach(), held.tensor()).sum())
             if count:
                 raise ValueError(
                     f"{held.name}: {count} weights are on the wrong side of zero, and no step will move them, since "
@@ -197,8 +223,8 @@ class Holding:
     def project(self, step: int) -> None:
         """Replaces every violator of every held parameter, whoever put it there, and counts."""
 
-        def count(held: Held, resets: int) -> None:
-            held.resets += resets
+        def count(held: Held, resets: int | Tensor) -> None:
+            held.resets.add(resets)
 
         if not self.released:
             _project(self.held.values(), self.reset, self.seed, step, count)
@@ -209,20 +235,18 @@ class Holding:
             return 0
         with torch.no_grad():
             counts = [
-                int(_operations.violators(parameter, held.tensor()).sum())
-                for parameter, held in self.held.items()
+                int(_projection.violators(parameter, held.tensor()).sum()) for parameter, held in self.held.items()
             ]
         return sum(counts)
 
     def counts_by_parameter(self) -> dict[str, Counts]:
         """What the steps so far did to each parameter, by name."""
-        return {held.name: Counts(held.resets, held.sign_flips) for held in self.held.values()}
+        return {held.name: Counts(held.resets.total(), held.sign_flips.total()) for held in self.held.values()}
 
     def counts(self) -> Counts:
         """What they did to all."""
         counts = self.counts_by_parameter().values()
-        flips = [count.sign_flips for count in counts]
-        return Counts(sum(count.resets for count in counts), None if None in flips else sum(flips))
+        return Counts(sum(count.resets for count in counts), sum(count.sign_flips or 0 for count in counts))
 
     # What is saved
 
@@ -233,8 +257,8 @@ class Holding:
             "seed": self.seed,
             "released": self.released,
             "signs": {held.name: held.digest() for held in self.held.values()},
-            "resets": {held.name: held.resets for held in self.held.values()},
-            "sign_flips": {held.name: held.sign_flips for held in self.held.values()},
+            "resets": {held.name: held.resets.total() for held in self.held.values()},
+            "sign_flips": {held.name: held.sign_flips.total() for held in self.held.values()},
         }
 
     def must_fit(self, state: Mapping[str, Any]) -> None:
@@ -264,13 +288,14 @@ class Holding:
         self.reset, self.seed = Reset.of(state["reset"]), state["seed"]
         self.released = state["released"]
         for held in self.held.values():
-            held.resets, held.sign_flips = state["resets"][held.name], state["sign_flips"][held.name]
+            held.resets.set(state["resets"][held.name])
+            held.sign_flips.set(state["sign_flips"][held.name])
 
     def __getstate__(self) -> dict[str, Any]:
         """For copies and pickles, whose parameters come along: signs in the form of a template."""
         state = dict(self.__dict__)
         del state["first_names"]
-        state["held"] = [(p, held.name, held.resets, held.sign_flips) for p, held in self.held.items()]
+        state["held"] = [(p, held.name, held.resets.total(), held.sign_flips.total()) for p, held in self.held.items()]
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -278,11 +303,12 @@ class Holding:
         # The tensors' hashes are their addresses: dicts of them are made anew.
         self.first_names = _names.first_names(self.names)
         self.held = {}
+        template: Template = state["template"]
         for parameter, name, resets, sign_flips in state["held"]:
-            layer = next(alias for alias in self.template if self.names[alias] is parameter)
-            shape = self.template.layers[layer].shape
-            held = Held(parameter, name, self.template._signs(layer), shape)
-            held.resets, held.sign_flips = resets, sign_flips
+            layer = next(alias for alias in template if self.names[alias] is parameter)
+            held = Held(parameter, name, template._signs(layer), template.layers[layer].shape)
+            held.resets.set(resets)
+            held.sign_flips.set(sign_flips)
             self.held[parameter] = held
 
 
@@ -299,8 +325,7 @@ def template_of(signs: Signs, network: nn.Module | Mapping[str, Tensor]) -> Temp
     if isinstance(signs, Mapping):
         return apply_rules(signs, network).template
     raise TypeError(
-        "signs: expected a Template, the name or path of one, or a dict of rules, got a "
-        f"{type(signs).__name__}"
+        f"signs: expected a Template, the name or path of one, or a dict of rules, got a {type(signs).__name__}"
     )
 
 
@@ -314,7 +339,7 @@ def entries(signs: core.Signs, shape: tuple[int, ...]) -> Tensor:
 
 @torch.no_grad()
 def _project(
-    tensors: Iterable[Held], reset: Reset, seed: int, step: int, count: Callable[[Held, int], None]
+    tensors: Iterable[Held], reset: Reset, seed: int, step: int, count: Callable[[Held, int | Tensor], None]
 ) -> None:
     rows, raw, slices = [], [], _memory.Slices()
     for held in tensors:
@@ -327,7 +352,7 @@ def _project(
             _memory.must_be_writable(held.name, parameter)
             if not COMPILED or not _memory.is_raw(parameter):
                 signs = held.tensor()
-                count(held, _operations.project(parameter, signs, reset, seed, step, held.number))
+                count(held, _projection.project(parameter, signs, reset, seed, step, held.number))
                 continue
             address = [slices.address(f"{held.name}: weights", parameter, weights)]
         rows.append((*address, weights, (held.laid_out(), held.number, step)))

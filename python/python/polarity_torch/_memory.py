@@ -8,6 +8,7 @@ What PyTorch alone knows is checked here, what numbers show once more in the com
 from __future__ import annotations
 
 import ctypes
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -107,10 +108,10 @@ class Slices:
     def __init__(self) -> None:
         self.storages: list[torch.UntypedStorage] = []
 
-    def plain(self, tensors: tuple[Tensor | None, ...], shape: torch.Size) -> list[int] | None:
+    def plain(self, tensors: tuple[Any, ...], shape: torch.Size) -> list[int] | None:
         """The addresses of tensors that are what nearly all are, raw and contiguous, of one shape; `None` where one is
         not, and has to be looked at more carefully. A function for every check would cost more than the kernel."""
-        addresses = []
+        addresses, length = [], 4 * shape.numel()
         for tensor in tensors:
             if (
                 type(tensor) not in PLAIN
@@ -124,7 +125,7 @@ class Slices:
                 return None
             storage = tensor.untyped_storage()
             start = 4 * tensor.storage_offset()
-            if not 0 < 4 * shape.numel() <= storage.nbytes() - start:
+            if not 0 < length <= storage.nbytes() - start:
                 return None
             self.storages.append(storage)
             addresses.append(storage.data_ptr() + start)
@@ -138,7 +139,7 @@ class Slices:
         """
         storage = tensor.untyped_storage()
         self.storages.append(storage)
-        start = 4 * tensor.storage_offset()
+        start = 4 * int(tensor.storage_offset())
         if start + 4 * weights > storage.nbytes():
             raise ValueError(
                 f"{name}: its storage has {storage.nbytes()} bytes, too few for {weights} weights; it was freed or "

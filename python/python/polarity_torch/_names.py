@@ -16,8 +16,8 @@ def unwrapped(module: nn.Module) -> nn.Module:
     while True:
         if isinstance(module, (nn.parallel.DistributedDataParallel, nn.DataParallel)):
             module = module.module
-        elif COMPILED in module._modules:
-            module = module._modules[COMPILED]
+        elif isinstance(inner := module._modules.get(COMPILED), nn.Module):
+            module = inner
         else:
             return module
 
@@ -30,8 +30,8 @@ def parameters(module: nn.Module) -> dict[str, Tensor]:
     """
     if not isinstance(module, nn.Module):
         raise TypeError(f"module: expected a torch.nn.Module, got {type(module).__name__}")
-    named = unwrapped(module).named_parameters(remove_duplicate=False)
-    named = {plain(name): parameter for name, parameter in named}
+    every = unwrapped(module).named_parameters(remove_duplicate=False)
+    named: dict[str, Tensor] = {plain(name): parameter for name, parameter in every}
     for name, parameter in named.items():
         # Not isinstance, which PyTorch answers for whatever says that it is a parameter.
         if issubclass(type(parameter), nn.parameter.UninitializedParameter):

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from polarity_torch import _memory, _names, _operations
+from polarity_torch import _memory, _names, _projection
 from polarity_torch._holding import Signs, entries, template_of
-from polarity_torch._backend import core
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ def check(module: nn.Module | Mapping[str, Tensor], signs: Signs) -> CheckReport
     violations = {}
     for name, layer in template.layers.items():
         tensor = fitting(tensors, name, layer.shape)
-        wrong = _operations.violators(tensor, entries(template._signs(name), layer.shape).to(tensor.device))
+        wrong = _projection.violators(tensor, entries(template._signs(name), layer.shape).to(tensor.device))
         count = int(wrong.sum())
         if count:
             first = tuple(wrong.nonzero()[0].tolist())

@@ -93,7 +93,7 @@ class Hold:
         self._watched = self._watch(optimizer) if DROPS_HOOKS else None
         setattr(optimizer, ATTRIBUTE, self)
         # Copies and pickles drop hooks: an optimizer is reduced together with what it holds. Both ask the instance.
-        optimizer.__reduce_ex__ = self._reduce  # type: ignore[method-assign]
+        optimizer.__reduce_ex__ = self._reduce  # type: ignore[method-assign, assignment]
 
     @staticmethod
     def of(optimizer: torch.optim.Optimizer) -> Hold | None:
@@ -161,9 +161,7 @@ class Hold:
         self._step += 1
         self._holding.project(self._step)
 
-    def _after_state_dict(
-        self, optimizer: torch.optim.Optimizer, state: dict[str, Any]
-    ) -> dict[str, Any]:
+    def _after_state_dict(self, optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> dict[str, Any]:
         return {**state, KEY: {**self._holding.state(), "step": self._step}}
 
     def _before_load(self, optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:

@@ -11,15 +11,14 @@ from torch import Tensor, nn
 
 from polarity_torch import _memory, _names
 from polarity_torch._holding import Signs, template_of
+from polarity_torch.template import Layer
 
 # The correlation of a layer's units that is kept from layer to layer: the paper's choice.
 CORRELATION = 0.5
 
 
 @torch.no_grad()
-def init_one_sided(
-    module: nn.Module, signs: Signs, *, generator: torch.Generator | None = None
-) -> list[str]:
+def init_one_sided(module: nn.Module, signs: Signs, *, generator: torch.Generator | None = None) -> list[str]:
     """Gives every layer whose weights are all held on one side magnitudes and a bias under which its outputs begin
     with mean 0 and variance 1, as those of an ordinary layer do: sums of positive numbers would else grow from layer
     to layer. Layers that are held on both sides, or free, are left as they are.
@@ -95,7 +94,7 @@ class Start:
         return normal.normal_(self.log_mean, self.log_deviation, generator=generator).exp_()
 
 
-def _bias_of(name: str, named: Mapping[str, Tensor], held: Mapping[str, object], side: int) -> Tensor:
+def _bias_of(name: str, named: Mapping[str, Tensor], held: Mapping[str, Layer], side: int) -> Tensor:
     """The bias beside a weight, which may take any value."""
     bias_name = name.removesuffix("weight") + "bias" if name.endswith("weight") else ""
     bias = named.get(bias_name)

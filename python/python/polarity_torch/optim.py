@@ -1,8 +1,8 @@
 """Adam, AdamW, SGD and exponentiated gradient that hold signs: the projection in the optimizer's own pass.
 
 They take PyTorch's arguments and keep PyTorch's state under its names, so that either's state dict loads into the
-other. What `signs` leaves free trains as ever; with no signs at all they are PyTorch's plain optimizers. float32 weights
-on the CPU are stepped and projected by one pass over the memory, all others by PyTorch's operations.
+other. What `signs` leaves free trains as ever; with no signs at all they are PyTorch's plain optimizers. Weights of
+float32 on the CPU are stepped and projected by one pass over the memory, all others by PyTorch's operations.
 """
 
 from __future__ import annotations
@@ -12,30 +12,28 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from polarity_torch import _operations
+from polarity_torch import _steps
 from polarity_torch._frozen import FrozenOptimizer, Params, Work
 from polarity_torch._holding import Signs
 from polarity_torch.reset import ResetLike
 
 
 class FrozenAdam(FrozenOptimizer):
-    __doc__ = f"""Adam that holds signs; `decoupled_weight_decay` makes it AdamW.
+    """Adam that holds signs; `decoupled_weight_decay` makes it AdamW.
 
     >>> net = nn.Linear(3, 2)
-    >>> optimizer = FrozenAdam(net, lr=1e-3, signs={{"weight": "positive"}})
+    >>> optimizer = FrozenAdam(net, lr=1e-3, signs={"weight": "positive"})
     >>> net(torch.ones(1, 3)).sum().backward()
     >>> optimizer.step()
     >>> bool((net.weight >= 0).all())
     True
 
-    lr, betas, eps, weight_decay, maximize and decoupled_weight_decay are PyTorch's. foreach and fused, which choose
-    between ways to compute the same in PyTorch, are taken and change nothing. amsgrad, capturable and
-    differentiable are refused.
+    `params`, `signs`, `module`, `reset` and `seed` are those of `FrozenOptimizer`; lr, betas, eps, weight_decay,
+    maximize and decoupled_weight_decay are PyTorch's. foreach and fused, which choose between ways to compute the
+    same in PyTorch, are taken and change nothing. amsgrad, capturable and differentiable are refused.
 
     Source: Kingma and Ba 2015, Loshchilov and Hutter 2019, in PyTorch's form; the scalars are computed in double
     precision and rounded once.
-
-    {FrozenOptimizer.__doc__.split(chr(10), 2)[2].strip()}
     """
 
     KERNEL = "adam"
@@ -90,12 +88,13 @@ class FrozenAdam(FrozenOptimizer):
         decay, decoupled = group["weight_decay"], group["decoupled_weight_decay"]
         return float(group["lr"]), float(beta1), float(beta2), group["eps"], decay, decoupled
 
-    def _row(self, work: Work, addresses: list[int]) -> tuple[Any, ...]:
-        return (*addresses, work.parameter.numel(), work.step, work.signs())
+    def _row(self, work: Work, addresses: list[int], weights: int) -> tuple[Any, ...]:
+        return (*addresses, weights, work.step, work.signs())
 
-    def _operations(self, work: Work, group: Mapping[str, Any]) -> None:
-        signs = work.held.tensor() if self.MULTIPLIES and work.held is not None else None
-        _operations.adam(work.parameter, work.gradient, work.buffers, work.step, group, signs)
+    def _operations(self, works: list[Work], gradients: list[Tensor], group: Mapping[str, Any]) -> None:
+        weights, signs = [work.parameter for work in works], self._multiplied_signs(works)
+        state = {name: [work.buffers[name] for work in works] for name in self._buffers(group)}
+        _steps.adam(weights, gradients, state, [work.step for work in works], group, signs)
 
 
 class FrozenAdamW(FrozenAdam):
@@ -141,15 +140,13 @@ class FrozenAdamW(FrozenAdam):
 
 
 class FrozenSGD(FrozenOptimizer):
-    __doc__ = f"""Stochastic gradient descent that holds signs.
+    """Stochastic gradient descent that holds signs.
 
-    lr, momentum, dampening, weight_decay, nesterov and maximize are PyTorch's. foreach and fused are taken and
-    change nothing; differentiable is refused. The state has a `step` beside PyTorch's `momentum_buffer`, which the
-    random resets depend on.
+    `params`, `signs`, `module`, `reset` and `seed` are those of `FrozenOptimizer`; lr, momentum, dampening,
+    weight_decay, nesterov and maximize are PyTorch's. foreach and fused are taken and change nothing; differentiable
+    is refused. The state has a `step` beside PyTorch's `momentum_buffer`, which the random resets depend on.
 
     Source: PyTorch's form; Nesterov's momentum after Sutskever and others, 2013.
-
-    {FrozenOptimizer.__doc__.split(chr(10), 2)[2].strip()}
     """
 
     KERNEL = "sgd"
@@ -202,14 +199,14 @@ class FrozenSGD(FrozenOptimizer):
         decay, momentum = group["weight_decay"], group["momentum"]
         return float(group["lr"]), decay, momentum, group["dampening"], group["nesterov"]
 
-    def _row(self, work: Work, addresses: list[int]) -> tuple[Any, ...]:
-        weights, gradient, *buffer = addresses
-        momentum = (buffer[0], work.new) if buffer else None
-        return weights, gradient, momentum, work.parameter.numel(), work.signs()
+    def _row(self, work: Work, addresses: list[int], weights: int) -> tuple[Any, ...]:
+        momentum = (addresses[2], work.new) if len(addresses) > 2 else None
+        return addresses[0], addresses[1], momentum, weights, work.signs()
 
-    def _operations(self, work: Work, group: Mapping[str, Any]) -> None:
-        signs = work.held.tensor() if self.MULTIPLIES and work.held is not None else None
-        _operations.sgd(work.parameter, work.gradient, work.buffers, work.new, group, signs)
+    def _operations(self, works: list[Work], gradients: list[Tensor], group: Mapping[str, Any]) -> None:
+        weights, signs = [work.parameter for work in works], self._multiplied_signs(works)
+        buffers = [buffer for work in works for buffer in work.buffers.values()]
+        _steps.sgd(weights, gradients, buffers, [work.new for work in works], group, signs)
 
 
 class EG(FrozenSGD):

@@ -34,7 +34,7 @@ class Reset:
             raise ValueError("reset: `constant` has no magnitude; give one: {'constant': 0.001}")
         if self.rule in ("zero", "flip") and self.magnitude is not None:
             raise ValueError(f"reset: `{self.rule}` takes no magnitude, got {self.magnitude!r}")
-        self.compiled  # refuses what is no rule, and magnitudes that are not finite and above 0
+        _ = self.compiled  # refuses what is no rule, and magnitudes that are not finite and above 0
 
     @classmethod
     def of(cls, written: ResetLike) -> Reset:

@@ -113,8 +113,8 @@ def apply_rules(rules: Mapping[str, Rule], module: nn.Module | Mapping[str, Tens
         rows.append((name, list(tensor.shape), signs))
     kind = "state dict" if isinstance(module, Mapping) else type(_names.unwrapped(module)).__name__
     handle, report = parsed.template(rows, f"a {kind}")
-    report = tuple(Ruled(*tensor) for tensor in report)
-    return RuleReport(_tied_once(Template._of(handle), report, tensors), report)
+    decided = tuple(Ruled(*tensor) for tensor in report)
+    return RuleReport(_tied_once(Template._of(handle), decided, tensors), decided)
 
 
 def _tied_once(template: Template, report: tuple[Ruled, ...], tensors: Mapping[str, Tensor]) -> Template:
@@ -129,7 +129,7 @@ def _tied_once(template: Template, report: tuple[Ruled, ...], tensors: Mapping[s
         if ruled.decided is None:
             continue
         other = first.setdefault(tensors[ruled.name], ruled)
-        if other is ruled:
+        if other is ruled or other.decided is None:
             continue
         if other.decided[1] != ruled.decided[1]:
             raise ValueError(

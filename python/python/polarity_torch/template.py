@@ -55,10 +55,11 @@ class Template:
 
     __slots__ = ("_core", "_layers")
 
+    _core: core.Template
+    _layers: dict[str, Layer]
+
     def __init__(self) -> None:
-        raise TypeError(
-            "a Template is made by Template.load, from_module, from_state_dict, random or from_signs"
-        )
+        raise TypeError("a Template is made by Template.load, from_module, from_state_dict, random or from_signs")
 
     # Ways to come by one
 
@@ -83,9 +84,7 @@ class Template:
         return cls._of(core.Template.from_bytes(bytes(data), "the bytes"))
 
     @classmethod
-    def from_module(
-        cls, module: nn.Module, *, include: Patterns = None, exclude: Patterns = None
-    ) -> Template:
+    def from_module(cls, module: nn.Module, *, include: Patterns = None, exclude: Patterns = None) -> Template:
         """The signs that a network's weights have now. A weight that is 0 is free.
 
         Taken are parameters of two or more dimensions, or those whose names match a pattern of `include`
@@ -108,11 +107,7 @@ class Template:
         Raises:
             KeyError, ValueError: as `from_module`.
         """
-        tensors = {
-            name: tensor
-            for name, tensor in _names.of_state_dict(state).items()
-            if tensor.is_floating_point()
-        }
+        tensors = {name: tensor for name, tensor in _names.of_state_dict(state).items() if tensor.is_floating_point()}
         return cls._of_tensors(_chosen(tensors, include, exclude), "the signs of a state dict")
 
     @classmethod
@@ -324,10 +319,7 @@ class Template:
         share = f"{100 * held / weights:.1f} %" if weights else "nothing"
         # A layer of which some weights are free has a bit for that too.
         bits = sum(layer.weights * (1 if layer.held == layer.weights else 2) for layer in self._layers.values())
-        return (
-            f"<Template: {weights:,} weights in {len(self)} tensors, {share} held, {bits:,} bits; "
-            f"{self.source}>"
-        )
+        return f"<Template: {weights:,} weights in {len(self)} tensors, {share} held, {bits:,} bits; {self.source}>"
 
 
 def builtin_templates() -> list[str]:
@@ -361,9 +353,7 @@ def _tied_once(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor for tensor, name in _names.first_names(tensors).items()}
 
 
-def _chosen(
-    tensors: Mapping[str, Tensor], include: Patterns, exclude: Patterns
-) -> dict[str, Tensor]:
+def _chosen(tensors: Mapping[str, Tensor], include: Patterns, exclude: Patterns) -> dict[str, Tensor]:
     """The tensors that `include` and `exclude` leave; without `include` those of two or more dimensions."""
     if include is None:
         names = {name for name, tensor in tensors.items() if tensor.dim() >= 2}
@@ -381,8 +371,7 @@ def _matching(what: str, patterns: Patterns, tensors: Mapping[str, Tensor]) -> s
         matched = core.matching(pattern, list(tensors))
         if not matched:
             raise KeyError(
-                f"{what}: `{pattern}` matches none of {_names.listed(tensors)}"
-                f"{_names.hint(pattern, tensors)}"
+                f"{what}: `{pattern}` matches none of {_names.listed(tensors)}{_names.hint(pattern, tensors)}"
             )
         found.update(matched)
     return found

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from polarity_torch import _memory, _names, _operations
+from polarity_torch import _memory, _names, _projection
 from polarity_torch._holding import entries
 from polarity_torch.template import Template
 
@@ -86,19 +86,16 @@ def transfer_signs(
             raise KeyError(f"leave: `{prefix}` is no layer of the network, which has {_names.listed(named)}")
     pairs, left = _pairs(template, named, first_names, rename or {}, leave)
 
-    own = {name: parameter for parameter, name in first_names.items() if parameter.dim() >= 2}
-    for name, parameter in own.items():
-        if name not in pairs:
+    for parameter, name in first_names.items():
+        if parameter.dim() >= 2 and name not in pairs:
             left[name] = "it is to be left" if _is_left(name, leave) else "the template lacks it"
-    signs = {
-        name: entries(template._signs(source), tuple(named[name].shape)) for name, source in pairs.items()
-    }
+    signs = {name: entries(template._signs(source), tuple(named[name].shape)) for name, source in pairs.items()}
     kept = Template.from_module(module).layers.keys() - signs.keys()
     signs.update({name: torch.sign(named[name]) for name in kept})
 
     taken = []
     for name, source in sorted(pairs.items()):
-        wrong = _operations.violators(named[name], signs[name].to(named[name].device))
+        wrong = _projection.violators(named[name], signs[name].to(named[name].device))
         named[name].copy_(torch.where(wrong, -named[name], named[name]))
         taken.append(Taken(name, source, named[name].numel(), int(wrong.sum())))
     return TransferReport(Template.from_signs(signs, template.source), tuple(taken), dict(sorted(left.items())))
