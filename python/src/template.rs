@@ -24,6 +24,9 @@ impl From<sign::Template> for Template {
 /// Name, shape, weights, held ones, positive ones.
 type Summary = (String, Vec<usize>, usize, usize, usize);
 
+/// A layer's share of equal signs; none where nothing is held by both.
+type Share = (String, Option<f64>);
+
 #[pymethods]
 impl Template {
     /// The built-in template of this name, or the template file at this path.
@@ -128,7 +131,7 @@ impl Template {
     }
 
     /// Each layer's share of equal signs, and that of all.
-    fn agreement(&self, other: &Template) -> PyResult<(Vec<(String, Option<f64>)>, Option<f64>)> {
+    fn agreement(&self, other: &Template) -> PyResult<(Vec<Share>, Option<f64>)> {
         let Agreement { layers, overall } = self.0.agreement(&other.0).map_err(value_error)?;
         Ok((layers, overall))
     }

@@ -9,7 +9,7 @@ import torch
 from conftest import give_gradients, network, same_bits, train, violators, weights
 from torch import nn
 
-from polarity_torch import Counts, FrozenSGD, Hold, Template, hold, positive
+from polarity_torch import Counts, FrozenAdam, FrozenSGD, Hold, Template, hold, positive
 
 OPTIMIZERS = [
     (torch.optim.SGD, {"lr": 0.1}),
@@ -135,6 +135,18 @@ def test_states_of_plain_optimizers_load_and_ours_load_into_plain_ones(net, twin
     assert violators(twin, template) == 0
     plain.load_state_dict(optimizer.state_dict())
     train(net, plain, 1)
+
+
+def test_a_released_state_of_an_optimizer_that_holds_itself_releases(net, twin):
+    template = Template.random(net, 3)
+    other = FrozenAdam(net, lr=0.1, signs=template)
+    train(net, other, 2)
+    other.release()
+    optimizer, _, _ = held(twin, template=template)
+    optimizer.load_state_dict(other.state_dict())
+    assert Hold.of(optimizer) is None
+    train(twin, optimizer, 5)
+    assert violators(twin, template) > 0
 
 
 def test_what_cannot_be_held_is_refused_by_name(net):

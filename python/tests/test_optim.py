@@ -312,6 +312,28 @@ def test_a_state_of_pytorchs_adam_keeps_our_signs_reset_and_seed(net, twin):
     assert optimizer.state_dict()["polarity"]["reset"] == "flip" and optimizer.state_dict()["polarity"]["seed"] == 4
 
 
+def test_a_state_of_adam_leaves_adamw_what_it_is(net, twin):
+    plain = torch.optim.Adam(net.parameters(), weight_decay=0.1)
+    train(net, plain, 1)
+    optimizer = FrozenAdamW(twin)
+    optimizer.load_state_dict(plain.state_dict())
+    assert all(group["decoupled_weight_decay"] for group in optimizer.param_groups)
+
+
+def test_a_damaged_state_is_refused(net, twin):
+    saved = FrozenAdam(net, signs=Template.random(net, 3)).state_dict()
+    del saved["polarity"]["signs"]
+    with pytest.raises(ValueError, match="state: 'polarity' lacks .'signs'."):
+        FrozenAdam(twin, signs=Template.random(twin, 3)).load_state_dict(saved)
+
+
+def test_a_group_that_is_refused_is_not_added(net):
+    optimizer = FrozenAdam(net[0])
+    with pytest.raises(ValueError, match="lr"):
+        optimizer.add_param_group({"params": net[3].parameters(), "lr": -1.0})
+    assert len(optimizer.param_groups) == 1
+
+
 def test_a_state_with_amsgrad_is_refused(net, twin):
     plain = torch.optim.Adam(net.parameters(), amsgrad=True)
     with pytest.raises(ValueError, match="amsgrad"):

@@ -83,8 +83,8 @@ class FrozenOptimizer(torch.optim.Optimizer):
         """
         group = dict(param_group)
         group["params"] = self._named(group["params"])
+        self._must_be_legal({**self.defaults, **group})
         super().add_param_group(group)
-        self._must_be_legal(self.param_groups[-1])
         if self._started:
             self._start(self.param_groups[-1]["params"])
 

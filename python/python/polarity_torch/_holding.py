@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Union
 
 import torch
@@ -114,6 +115,7 @@ class Held:
                 "make the optimizer again with signs of that shape"
             )
 
+    @cached_property
     def digest(self) -> str:
         """What tells these signs from others: the SHA-256 of shape and entries."""
         text = repr(tuple(self.shape)).encode()
@@ -163,7 +165,7 @@ class Holding:
                 )
             held = Held(parameter, self.first_names[parameter], self.template._signs(name), shape)
             twin = self.held.get(parameter)
-            if twin is not None and twin.digest() != held.digest():
+            if twin is not None and twin.digest != held.digest:
                 raise ValueError(
                     f"{name}: is tied to `{twin.name}`, one parameter under two names, and the signs for the two "
                     "differ; give them the same, or name one only"
@@ -256,7 +258,7 @@ class Holding:
             "reset": self.reset.written(),
             "seed": self.seed,
             "released": self.released,
-            "signs": {held.name: held.digest() for held in self.held.values()},
+            "signs": {held.name: held.digest for held in self.held.values()},
             "resets": {held.name: held.resets.total() for held in self.held.values()},
             "sign_flips": {held.name: held.sign_flips.total() for held in self.held.values()},
         }
@@ -267,8 +269,11 @@ class Holding:
         Raises:
             ValueError: naming the first parameter that differs.
         """
+        missing = {"reset", "seed", "released", "signs"} - set(state)
+        if missing:
+            raise ValueError(f"state: {KEY!r} lacks {sorted(missing)}; load a whole state, or delete that key")
         saved = state["signs"]
-        own = {held.name: held.digest() for held in self.held.values()}
+        own = {held.name: held.digest for held in self.held.values()}
         for name in {**own, **saved}:
             if name not in saved:
                 problem = "is held here, and was not in the saved state"
@@ -288,8 +293,8 @@ class Holding:
         self.reset, self.seed = Reset.of(state["reset"]), state["seed"]
         self.released = state["released"]
         for held in self.held.values():
-            held.resets.set(state["resets"][held.name])
-            held.sign_flips.set(state["sign_flips"][held.name])
+            held.resets.set(state.get("resets", {}).get(held.name, 0))
+            held.sign_flips.set(state.get("sign_flips", {}).get(held.name, 0))
 
     def __getstate__(self) -> dict[str, Any]:
         """For copies and pickles, whose parameters come along: signs in the form of a template."""

@@ -174,6 +174,9 @@ class Hold:
             self._holding.load(self._loading)
             self._step = self._loading.get("step", 0)
         self._loading = None
+        if self._holding.released:
+            self._holding.released = False
+            self.release()
 
     # Copies
 

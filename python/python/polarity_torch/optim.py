@@ -138,6 +138,12 @@ class FrozenAdamW(FrozenAdam):
             decoupled_weight_decay=True,
         )
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        # A state of Adam says that it is not.
+        for group in self.param_groups:
+            group["decoupled_weight_decay"] = True
+
 
 class FrozenSGD(FrozenOptimizer):
     """Stochastic gradient descent that holds signs.
