@@ -38,8 +38,8 @@ def must_be_readable(name: str, tensor: Tensor) -> None:
         room = tensor.untyped_storage().nbytes()
         if end * tensor.element_size() > room:
             raise ValueError(
-                f"{name}: its storage has {room} bytes, too few for {weights} weights; it was freed or resized (FSDP does "
-                "so between steps)"
+                f"{name}: its storage has {room} bytes, too few for {weights} weights; it was freed or resized (FSDP "
+                "does so between steps)"
             )
 
 
