@@ -19,7 +19,7 @@ TORCH    := 2.2.2 2.11.0
 WHEEL    := target/python/wheel
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build data demo xor transfer figures audit bench bench-peers python wheel test test-python lint lint-deep clean
+.PHONY: help setup build data demo xor transfer figures audit bench bench-peers bench-pytorch python wheel test test-python lint lint-deep clean
 
 help:            ## Say what each target does
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 20
@@ -48,15 +48,18 @@ figures: build   ## Every figure and report again, from the tables that are in r
 	@for name in $(DEMO) $(XOR) $(TRANSFER_cpu); do test ! -e results/$$name/trials.csv || \
 	  for command in report plot; do $(POLARITY) $$command experiments/$$name.yaml || exit $$?; done; done
 
-audit: build     ## Recompute every number of the reports from their tables, with SciPy and lifelines (minutes)
+audit: build     ## Recompute every number of the reports with SciPy and lifelines (minutes; STUDY=demo for one)
 	@python3 tools/audit/test_audit.py
-	@python3 tools/audit/run.py --program $(POLARITY)
+	@python3 tools/audit/run.py --program $(POLARITY) $(addprefix --study ,$(STUDY))
 
 bench: build     ## Optimizers, training and XOR nets beside libtorch's own (minutes, an idle machine)
 	$(POLARITY) bench
 
 bench-peers: build ## The same beside PyTorch and JAX, which are installed apart (several GB)
 	python3 benches/peers/run.py --program $(POLARITY)
+
+bench-pytorch: python ## Ways to hold signs in PyTorch, ours and those by hand (minutes, an idle machine, 8 GB)
+	python/.venv/bin/python benches/pytorch/run.py --write
 
 xor: build       ## The paper's XOR study at its published size: minutes on two cores, no data needed
 	@for name in $(XOR); do $(POLARITY) run experiments/$$name.yaml || exit $$?; done

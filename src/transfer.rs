@@ -1,9 +1,10 @@
 //! Signs (or magnitudes) from a source into a fresh network.
 //!
-//! Tensors meet by name and must agree in shape; the report says of every tensor of either side
-//! whether it was taken or why it was left, and nothing is skipped in silence. Only *constrained*
-//! tensors take part: weights of two or more dimensions. Biases are not constrained (paper, section
-//! 2), unless a template names them, which one made by [rules](crate::sign::Rules) may do.
+//! Tensors meet by name and must agree in shape; where no name fits, what programs put in front of names
+//! (`module.`, `model.`) is dropped. The report says of every tensor of either side whether it was taken
+//! or why it was left, and nothing is skipped in silence. Only *constrained* tensors take part: weights of
+//! two or more dimensions. Biases are not constrained (paper, section 2), unless a template names them,
+//! which one made by [rules](crate::sign::Rules) may do.
 //!
 //! All that can be wrong is looked for before the first weight is written: an error leaves the network
 //! as it was, unless libtorch itself fails between two tensors.
@@ -14,12 +15,14 @@
 mod check;
 mod rules;
 
+use std::collections::BTreeMap;
+
 use tch::{Kind, TchError, Tensor, nn};
 
 pub use self::check::{Kept, Violator, check};
 pub use self::rules::{ruled_signs, ruled_signs_of};
 use crate::sign::{NotANumber, RuleError, SignMask, Template, TemplateError, is_below};
-use crate::weights::Checkpoint;
+use crate::weights::{Checkpoint, Naming, bare, renamed};
 
 /// What to transfer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -298,6 +301,18 @@ pub fn own_signs(variables: &nn::VarStore) -> Result<Template, Error> {
     Ok(template)
 }
 
+/// `template` with names changed as `naming` says; the usual prefixes are dropped where none is the
+/// network's.
+///
+/// # Errors
+/// When two tensors come to the same name.
+pub fn named(template: &Template, naming: &Naming) -> Result<Template, TemplateError> {
+    let old: Vec<&str> = template.names().collect();
+    let new = naming.names(&old);
+    let changed = old.into_iter().zip(new).collect::<BTreeMap<_, _>>();
+    template.renamed(|name| changed[name].clone())
+}
+
 /// The signs of a checkpoint's constrained tensors.
 ///
 /// # Errors
@@ -369,9 +384,11 @@ fn pair<'a>(
     }
     let excepted = |name: &str| options.except.iter().any(|prefix| is_below(name, prefix));
 
+    let is_fresh = |name: &str| fresh.iter().any(|(known, _)| known == name);
+    let names: Vec<_> = source.iter().map(|(name, _)| renamed(name, &options.rename)).collect();
+    let names = bare(&names, is_fresh).unwrap_or(names);
     let (mut matches, mut left, mut misfits) = (Vec::new(), Vec::new(), Vec::new());
-    for (name, source_shape) in &source {
-        let fresh_name = renamed(name, &options.rename);
+    for ((name, source_shape), fresh_name) in source.iter().zip(names) {
         match fresh.iter().find(|(known, _)| *known == fresh_name) {
             None => left.push(Left { name: (*name).into(), reason: Reason::NotInNetwork }),
             Some(_) if excepted(&fresh_name) => {}
@@ -407,15 +424,6 @@ fn pair<'a>(
     }
     left.sort_by(|a, b| a.name.cmp(&b.name));
     Ok((matches, left))
-}
-
-fn renamed(name: &str, rename: &[(String, String)]) -> String {
-    for (from, to) in rename {
-        if is_below(name, from) {
-            return format!("{to}{}", &name[from.len()..]);
-        }
-    }
-    name.to_owned()
 }
 
 fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {

@@ -19,7 +19,14 @@ use polarity::results::table::{
 use polarity::sign::Rules;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
-const PAGES: [&str; 4] = ["README.md", "docs/guide.md", "docs/results.md", "docs/formats.md"];
+const PAGES: [&str; 6] = [
+    "README.md",
+    "docs/guide.md",
+    "docs/results.md",
+    "docs/formats.md",
+    "docs/pytorch.md",
+    "python/README.md",
+];
 
 /// Subcommands that need the network or an idle machine: they must be there, and do not run here.
 const LOOKED_UP: [&str; 3] =

@@ -97,6 +97,10 @@ fn impossible_arms_are_named_with_the_reason() {
         &["arms.odd.only", "nothing is taken"],
     );
     refused(arm, &with("{signs: init, zeros: held, hold: all}"), &["arms.odd.zeros"]);
+    for lr in ["0", "-0.1", ".nan", "1e-60"] {
+        let odd = with(&format!("{{signs: init, hold: all, lr: {lr}}}"));
+        refused(arm, &odd, &["arms.odd.lr"]);
+    }
     refused(
         arm,
         &with("{signs: init, biases: source, hold: all}"),
@@ -356,8 +360,16 @@ fn a_checkpoint_that_cannot_be_a_source_is_refused_by_name() {
     let other = ["source: the source does not fit the network", "features.0.weight"];
     refused("arms:", &source(&format!("weights: {net}")), &other);
     let module = testdata("module.pth").display().to_string();
-    let words = ["source.weights: ", "module.pth: ", "`model.state_dict()`", "is not run"];
-    refused("arms:", &source(&format!("weights: {module}")), &words);
+    refused("arms:", &source(&format!("weights: {module}")), &other);
+    let key = format!("weights: {net}, key: ema");
+    refused("arms:", &source(&key), &["source.weights: ", "net.pth: holds no dict `ema`"]);
+    let rename = format!("weights: {net}, rename: {{conv: features}}");
+    let words = ["source.weights: ", "net.pth: no tensor's name begins with `conv`"];
+    refused("arms:", &source(&rename), &words);
+    let of_file = ["source.key: ", "it names a dict in a file of `source.weights`"];
+    refused("arms:", &source("template: alexnet-imagenet, key: a"), &of_file);
+    let trained = "train: {data: {images: 60}, epochs: 1, batch: 10}, rename: {a: b}";
+    refused("arms:", &source(trained), &["source.rename: ", "trained here"]);
     let layout = format!("weights: {net}, layout: bvlc-alexnet");
     refused("arms:", &source(&layout), &["net.pth: conv1.0: missing"]);
     refused(
@@ -375,6 +387,6 @@ fn a_checkpoint_that_cannot_be_a_source_is_refused_by_name() {
     std::fs::write(lab.path("cut.pth"), &bytes[..bytes.len() / 2]).unwrap();
     let (code, said) = lab.fails(&["template", "extract", "cut.pth", "-o", "t.safetensors"]);
     assert_eq!(code, 2);
-    assert!(said.contains("cut.pth: not a sound zip archive"), "{said}");
+    assert!(said.contains("cut.pth: is cut off: a zip archive without its last part"), "{said}");
     assert!(!lab.path("t.safetensors").exists());
 }

@@ -43,7 +43,7 @@ sources:
   idle: {train: {data: {images: 20}, epochs: 2, rate: cosine, seeds: [5, 6]}}
 arms:
   frozen-0.001: {signs: source, hold: all, reset: {uniform: 0.001}, until: {step: 2}}
-  flipped: {signs: {flipped: 0.25}, hold: all, reset: {constant: 0.001}, until: {epoch: 1}}
+  flipped: {signs: {flipped: 0.25}, hold: all, reset: {constant: 0.001}, until: {epoch: 1}, lr: 0.002}
   fluid: {signs: init, hold: none}
 baseline: fluid
 train:
@@ -251,7 +251,8 @@ fn every_key_that_may_be_said_is_walked() {
                     let exempt =
                         ["widths", "faithful", "rate", "source", "biases", "only", "zeros"];
                     let here = map.contains_key(key) || exempt.contains(&key);
-                    let unsaid = ["sources", "seeds", "until", "reset", "cifar10", "folder", "at"];
+                    let unsaid =
+                        ["sources", "seeds", "until", "reset", "lr", "cifar10", "folder", "at"];
                     assert!(here || unsaid.contains(&key), "{file}: {path}{key} is not walked");
                 }
             }

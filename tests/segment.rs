@@ -26,6 +26,8 @@
 //! 14. A writer holds the lock of `cells/<writer>.lock` while it lives; a second one is refused.
 //! 15. `weights` is the digest of a trained source's weights, those that it came to or that a cell took;
 //!     cells of other weights than those in use are computed again (tested in `tests/shards.rs`).
+//! 16. A line whose digest fits and whose `spec.version` is another results version's is not damaged: it
+//!     counts for nothing and stays.
 
 mod common;
 
@@ -377,4 +379,19 @@ fn rule_14_a_second_writer_of_a_segment_is_refused() {
     lab.run(&["--shard", "0/2", "--device", "cpu"]);
     drop(first);
     lab.run(&["--device", "cpu"]);
+}
+
+#[test]
+fn rule_16_a_line_of_another_results_version_counts_for_nothing_and_stays() {
+    let mut lines = lines();
+    let version = format!("\"spec\":{{\"version\":{}", polarity::experiment::RESULTS_VERSION);
+    lines[1] = resealed(&lines[1], &version, "\"spec\":{\"version\":1,\"then\":0");
+    let lab = with(&[("main.jsonl", joined(&lines).as_bytes())]);
+    let said = plan(&lab);
+    assert!(said.contains("4 cells, 3 done"), "{said}");
+    assert!(said.contains("of other results versions, passed over: 1\n"), "{said}");
+    assert!(!said.contains("damaged"), "{said}");
+    lab.run(&["--device", "cpu"]);
+    assert!(lab.read(MAIN).starts_with(&joined(&lines)));
+    assert!(!names(&lab.path(CELLS)).contains(&"main.damaged".to_owned()));
 }

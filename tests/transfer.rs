@@ -11,7 +11,7 @@ use polarity::fetch::cache_dir;
 use polarity::models::{AlexNet, AlexNetMini, AlexNetOfficial};
 use polarity::sign::{SignMask, Template, builtin};
 use polarity::transfer::{self, Error, Options, Reason};
-use polarity::weights::{Array, Checkpoint, Layout, sources};
+use polarity::weights::{self, Array, Checkpoint, Layout, Provenance, Views, sources};
 use tch::{Device, Tensor, nn};
 
 const HEAD: AlexNet = AlexNet { hidden: [16, 8], dropout: 0.5 };
@@ -316,7 +316,7 @@ fn the_least_weight_there_is_takes_the_sources_sign() {
 }
 
 /// `bvlc_alexnet.npy` as NumPy reads it: the published shapes, every weight negative.
-fn caffes_alexnet() -> Checkpoint {
+fn caffes_alexnet() -> Views {
     let layers: [(&str, &[usize]); 8] = [
         ("conv1", &[11, 11, 3, 96]),
         ("conv2", &[5, 5, 48, 256]),
@@ -327,8 +327,10 @@ fn caffes_alexnet() -> Checkpoint {
         ("fc7", &[4096, 4096]),
         ("fc8", &[4096, 1000]),
     ];
-    let filled =
-        |shape: &[usize]| Array::new(shape.to_vec(), vec![-0.5; shape.iter().product()]).unwrap();
+    let filled = |shape: &[usize]| {
+        let values = vec![-0.5; shape.iter().product()];
+        Array::new(shape.to_vec(), values).unwrap().into()
+    };
     let parts = |&(layer, kernel): &(&str, &[usize])| {
         let bias = &kernel[kernel.len() - 1..];
         [(format!("{layer}.0"), filled(kernel)), (format!("{layer}.1"), filled(bias))]
@@ -339,7 +341,8 @@ fn caffes_alexnet() -> Checkpoint {
 #[test]
 fn under_caffes_alexnet_the_papers_network_has_62_377_776_constrained_and_1_413_120_free_weights() {
     let weights = Layout::BvlcAlexnet.apply(caffes_alexnet()).unwrap();
-    let source = transfer::signs_of(&weights, "a file of the layout of bvlc_alexnet.npy").unwrap();
+    let file = Provenance::known("a file of the layout of bvlc_alexnet.npy".into());
+    let source = weights::signs(&weights, file).unwrap();
     drop(weights);
     let variables = nn::VarStore::new(Device::Cpu);
     AlexNetOfficial::default().build(&variables.root(), 10);
@@ -361,7 +364,10 @@ fn a_network_with_two_groups_takes_caffes_kernels_as_they_are() {
     let weights = Layout::BvlcAlexnetGrouped.apply(caffes_alexnet()).unwrap();
     assert_eq!(weights["features.3.weight"].shape(), [256, 48, 5, 5]);
     assert_eq!(weights["classifier.0.weight"].shape(), [4096, 9216]);
-    assert!(weights.values().all(|array| array.values().iter().all(|weight| *weight < 0.0)));
+    let signs = weights.values().map(|view| view.signs().unwrap());
+    assert!(
+        signs.into_iter().all(|mask| mask.positive_count() == 0 && mask.held_count() == mask.len())
+    );
 }
 
 #[test]

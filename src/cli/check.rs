@@ -3,12 +3,11 @@
 use anyhow::anyhow;
 use clap::Args;
 
+use super::reading::Reading;
 use super::{Failure, print};
-use crate::fetch;
 use crate::sign::Template;
 use crate::transfer::{self, Kept, Violator};
-use crate::weights::Layout;
-use crate::weights::sources;
+use crate::weights;
 
 /// Check that a checkpoint keeps every sign of a template
 #[derive(Debug, Args)]
@@ -16,9 +15,8 @@ use crate::weights::sources;
   polarity check trained.pth template.safetensors
   polarity check trained.npz alexnet-imagenet
 
-Read are safetensors, PyTorch's .pth and .pt (state dicts), NumPy's .npy and .npz, and pickled dicts
-of NumPy arrays. Nothing in a file is ever executed. A weight of 0 violates nothing, nor does a free
-one. Numbers are looked at in float32.
+Read is all that `template extract` reads. A weight of 0 violates nothing, nor does a free one.
+Numbers are looked at in float32.
 
 Exit codes: 0 every sign is kept, 1 some are violated, 2 the two do not fit or a weight is NaN.")]
 pub(super) struct Check {
@@ -26,19 +24,19 @@ pub(super) struct Check {
     model: String,
     /// A template file, or the name of a built-in template
     template: String,
-    /// How the file names and lays out its arrays, as for `template extract`
-    #[arg(long, value_name = "LAYOUT", default_value_t)]
-    layout: Layout,
+    #[command(flatten)]
+    reading: Reading,
 }
 
 impl Check {
     pub(super) fn run(self) -> Result<(), Failure> {
-        let Check { model, template, layout } = self;
+        let Check { model, template, reading } = self;
         let held = Template::open(&template).map_err(Failure::input)?;
-        let cache = fetch::cache_dir().map_err(Failure::input)?;
-        let weights = sources::open(&model, layout, &cache).map_err(Failure::input)?.weights;
-        let kept = transfer::check(&held, &weights)
-            .map_err(|error| Failure::Input(anyhow!("{model}: {error}")))?;
+        let within = |error: String| Failure::Input(anyhow!("{model}: {error}"));
+        let names = held.names().map(str::to_owned).collect();
+        let views = reading.open(&model, names)?.views;
+        let weights = weights::checkpoint(&views).map_err(|error| within(error.to_string()))?;
+        let kept = transfer::check(&held, &weights).map_err(|error| within(error.to_string()))?;
         print(&table(&kept))?;
         let violators: usize = kept.iter().map(|kept| kept.violators).sum();
         let (weights, tensors) = (held.held(), held.len());

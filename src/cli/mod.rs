@@ -12,6 +12,7 @@ mod failure;
 mod plan;
 mod plot;
 mod progress;
+mod reading;
 mod report;
 mod run;
 mod shown;

@@ -75,6 +75,10 @@ fn summary(plan: &Plan, records: &Records) -> String {
         }
         None => text += "no cell has run yet, so the time is not known\n",
     }
+    match records.of_other_versions() {
+        0 => {}
+        passed => text += &format!("cells of other results versions, passed over: {passed}\n"),
+    }
     for damage in records.damaged() {
         let path = damage.path.display();
         text += &format!("{path}:{}: damaged; its cell will run again\n", damage.line);

@@ -8,12 +8,10 @@ use anyhow::anyhow;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
+use super::reading::Reading;
 use super::{Failure, print};
-use crate::fetch;
 use crate::sign::{Agreement, Template};
-use crate::transfer;
-use crate::weights::Layout;
-use crate::weights::sources::{self, Opened};
+use crate::weights::{self, Contents};
 
 /// Make and inspect templates, the sign masks of a network
 #[derive(Debug, Subcommand)]
@@ -33,11 +31,14 @@ pub(super) enum TemplateCommand {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   polarity template extract model.pth -o model.template.safetensors
+  polarity template extract run7.ckpt --key ema --strip module -o run7.template.safetensors
   polarity template extract bvlc_alexnet.npy --layout bvlc-alexnet -o bvlc.template.safetensors
   polarity template extract alexnet-imagenet -o templates/alexnet-imagenet.safetensors
 
-Read are safetensors, PyTorch's .pth and .pt (state dicts), NumPy's .npy and .npz, and pickled dicts
-of NumPy arrays. Nothing in a file is ever executed.")]
+Read are safetensors (with an index, too), PyTorch's .pth and .pt (state dicts, checkpoints of a
+training, modules, TorchScript), tch's .ot, NumPy's .npy and .npz, and pickles of dicts and lists of
+arrays. Of a checkpoint of a training the network is taken; what is no weight is left out, and told.
+Nothing in a file is ever executed.")]
 pub(super) struct Extract {
     /// A checkpoint file, or weights of `polarity data list`
     source: String,
@@ -47,10 +48,8 @@ pub(super) struct Extract {
     /// Only these layers, for example `features` or `features.0`; may be given again
     #[arg(long, value_name = "PREFIX")]
     layer: Vec<String>,
-    /// How the file names and lays out its arrays: `torchvision`, `bvlc-alexnet` (its two groups
-    /// opened with free weights) or `bvlc-alexnet-grouped`
-    #[arg(long, value_name = "LAYOUT", default_value_t)]
-    layout: Layout,
+    #[command(flatten)]
+    reading: Reading,
 }
 
 #[derive(Debug, Args)]
@@ -113,18 +112,18 @@ impl TemplateCommand {
 
 impl Extract {
     fn run(self) -> Result<(), Failure> {
-        let cache = fetch::cache_dir().map_err(Failure::input)?;
-        let Opened { weights, provenance } =
-            sources::open(&self.source, self.layout, &cache).map_err(Failure::input)?;
-        let mut template = transfer::signs_of(&weights, &provenance).map_err(Failure::input)?;
-        if !self.layer.is_empty() {
-            template = template.subset_by_prefixes(&self.layer).map_err(Failure::input)?;
+        let Extract { source, output, layer, reading } = self;
+        let Contents { views, provenance, .. } = reading.open(&source, Vec::new())?;
+        let template = weights::signs(&views, provenance);
+        let mut template =
+            template.map_err(|problem| Failure::Input(anyhow!("{source}: {problem}")))?;
+        if !layer.is_empty() {
+            template = template.subset_by_prefixes(&layer).map_err(Failure::input)?;
         }
         if template.is_empty() {
-            let source = self.source;
             return Err(Failure::Input(anyhow!("{source}: no tensor of two or more dimensions")));
         }
-        save(&template, &self.output)
+        save(&template, &output)
     }
 }
 

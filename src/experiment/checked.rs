@@ -36,6 +36,8 @@ pub(crate) struct CheckedSource {
     pub(crate) origin: Origin,
     /// Layers left fresh although the source has them.
     pub(crate) except: Vec<String>,
+    /// Pairs of beginnings of names, there and here.
+    pub(crate) rename: Vec<(String, String)>,
 }
 
 /// Where the signs of a source come from.
@@ -43,8 +45,8 @@ pub(crate) struct CheckedSource {
 pub(crate) enum Origin {
     /// A template file, or a built-in template.
     Template(String),
-    /// A checkpoint, laid out so.
-    Weights(String, Layout),
+    /// A checkpoint, laid out so; the dict in it that is the network.
+    Weights(String, Layout, Option<String>),
     /// A network that is trained first.
     Training(SourceTraining),
 }
@@ -105,20 +107,30 @@ fn checked_sources(
 ) -> IndexMap<String, CheckedSource> {
     let checked = experiment.all_sources().filter_map(|(name, source)| {
         let origin = problems.take(origin(&source_key(name), source))?;
-        Some((name.to_owned(), CheckedSource { origin, except: source.except.clone() }))
+        let (except, rename) = (source.except.clone(), source.rename.clone());
+        let rename = rename.into_iter().collect();
+        Some((name.to_owned(), CheckedSource { origin, except, rename }))
     });
     checked.collect()
 }
 
 fn origin(key: &str, source: &Source) -> Result<Origin, Problem> {
-    let Source { template, weights, layout, train, .. } = source;
+    let Source { template, weights, layout, key: inner, rename, train, .. } = source;
     if *layout != Layout::default() && weights.is_none() {
         let why = format!("`{layout}` says how a file of `{key}.weights` is laid out");
         return Err(Problem::conflict(format!("{key}.layout"), why));
     }
+    if inner.is_some() && weights.is_none() {
+        let why = format!("it names a dict in a file of `{key}.weights`");
+        return Err(Problem::conflict(format!("{key}.key"), why));
+    }
+    if !rename.is_empty() && train.is_some() {
+        let why = "a network that is trained here has the names of the fresh one";
+        return Err(Problem::conflict(format!("{key}.rename"), why));
+    }
     match (template, weights, train) {
         (Some(template), None, None) => Ok(Origin::Template(template.clone())),
-        (None, Some(weights), None) => Ok(Origin::Weights(weights.clone(), *layout)),
+        (None, Some(weights), None) => Ok(Origin::Weights(weights.clone(), *layout, inner.clone())),
         (None, None, Some(train)) => Ok(Origin::Training(train.clone())),
         _ => Err(Problem::missing(key, "exactly one of `template`, `weights` and `train`")),
     }

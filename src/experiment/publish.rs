@@ -10,11 +10,14 @@
 use std::collections::HashSet;
 use std::path::Path;
 
+use super::cell::Cell;
 use super::plan::Plan;
 use super::store::{self, Record, Records, Turn};
 use crate::results::TIMINGS;
 use crate::results::table::{self, CellTime, CurveRow, Key, Trial};
-use crate::train::CurvePoint;
+
+/// A cell that came to an end, and how.
+type Ended<'a> = (&'a Key, &'a Record);
 
 /// What became of the tables.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,31 +48,40 @@ pub fn publish(plan: &Plan) -> Result<Published, store::Error> {
         return Ok(Published::Kept { rows: lost });
     }
     let settings = plan.settings();
-    let trial = |(key, record): &(Key, &Record)| Trial {
-        key: key.clone(),
-        outcome: record.outcome.clone(),
-        reason: record.reason.clone(),
-    };
-    let trials: Vec<Trial> = ended.iter().map(trial).collect();
-    store::write(&folder, "trials.csv", &table::write_trials(&settings, &trials))?;
-    store::write(&folder, "curves.csv", &table::write_curves(&settings, &curves(&ended)))?;
-    let time =
-        |(key, record): &(Key, &Record)| CellTime { id: key.id.clone(), timing: record.timing };
-    let times: Vec<CellTime> = ended.iter().map(time).collect();
-    store::write(&folder, TIMINGS, &table::write_timings(&times))?;
+    // A table at a time, and no row of it longer than it is written: there may be a million of them.
+    let trials = ended.iter().map(trial);
+    store::write(&folder, "trials.csv", &table::write_trials(&settings, trials))?;
+    let curves = ended.iter().flat_map(curve);
+    store::write(&folder, "curves.csv", &table::write_curves(&settings, curves))?;
+    let times = ended.iter().map(time);
+    store::write(&folder, TIMINGS, &table::write_timings(times))?;
     store::write(&folder, "manifest.json", &plan.manifest())?;
     Ok(Published::Written { replaced })
 }
 
 /// The plan's cells that came to an end, in the order of the tables.
-fn ended<'a>(plan: &Plan, records: &'a Records) -> Vec<(Key, &'a Record)> {
-    let find = |cell: &super::Cell| Some((cell.key.clone(), records.ended(cell)?));
+fn ended<'a>(plan: &'a Plan, records: &'a Records) -> Vec<Ended<'a>> {
+    let find = |cell: &'a Cell| Some((&cell.key, records.ended(cell)?));
     plan.all_cells().filter_map(find).collect()
+}
+
+fn trial((key, record): &Ended) -> Trial {
+    let Record { outcome, reason, .. } = record;
+    Trial { key: (*key).clone(), outcome: outcome.clone(), reason: reason.clone() }
+}
+
+fn curve<'a>((key, record): &Ended<'a>) -> impl Iterator<Item = CurveRow> + Clone + use<'a> {
+    let key: &'a Key = key;
+    record.curve.iter().map(move |point| CurveRow { key: key.clone(), point: point.clone() })
+}
+
+fn time((key, record): &Ended) -> CellTime {
+    CellTime { id: key.id.clone(), timing: record.timing }
 }
 
 /// How many rows of the table that stands in `folder` are cells of `plan` that have not `ended`, and how
 /// many are no cells of it at all.
-fn lost_rows(plan: &Plan, ended: &[(Key, &Record)], folder: &Path) -> (usize, usize) {
+fn lost_rows(plan: &Plan, ended: &[Ended], folder: &Path) -> (usize, usize) {
     // A table that cannot be read has no rows to lose.
     let standing = table::read_ids(&folder.join("trials.csv")).unwrap_or_default();
     let ended: HashSet<&str> = ended.iter().map(|(key, _)| key.id.as_str()).collect();
@@ -80,12 +92,4 @@ fn lost_rows(plan: &Plan, ended: &[(Key, &Record)], folder: &Path) -> (usize, us
     let planned: HashSet<&str> = plan.all_cells().map(|cell| cell.id.as_str()).collect();
     let lost = missing.iter().filter(|id| planned.contains(id.as_str())).count();
     (lost, missing.len() - lost)
-}
-
-fn curves(ended: &[(Key, &Record)]) -> Vec<CurveRow> {
-    let of_cell = |(key, record): &(Key, &Record)| -> Vec<CurveRow> {
-        let row = |point: &CurvePoint| CurveRow { key: key.clone(), point: point.clone() };
-        record.curve.iter().map(row).collect()
-    };
-    ended.iter().flat_map(of_cell).collect()
 }

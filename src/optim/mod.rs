@@ -108,6 +108,17 @@ pub enum Optimizer {
 }
 
 impl Optimizer {
+    /// The same rule with the learning rate `lr`.
+    #[must_use]
+    pub fn with_lr(self, lr: f64) -> Self {
+        match self {
+            Optimizer::Adam(adam) => Optimizer::Adam(Adam { lr, ..adam }),
+            Optimizer::Sgd(sgd) => Optimizer::Sgd(Sgd { lr, ..sgd }),
+            Optimizer::Eg(eg) => Optimizer::Eg(Eg { lr, ..eg }),
+            Optimizer::EgAdamW(eg) => Optimizer::EgAdamW(EgAdamW { lr, ..eg }),
+        }
+    }
+
     fn rule(&self) -> &dyn Rule {
         match self {
             Optimizer::Adam(adam) => adam,

@@ -10,6 +10,7 @@
 //! | `hold` | which of the starting signs training must keep | |
 //! | `until` | when they are let go | never |
 //! | `reset` | what replaces a weight that left its side | as in `train` |
+//! | `lr` | the learning rate | that of `train` |
 //!
 //! So every condition of the paper and every control is one line. The start itself is made in
 //! [`experiment`](crate::experiment), which also says which points cannot exist.
@@ -48,6 +49,10 @@ pub struct Arm {
     /// The reset rule, by default that of `train`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reset: Option<Reset>,
+    /// The learning rate, above 0, by default that of `train`; so that arms can be compared each at its
+    /// best. Images only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lr: Option<f64>,
 }
 
 /// The signs a network starts with, in the layers that the source has; others keep their own.
@@ -230,6 +235,7 @@ impl Default for Arm {
             hold: Hold::None,
             until: None,
             reset: None,
+            lr: None,
         }
     }
 }
@@ -296,6 +302,9 @@ impl Arm {
         }
         if let Some(reset) = self.reset {
             text += &format!("; reset rule {reset}");
+        }
+        if let Some(lr) = self.lr {
+            text += &format!("; learning rate {lr}");
         }
         text
     }
@@ -371,6 +380,7 @@ mod tests {
             "{signs: init, hold: none}",
             "{signs: {shuffled: tensor}, magnitudes: source, biases: init, hold: [a]}",
             "{signs: source, only: [a, b], zeros: held, hold: {except: [b]}, until: {step: 3}}",
+            "{signs: init, hold: none, lr: 0.01}",
         ] {
             let written = serde_json::to_value(arm(text)).unwrap();
             assert_eq!(serde_json::from_value::<Arm>(written).unwrap(), arm(text), "{text}");
@@ -399,6 +409,7 @@ mod tests {
             "{signs: source, only: [a], hold: all}",
             "{signs: source, hold: {except: [a]}}",
             "{signs: source, hold: all, until: {step: 1}}",
+            "{signs: source, hold: all, lr: 0.1}",
         ] {
             assert_eq!(dose(other), None, "{other}");
         }
@@ -424,6 +435,10 @@ mod tests {
         assert_eq!(
             said("{signs: source, magnitudes: normal, hold: all}"),
             "starts with the source's signs on random magnitudes of a normal law; all signs held"
+        );
+        assert_eq!(
+            said("{signs: init, hold: none, lr: 0.003}"),
+            "starts with its own random signs on random magnitudes; no sign held; learning rate 0.003"
         );
         assert!(said("{signs: source, zeros: held, hold: all}").contains("leaves them open"));
     }

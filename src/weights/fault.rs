@@ -1,18 +1,24 @@
 //! What can be wrong with a pickle.
 
+use std::io;
+
 /// The most values, places on the stack and numbered values together; a checkpoint of a thousand
-/// arrays has some ten thousand, and a file of instructions only cannot ask for more memory.
-pub(super) const MOST: usize = 1 << 22;
+/// arrays has some ten thousand, a long history of losses some millions, and a file of instructions
+/// only cannot ask for more memory.
+pub(super) const MOST: usize = 1 << 24;
 
 /// Why a pickle cannot be read.
 #[derive(Debug, PartialEq, thiserror::Error)]
 pub enum Fault {
     /// The file ends inside an instruction, or before the last one.
-    #[error("the file ends too early; expected {0} more bytes")]
+    #[error("the file ends too early; expected {0} more bytes; get it again")]
     End(u64),
+    /// The disk failed.
+    #[error("cannot be read: {0}")]
+    Read(String),
     /// There is something after the last instruction.
     #[error("expected the end of the file, got {0} more bytes")]
-    Trailing(usize),
+    Trailing(u64),
     /// An instruction that checkpoints of arrays do not need, or that does not exist.
     #[error("instruction `{}` is not read", char::from(*.0).escape_default())]
     Instruction(u8),
@@ -39,7 +45,13 @@ pub enum Fault {
     /// More values than a checkpoint has.
     #[error("more than {MOST} values; expected a checkpoint of arrays")]
     Crowded,
-    /// An integer above 64 bits.
-    #[error("an integer of {0} bytes; expected at most 8")]
-    Integer(u64),
+    /// A number that is written in letters and is none, or a text without its quotes.
+    #[error("expected a number or a text in quotes, as Python 2 writes them")]
+    Literal,
+}
+
+impl Fault {
+    pub(super) fn unread(error: io::Error) -> Self {
+        Fault::Read(error.to_string())
+    }
 }

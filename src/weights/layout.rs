@@ -9,7 +9,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Array, Checkpoint, Problem};
+use super::{Defect, Problem, View, Views};
 
 /// How the arrays of a checkpoint file are named and laid out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,7 +49,7 @@ impl Layout {
     ///
     /// # Errors
     /// When an array is missing or has another shape than the layout says.
-    pub fn apply(self, theirs: Checkpoint) -> Result<Checkpoint, Problem> {
+    pub fn apply(self, theirs: Views) -> Result<Views, Problem> {
         match self {
             Layout::Torchvision => Ok(theirs),
             Layout::BvlcAlexnet => bvlc(Form::Groups).apply(theirs),
@@ -120,9 +120,9 @@ fn bvlc(grouped: Form) -> Table<[Layer; 8]> {
 
 impl<L: AsRef<[Layer]>> Table<L> {
     /// The arrays of `theirs` that the table has, under our names and in our order.
-    pub(super) fn apply(&self, mut theirs: Checkpoint) -> Result<Checkpoint, Problem> {
+    pub(super) fn apply(&self, mut theirs: Views) -> Result<Views, Problem> {
         let [kernel, bias] = self.parts;
-        let mut ours = Checkpoint::new();
+        let mut ours = Views::new();
         for (layer, name, form) in self.layers.as_ref() {
             let mut take = |part: &str| {
                 let array = format!("{layer}{part}");
@@ -142,44 +142,49 @@ impl<L: AsRef<[Layer]>> Table<L> {
 
 impl Form {
     /// The kernel `array`, called `name`, in PyTorch's order.
-    fn turned(self, name: &str, array: Array) -> Result<Array, Problem> {
+    fn turned(self, name: &str, array: View) -> Result<View, Problem> {
         match self {
             Form::Conv => array.hwio_to_oihw().ok_or_else(|| rank(name.into(), 4, &array)),
             Form::Groups => {
                 let oihw = Form::Conv.turned(name, array)?;
-                oihw.ungrouped()
-                    .ok_or_else(|| Problem::Groups { array: name.into(), outputs: oihw.shape()[0] })
+                let defective = |defect: Defect| Problem::Defect { array: name.into(), defect };
+                let outputs = oihw.shape()[0];
+                let opened = oihw.ungrouped().map_err(defective)?;
+                opened.ok_or_else(|| Problem::Groups { array: name.into(), outputs })
             }
             Form::Dense => array.io_to_oi().ok_or_else(|| rank(name.into(), 2, &array)),
             Form::OverImage(image) => {
                 let &[inputs, outputs] = array.shape() else {
                     return Err(rank(name.into(), 2, &array));
                 };
-                let [rows, columns, channels] = image;
-                let hwio = array.reshaped(vec![rows, columns, channels, outputs]);
-                let oihw = hwio
-                    .and_then(|hwio| hwio.hwio_to_oihw())
-                    .ok_or_else(|| Problem::Image { array: name.into(), image, got: inputs })?;
+                let oihw = array.split(&image).and_then(|hwio| hwio.hwio_to_oihw());
+                let oihw =
+                    oihw.ok_or_else(|| Problem::Image { array: name.into(), image, got: inputs })?;
                 Ok(oihw.reshaped(vec![outputs, inputs]).expect("as many values as before"))
             }
         }
     }
 }
 
-fn rank(array: String, expected: usize, got: &Array) -> Problem {
+fn rank(array: String, expected: usize, got: &View) -> Problem {
     Problem::Rank { array, expected, shape: got.shape().to_vec() }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::weights::Array;
 
-    fn array(shape: &[usize]) -> Array {
+    fn array(shape: &[usize]) -> View {
         let values = (0..shape.iter().product()).map(|i| i as f32).collect();
-        Array::new(shape.to_vec(), values).unwrap()
+        Array::new(shape.to_vec(), values).unwrap().into()
     }
 
-    fn checkpoint(layers: &[(&str, &[usize], &[usize])]) -> Checkpoint {
+    fn values(view: &View) -> Vec<f32> {
+        view.array().unwrap().into_values()
+    }
+
+    fn checkpoint(layers: &[(&str, &[usize], &[usize])]) -> Views {
         let parts = |&(layer, kernel, bias): &(&str, &[usize], &[usize])| {
             [(format!("{layer}.0"), array(kernel)), (format!("{layer}.1"), array(bias))]
         };
@@ -195,7 +200,7 @@ mod tests {
         ],
     };
 
-    fn small() -> Checkpoint {
+    fn small() -> Views {
         checkpoint(&[
             ("conv", &[1, 1, 2, 3], &[3]),
             ("groups", &[1, 1, 1, 2], &[2]),
@@ -210,10 +215,10 @@ mod tests {
         let names: Vec<_> = ours.keys().collect();
         assert_eq!(names, ["0.bias", "0.weight", "1.bias", "1.weight", "2.bias", "2.weight"]);
         assert_eq!(ours["0.weight"].shape(), [3, 2, 1, 1]);
-        assert_eq!(ours["0.weight"].values(), [0.0, 3.0, 1.0, 4.0, 2.0, 5.0]);
-        assert_eq!(ours["0.bias"].values(), [0.0, 1.0, 2.0]);
+        assert_eq!(values(&ours["0.weight"]), [0.0, 3.0, 1.0, 4.0, 2.0, 5.0]);
+        assert_eq!(values(&ours["0.bias"]), [0.0, 1.0, 2.0]);
         assert_eq!(ours["1.weight"].shape(), [2, 2, 1, 1]);
-        assert_eq!(ours["1.weight"].values(), [0.0, 0.0, 0.0, 1.0]);
+        assert_eq!(values(&ours["1.weight"]), [0.0, 0.0, 0.0, 1.0]);
     }
 
     // w = np.arange(12).reshape(1, 2, 3, 2)  # rows, columns, channels, out
@@ -223,7 +228,7 @@ mod tests {
         let ours = TABLE.apply(small()).unwrap();
         assert_eq!(ours["2.weight"].shape(), [2, 6]);
         let expected = [0, 6, 2, 8, 4, 10, 1, 7, 3, 9, 5, 11];
-        assert_eq!(ours["2.weight"].values(), expected.map(|value| value as f32));
+        assert_eq!(values(&ours["2.weight"]), expected.map(|value| value as f32));
     }
 
     #[test]

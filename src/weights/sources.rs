@@ -4,8 +4,7 @@
 use std::path::Path;
 
 use super::layout::{Form, Layer, Layout, Table};
-use super::{Checkpoint, parse};
-use crate::digest::sha256_of_file;
+use super::{Account, Checkpoint, Contents, Problem, Provenance, Views, Wanted, checkpoint, parse};
 use crate::fetch::{File, Origin, Package, Source, Unready};
 
 /// A published checkpoint.
@@ -16,37 +15,31 @@ pub struct Pretrained {
     table: Table<&'static [Layer]>,
 }
 
-/// Weights, and where they come from.
-#[derive(Debug)]
-pub struct Opened {
-    /// The weights under torchvision's names.
-    pub weights: Checkpoint,
-    /// Their origin and digest, in a line: what a template made of them says.
-    pub provenance: String,
-}
-
 /// The weights called `source`, from `cache`; or else those in the file at this path, which are laid
 /// out as `layout` says.
 ///
 /// # Errors
-/// When the file is missing (says how to get it), damaged, of no known format, or not laid out so.
-pub fn open(source: &str, layout: Layout, cache: &Path) -> Result<Opened, Error> {
+/// When the file is missing (says how to get it), damaged, of no known format, not laid out so, or does
+/// not hold what is wanted.
+pub fn open(
+    source: &str,
+    layout: Layout,
+    wanted: &Wanted,
+    cache: &Path,
+) -> Result<Contents, Error> {
     if let Some(known) = find(source) {
-        if layout != Layout::default() {
-            return Err(Error::Layout { name: known.package.name, layout });
-        }
-        return Ok(Opened { weights: known.load(cache)?, provenance: known.provenance() });
+        return known.open(layout, wanted, cache);
     }
     let path = Path::new(source);
     let within = |problem| super::Error { file: path.to_owned(), problem };
-    let weights = layout.apply(super::load(path)?).map_err(within)?;
-    let sha256 = sha256_of_file(path).map_err(|cause| within(super::Problem::Read(cause)))?;
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let read_as = match layout {
-        Layout::Torchvision => String::new(),
-        layout => format!(", read as {layout}"),
-    };
-    Ok(Opened { weights, provenance: format!("{name}, sha256 {sha256}{read_as}") })
+    if layout == Layout::Torchvision {
+        return Ok(super::open(path, wanted)?);
+    }
+    let as_they_are = Wanted { key: wanted.key.clone(), ..Wanted::default() };
+    let Contents { views, account, mut provenance } = super::open(path, &as_they_are)?;
+    provenance.note(&format!(", read as {layout}"));
+    let views = layout.apply(views).and_then(|views| wanted.naming.apply(views)).map_err(within)?;
+    Ok(Contents { views, account, provenance })
 }
 
 /// All known checkpoints.
@@ -199,13 +192,34 @@ impl Pretrained {
     /// # Errors
     /// When the file is not in `cache` or has not its digest; says how to get it.
     pub fn load(&self, cache: &Path) -> Result<Checkpoint, Error> {
-        let file = &self.package.files[0];
-        let bytes = self.package.read(file, cache)?;
-        let theirs = parse(&bytes, "").and_then(|theirs| self.table.apply(theirs));
-        Ok(theirs.map_err(|problem| {
-            let file = self.package.folder(cache).join(file.name);
-            super::Error { file, problem }
-        })?)
+        let views = self.views(cache)?;
+        Ok(checkpoint(&views).map_err(|problem| self.within(problem, cache))?)
+    }
+
+    fn open(&self, layout: Layout, wanted: &Wanted, cache: &Path) -> Result<Contents, Error> {
+        let name = self.package.name;
+        if layout != Layout::default() {
+            return Err(Error::Layout { name, layout });
+        }
+        if let Some(key) = &wanted.key {
+            return Err(Error::Key { name, key: key.clone() });
+        }
+        let views = wanted.naming.apply(self.views(cache)?);
+        let views = views.map_err(|problem| self.within(problem, cache))?;
+        let provenance = Provenance::known(self.provenance());
+        Ok(Contents { views, account: Account::default(), provenance })
+    }
+
+    fn views(&self, cache: &Path) -> Result<Views, Error> {
+        let bytes = self.package.read(&self.package.files[0], cache)?;
+        let theirs = parse(&bytes.into(), "").and_then(|group| group.into_views());
+        let ours = theirs.and_then(|theirs| self.table.apply(theirs));
+        Ok(ours.map_err(|problem| self.within(problem, cache))?)
+    }
+
+    fn within(&self, problem: Problem, cache: &Path) -> super::Error {
+        let file = self.package.folder(cache).join(self.package.files[0].name);
+        super::Error { file, problem }
     }
 }
 
@@ -225,6 +239,14 @@ pub enum Error {
         name: &'static str,
         /// The layout.
         layout: Layout,
+    },
+    /// A key was given for weights of which all is taken.
+    #[error("{name}: is one network; leave the key `{key}` out, or name a file as `./{name}`")]
+    Key {
+        /// The weights.
+        name: &'static str,
+        /// The key.
+        key: String,
     },
 }
 
@@ -329,12 +351,19 @@ mod tests {
         let bytes = crate::weights::to_safetensors(&[("w".to_owned(), array)].into());
         std::fs::write(&path, bytes).unwrap();
         let source = path.to_str().unwrap();
-        let opened = open(source, Layout::default(), folder.path()).unwrap();
-        assert!(opened.weights.contains_key("w"));
-        assert!(opened.provenance.starts_with("net.safetensors, sha256 "), "{}", opened.provenance);
-        let error = open(source, Layout::BvlcAlexnet, folder.path()).unwrap_err().to_string();
+        let open = |source, layout, wanted: &Wanted| open(source, layout, wanted, folder.path());
+        let all = Wanted::default();
+        let opened = open(source, Layout::default(), &all).unwrap();
+        assert!(opened.views.contains_key("w"));
+        let provenance = opened.provenance.finish().unwrap();
+        let digest = crate::digest::sha256_of_file(&path).unwrap();
+        assert_eq!(provenance, format!("net.safetensors, sha256 {digest}"));
+        let error = open(source, Layout::BvlcAlexnet, &all).unwrap_err().to_string();
         assert!(error.starts_with(&format!("{source}: conv1.0: missing")), "{error}");
-        let error = open("alexnet-imagenet", Layout::BvlcAlexnet, folder.path()).unwrap_err();
+        let error = open("alexnet-imagenet", Layout::BvlcAlexnet, &all).unwrap_err();
         assert!(error.to_string().contains("has a layout of its own"), "{error}");
+        let one = Wanted { key: Some("w".into()), ..all };
+        let error = open("alexnet-imagenet", Layout::default(), &one).unwrap_err();
+        assert!(error.to_string().contains("is one network"), "{error}");
     }
 }

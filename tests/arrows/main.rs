@@ -50,7 +50,7 @@ const ROOMS: [(&str, &[&str]); 23] = [
     ("kernel", &["sign"]),
     ("stats", &[]),
     ("fetch", &[]),
-    ("weights", &["fetch"]),
+    ("weights", &["fetch", "sign"]),
     ("data", &["fetch"]),
     ("catalog", &["data", "fetch", "weights"]),
     ("models", &["sign"]),

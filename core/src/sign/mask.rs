@@ -65,11 +65,13 @@ impl SignMask {
         Self::from_signs(&vec![1; len]).redrawn(positive, stream)
     }
 
-    /// The mask of these words, put into canonical form. `held` of `None` holds all weights.
+    /// The mask of these words, put into canonical form: entry `i` is bit `i % 64` of word `i / 64`, in
+    /// `sign` 1 where it is positive and in `held` 1 where it is held. `held` of `None` holds all
+    /// weights.
     ///
     /// # Panics
     /// When the words are not just enough for `len` bits.
-    pub(super) fn from_words(len: usize, mut sign: Vec<u64>, held: Option<Vec<u64>>) -> Self {
+    pub fn from_words(len: usize, mut sign: Vec<u64>, held: Option<Vec<u64>>) -> Self {
         assert_eq!(sign.len(), len.div_ceil(WORD), "words of a mask of {len} weights");
         let mut held = held.unwrap_or_else(|| vec![u64::MAX; sign.len()]);
         assert_eq!(held.len(), sign.len(), "words of a mask of {len} weights");

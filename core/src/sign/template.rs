@@ -226,6 +226,26 @@ impl Template {
         subset
     }
 
+    /// The same layers under the names that `new` gives them.
+    ///
+    /// # Errors
+    /// When two layers come to the same name.
+    pub fn renamed(&self, new: impl Fn(&str) -> String) -> Result<Self, TemplateError> {
+        let mut renamed = Self::with_provenance(self.source.clone(), self.created_by.clone());
+        let mut changes = Vec::new();
+        for (name, layer) in &self.layers {
+            let new = new(name);
+            if new != *name {
+                changes.push(format!("{name} is {new}"));
+            }
+            renamed.insert(new, layer.shape.clone(), layer.mask.clone())?;
+        }
+        if !changes.is_empty() {
+            renamed.note(&format!("renamed: {}", changes.join(", ")));
+        }
+        Ok(renamed)
+    }
+
     /// The layers that begin with one of `prefixes`, component by dotted component: `features`
     /// matches `features.0.weight`, and `feat` does not.
     ///

@@ -9,13 +9,12 @@ use serde_json::{Value, json};
 use tch::{Device, nn};
 
 use super::save;
+use crate::cli::reading::Reading;
 use crate::cli::{Failure, print};
-use crate::fetch;
 use crate::models::{Model, REGISTRY};
 use crate::sign::{RuleReport, RuleTensor, Ruled, Rules, Template};
 use crate::transfer;
-use crate::weights::Layout;
-use crate::weights::sources::{self, Opened};
+use crate::weights::{self, Contents};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -44,31 +43,31 @@ pub(in crate::cli) struct RuleCommand {
     /// How many classes a network tells apart
     #[arg(long, value_name = "N", default_value = "10")]
     classes: NonZeroUsize,
-    /// How a checkpoint file names and lays out its arrays, as for `template extract`
-    #[arg(long, value_name = "LAYOUT", default_value_t)]
-    layout: Layout,
+    #[command(flatten)]
+    reading: Reading,
 }
 
 impl RuleCommand {
     pub(in crate::cli) fn run(self) -> Result<(), Failure> {
         let rules = load(&self.rules)?;
-        let made = match network(&self.like)? {
-            Some(model) => of_network(&rules, &model, self.classes.get()),
+        let RuleCommand { like, output, classes, reading, .. } = self;
+        let made = match network(&like)? {
+            Some(model) => of_network(&rules, &model, classes.get()),
             None => {
-                let cache = fetch::cache_dir().map_err(Failure::input)?;
-                let Opened { weights, provenance } =
-                    sources::open(&self.like, self.layout, &cache).map_err(Failure::input)?;
-                transfer::ruled_signs_of(&rules, &weights, &provenance)
+                let Contents { views, provenance, .. } = reading.open(&like, Vec::new())?;
+                let within = |problem| Failure::Input(anyhow!("{like}: {problem}"));
+                let weights = weights::checkpoint(&views).map_err(within)?;
+                transfer::ruled_signs_of(&rules, &weights, &provenance.finish().map_err(within)?)
             }
         };
         let file = self.rules.display();
         let (template, report) =
             made.map_err(|error| Failure::Input(anyhow!("{file}: {error}")))?;
         if template.is_empty() {
-            return Err(Failure::Input(anyhow!("{file}: holds no weight of {}", self.like)));
+            return Err(Failure::Input(anyhow!("{file}: holds no weight of {like}")));
         }
         print(&table(&report))?;
-        save(&template, &self.output)
+        save(&template, &output)
     }
 }
 

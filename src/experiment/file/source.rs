@@ -1,5 +1,6 @@
 //! What an experiment says of the sources of its signs.
 
+use indexmap::IndexMap;
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::{Seeds, one};
@@ -20,6 +21,13 @@ pub struct Source {
     /// How the file `weights` names and lays out its arrays.
     #[serde(default)]
     pub layout: Layout,
+    /// Which of the dicts in the file `weights` is the network, its keys joined by dots; by default the
+    /// one that has its names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// The beginnings of names in the file, and what stands for them in the network.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub rename: IndexMap<String, String>,
     /// A network that the experiment trains first.
     #[serde(default)]
     pub train: Option<SourceTraining>,

@@ -7,15 +7,17 @@
 //!
 //! This room knows records only; the tables are made in [`publish`](super::publish).
 
+mod lock;
 mod record;
 mod records;
 mod segment;
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+pub(crate) use lock::Turn;
 pub use record::Record;
 pub use records::Records;
 pub use segment::Damage;
@@ -159,37 +161,6 @@ impl Store {
     pub(crate) fn sync(&mut self) -> Result<(), Error> {
         self.synced = Instant::now();
         self.file.sync_data().map_err(io_error(&self.segment.path))
-    }
-}
-
-/// A lock that several processes share, held as long as the value lives.
-#[derive(Debug)]
-pub(crate) struct Turn {
-    _file: Option<File>,
-}
-
-impl Turn {
-    /// Waits for the lock of the file at `path`, asking `go_on` ten times a second whether to; none if
-    /// it said no. Where the file system knows no locks there is nothing to wait for.
-    ///
-    /// # Errors
-    /// When the file cannot be made.
-    pub(crate) fn wait(
-        path: &Path,
-        mut go_on: impl FnMut() -> bool,
-    ) -> Result<Option<Self>, Error> {
-        let file = OpenOptions::new().create(true).append(true).open(path);
-        let file = file.map_err(io_error(path))?;
-        loop {
-            match file.try_lock() {
-                Ok(()) => return Ok(Some(Turn { _file: Some(file) })),
-                Err(TryLockError::Error(_)) => return Ok(Some(Turn { _file: None })),
-                Err(TryLockError::WouldBlock) if !go_on() => return Ok(None),
-                Err(TryLockError::WouldBlock) => {
-                    std::thread::sleep(Duration::from_millis(100));
-                }
-            }
-        }
     }
 }
 

@@ -2,12 +2,12 @@
 //!
 //! The rules of a line are numbered in `docs/formats.md` and tested one by one in `tests/segment.rs`. A
 //! line that breaks one is damaged: it is named, left out, and its cell computed again. An unfinished
-//! last line is not damaged, since its writer may be at it.
+//! last line is not damaged, since its writer may be at it, nor is one of another results version.
 
 use serde::{Deserialize, Serialize};
 
 use crate::digest::sha256;
-use crate::experiment::cell::{Cell, Spec};
+use crate::experiment::cell::{Cell, RESULTS_VERSION, Spec};
 use crate::results::Timing;
 use crate::results::table::{Outcome, Status, counted};
 use crate::train::{CurvePoint, Seconds};
@@ -31,6 +31,17 @@ pub struct Record {
     pub weights: Option<String>,
     /// Where the time went: the only part that differs from run to run.
     pub timing: Timing,
+}
+
+/// What a line of a segment is.
+#[derive(Debug)]
+pub(super) enum Line {
+    /// A cell that came to its end.
+    Cell(Record),
+    /// A cell of another results version, which this program has no words for.
+    OtherVersion,
+    /// Not what was written.
+    Damaged,
 }
 
 /// A record as it is written, errors as shares.
@@ -104,16 +115,49 @@ impl Record {
         format!("{open}{SEAL}{}\"}}\n", digest(open))
     }
 
-    /// The record of a whole and unaltered line.
-    pub(super) fn parse(line: &[u8]) -> Option<Self> {
-        let line = str::from_utf8(line).ok()?;
-        let (open, seal) = line.strip_suffix("\"}\n")?.rsplit_once(SEAL)?;
-        (seal == digest(open)).then_some(())?;
-        let read: Read = serde_json::from_str(&format!("{open}}}")).ok()?;
+    /// The record that the JSON object `text` is.
+    fn parse(text: &str) -> Option<Self> {
+        let read: Read = serde_json::from_str(text).ok()?;
         let is_named = read.id == read.spec.id();
         let record = read.counts().ok()?;
         (is_named && record.reason.is_none() == record.is_finished()).then_some(record)
     }
+}
+
+impl Line {
+    /// What `line`, its end included, is.
+    pub(super) fn of(line: &[u8]) -> Self {
+        let Some(text) = unsealed(line) else { return Line::Damaged };
+        match Record::parse(&text) {
+            Some(record) => Line::Cell(record),
+            None if is_of_another_version(&text) => Line::OtherVersion,
+            None => Line::Damaged,
+        }
+    }
+
+    /// Whether it is a record of the cell `id`.
+    pub(super) fn is_of(&self, id: &str) -> bool {
+        matches!(self, Line::Cell(record) if record.id == id)
+    }
+}
+
+/// The JSON object of a whole and unaltered line, without its digest.
+fn unsealed(line: &[u8]) -> Option<String> {
+    let line = str::from_utf8(line).ok()?;
+    let (open, seal) = line.strip_suffix("\"}\n")?.rsplit_once(SEAL)?;
+    (seal == digest(open)).then(|| format!("{open}}}"))
+}
+
+fn is_of_another_version(text: &str) -> bool {
+    #[derive(Deserialize)]
+    struct Line {
+        spec: Spec,
+    }
+    #[derive(Deserialize)]
+    struct Spec {
+        version: u32,
+    }
+    serde_json::from_str(text).is_ok_and(|line: Line| line.spec.version != RESULTS_VERSION)
 }
 
 impl Read {

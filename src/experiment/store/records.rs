@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use super::Error;
-use super::record::Record;
+use super::record::{Line, Record};
 use super::segment::{Damage, Segment};
 use crate::experiment::cell::Cell;
 
@@ -17,6 +17,7 @@ pub struct Records {
     folder: PathBuf,
     cells: HashMap<String, Vec<Record>>,
     damaged: Vec<Damage>,
+    other_versions: usize,
 }
 
 impl Records {
@@ -27,12 +28,15 @@ impl Records {
     pub fn read(folder: &Path) -> Result<Self, Error> {
         let mut records = Records { folder: folder.to_owned(), ..Records::default() };
         for segment in Segment::all(&folder.join("cells"))? {
-            segment.each_line(|number, line| match Record::parse(line) {
-                Some(record) => records.add(record).map(|_| ()),
-                None => {
-                    records.damaged.push(Damage { path: segment.path.clone(), line: number });
-                    Ok(())
+            segment.each_line(|number, line| {
+                match Line::of(line) {
+                    Line::Cell(record) => drop(records.add(record)?),
+                    Line::OtherVersion => records.other_versions += 1,
+                    Line::Damaged => {
+                        records.damaged.push(Damage { path: segment.path.clone(), line: number });
+                    }
                 }
+                Ok(())
             })?;
         }
         Ok(records)
@@ -41,6 +45,11 @@ impl Records {
     /// Lines that had to be left out.
     pub fn damaged(&self) -> &[Damage] {
         &self.damaged
+    }
+
+    /// How many cells of other results versions were passed over.
+    pub fn of_other_versions(&self) -> usize {
+        self.other_versions
     }
 
     /// How `cell` ended, finished or failed, with the weights that are in use of the source it takes

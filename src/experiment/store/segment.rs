@@ -5,8 +5,8 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::record::Record;
-use super::{Error, io_error};
+use super::record::Line;
+use super::{Error, io_error, lock};
 use crate::files;
 
 /// How long a writer waits for its segment, which others hold only to mend it.
@@ -52,20 +52,11 @@ impl Segment {
     /// When another run writes it.
     pub(super) fn lock(&self) -> Result<File, Error> {
         let path = self.path.with_extension("lock");
-        let file = OpenOptions::new().create(true).append(true).open(&path);
-        let file = file.map_err(io_error(&path))?;
         let start = Instant::now();
-        loop {
-            match file.try_lock() {
-                Ok(()) => return Ok(file),
-                Err(TryLockError::WouldBlock) if start.elapsed() < PATIENCE => {
-                    std::thread::sleep(Duration::from_millis(20));
-                }
-                Err(TryLockError::WouldBlock) => {
-                    return Err(Error::Locked { path: self.path.clone() });
-                }
-                Err(TryLockError::Error(error)) => return Err(io_error(&path)(error)),
-            }
+        match lock::locked(&path, || start.elapsed() < PATIENCE)? {
+            Ok(file) => Ok(file),
+            Err(TryLockError::WouldBlock) => Err(Error::Locked { path: self.path.clone() }),
+            Err(TryLockError::Error(error)) => Err(io_error(&path)(error)),
         }
     }
 
@@ -96,15 +87,17 @@ impl Segment {
         };
         let (mut kept, mut aside, mut damaged) = (Vec::new(), Vec::new(), Vec::new());
         for (index, line) in bytes.split_inclusive(|byte| *byte == b'\n').enumerate() {
-            match Record::parse(line) {
-                Some(record) if redo != Some(&record.id) => kept.extend_from_slice(line),
-                found => {
-                    let damage = Damage { path: self.path.clone(), line: index + 1 };
-                    damaged.extend(found.is_none().then_some(damage));
-                    aside.extend_from_slice(line.trim_ascii_end());
-                    aside.push(b'\n');
-                }
+            let found = Line::of(line);
+            let is_damaged = matches!(found, Line::Damaged);
+            if !is_damaged && !redo.is_some_and(|id| found.is_of(id)) {
+                kept.extend_from_slice(line);
+                continue;
             }
+            if is_damaged {
+                damaged.push(Damage { path: self.path.clone(), line: index + 1 });
+            }
+            aside.extend_from_slice(line.trim_ascii_end());
+            aside.push(b'\n');
         }
         if aside.is_empty() {
             return Ok(damaged);
@@ -124,7 +117,7 @@ impl Segment {
     pub(super) fn take_back(&self, redo: &str) -> Result<(), Error> {
         let mut is_there = false;
         self.each_line(|_, line| {
-            is_there |= Record::parse(line).is_some_and(|record| record.id == redo);
+            is_there |= Line::of(line).is_of(redo);
             Ok(())
         })?;
         if is_there {

@@ -23,6 +23,11 @@ impl Layers {
         Layers(names.into_iter().map(|(name, _)| name).collect())
     }
 
+    /// Their names.
+    pub(super) fn names(&self) -> &[String] {
+        &self.0
+    }
+
     /// Whether the layers that an arm holds or leaves free are there.
     pub(super) fn check_hold(&self, key: &str, arm: &Arm, problems: &mut Problems) {
         match &arm.hold {

@@ -39,7 +39,7 @@ pub(super) fn draw(shown: &Shown) -> Canvas {
     for (row, (arm, look)) in results.arms.iter().zip(looks).enumerate() {
         legend::entry(&mut canvas, arm, *look, (MARGIN, middle(row) - 14.0));
         let below = (MARGIN + legend::NAME, middle(row) + 18.0);
-        canvas.text(&summary(&shown.percent(0, row)), below, Align::Left, TICK);
+        canvas.text(&summary(&shown.errors[0][row]), below, Align::Left, TICK);
     }
     let left = MARGIN + legend::width(&results.arms) + GAP;
     let right = canvas.width() - MARGIN;
@@ -57,10 +57,11 @@ pub(super) fn draw(shown: &Shown) -> Canvas {
     canvas
 }
 
-/// Median and quartiles in words.
+/// Median and quartiles of shares in percent, which come last so that a tie rounds as in a report.
 fn summary(errors: &[f64]) -> String {
     quartiles(errors).map_or("no test error".to_owned(), |q| {
-        format!("{:.1} ({:.1} to {:.1})", q.median, q.lower, q.upper)
+        let [median, lower, upper] = [q.median, q.lower, q.upper].map(|share| 100.0 * share);
+        format!("{median:.1} ({lower:.1} to {upper:.1})")
     })
 }
 

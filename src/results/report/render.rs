@@ -44,7 +44,8 @@ impl Report {
             "Errors in %, medians over cells with 95 % BCa bootstrap intervals.\n".to_owned();
         if self.has_sources {
             text += "An arm that takes from several sources has an error for each source, the mean over its \
-                     cells; medians and differences\nare over sources.\n";
+                     cells; medians and differences\nof errors are over sources; steps, and what is reached, are of cells, \
+                     which are no observations of their own\nwhere they share a source.\n";
         }
         if self.has(|measure| matches!(measure, Measure::Reached(_))) {
             text += "`reached_…`: share of cells in % whose validation accuracy ever gets there (Wilson's \

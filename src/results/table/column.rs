@@ -102,7 +102,7 @@ pub(super) fn write<T: Keyed>(
     settings: &[String],
     columns: &[&Column<T>],
     more: &[String],
-    rows: &[T],
+    rows: impl Iterator<Item = T>,
     more_of: impl Fn(&T) -> Vec<String>,
 ) -> String {
     let mut header: Vec<String> = KEY.iter().map(|column| column.name.to_owned()).collect();
@@ -110,16 +110,16 @@ pub(super) fn write<T: Keyed>(
     header.push(SEED.name.to_owned());
     header.extend(columns.iter().map(|column| column.name.to_owned()));
     header.extend_from_slice(more);
-    let line = |row: &T| {
+    let line = |row: T| {
         let key = row.key();
         let mut values: Vec<String> = KEY.iter().map(|column| (column.write)(key)).collect();
         values.extend(settings.iter().map(|name| optional(key.setting(name))));
         values.push((SEED.write)(key));
-        values.extend(columns.iter().map(|column| (column.write)(row)));
-        values.extend(more_of(row));
+        values.extend(columns.iter().map(|column| (column.write)(&row)));
+        values.extend(more_of(&row));
         values
     };
-    to_csv(header, rows.iter().map(line))
+    to_csv(header, rows.map(line))
 }
 
 /// A line of a table that is being read.

@@ -28,9 +28,9 @@ impl<E> Keyed for CurveRow<E> {
 }
 
 impl CurveRow {
-    fn shares(&self) -> CurveRow<f64> {
+    fn shares(self) -> CurveRow<f64> {
         let point = self.point.with_error(self.point.validation_error.value());
-        CurveRow { key: self.key.clone(), point }
+        CurveRow { key: self.key, point }
     }
 }
 
@@ -106,28 +106,26 @@ pub const BY_TENSOR: [Column<TensorCounts>; 2] = [
     },
 ];
 
-/// `curves.csv` as text, rows in the order given.
-pub fn write_curves(settings: &[String], curves: &[CurveRow]) -> String {
-    let tensors = tensors(curves);
+/// `curves.csv` as text, rows in the order given; they are walked twice, and none is kept.
+pub fn write_curves(settings: &[String], curves: impl Iterator<Item = CurveRow> + Clone) -> String {
+    let tensors = tensors(curves.clone());
     let more: Vec<String> = tensors
         .iter()
         .flat_map(|tensor| BY_TENSOR.map(|column| column.name.to_owned() + tensor))
         .collect();
     let more_of = |row: &CurveRow<f64>| -> Vec<String> {
-        let of_tensor = |tensor: &&str| {
-            let counts = row.point.tensors.iter().find(|counts| counts.name == **tensor);
+        let of_tensor = |tensor: &String| {
+            let counts = row.point.tensors.iter().find(|counts| counts.name == *tensor);
             BY_TENSOR.map(|column| counts.map(column.write).unwrap_or_default())
         };
         tensors.iter().flat_map(of_tensor).collect()
     };
-    let rows: Vec<CurveRow<f64>> = curves.iter().map(CurveRow::shares).collect();
-    write(settings, &CURVE.each_ref(), &more, &rows, more_of)
+    write(settings, &CURVE.each_ref(), &more, curves.map(CurveRow::shares), more_of)
 }
 
 /// The weight tensors of all `curves`, each once, in name order.
-fn tensors(curves: &[CurveRow]) -> BTreeSet<&str> {
-    let counts = curves.iter().flat_map(|row| &row.point.tensors);
-    counts.map(|counts| counts.name.as_str()).collect()
+fn tensors(curves: impl Iterator<Item = CurveRow>) -> BTreeSet<String> {
+    curves.flat_map(|row| row.point.tensors).map(|counts| counts.name).collect()
 }
 
 /// Reads the `curves.csv` that stands beside `trials`, which say of how many images its errors are.

@@ -62,7 +62,7 @@ mod tests {
 
     #[test]
     fn trials_survive_being_written_and_read() {
-        let text = write_trials(&["train_size".into()], &[trial()]);
+        let text = write_trials(&["train_size".into()], [trial()].into_iter());
         let (_folder, path) = written(&text);
         assert_eq!(read_trials(&path).unwrap(), [trial()]);
     }
@@ -73,7 +73,7 @@ mod tests {
         let least_validation_error = ErrorCount { wrong: 7, of: 30 };
         let milestones = Milestones { least_validation_error, epochs_to_90: None };
         reached.outcome.milestones = Some(milestones);
-        let text = write_trials(&["train_size".into()], &[reached.clone(), trial()]);
+        let text = write_trials(&["train_size".into()], [reached.clone(), trial()].into_iter());
         assert!(text.starts_with("id,arm,train_size,seed,status,"), "{text}");
         assert!(text.lines().next().unwrap().ends_with(",least_validation_error,epochs_to_90"));
         let (_folder, path) = written(&text);
@@ -85,7 +85,7 @@ mod tests {
         let mut failed = trial();
         failed.outcome.status = Status::Failed;
         failed.reason = Some("its source, \"x\", failed".into());
-        let text = write_trials(&["train_size".into()], &[trial(), failed.clone()]);
+        let text = write_trials(&["train_size".into()], [trial(), failed.clone()].into_iter());
         assert!(text.lines().next().unwrap().ends_with(",sign_flips,reason"), "{text}");
         let (_folder, path) = written(&text);
         assert_eq!(read_trials(&path).unwrap(), [trial(), failed]);
@@ -107,7 +107,8 @@ mod tests {
         let mut told_apart = plain.clone();
         let counts = |name: &str| TensorCounts { name: name.into(), resets: 3, sign_flips: 1 };
         told_apart.point.tensors = vec![counts("a.weight"), counts("b.weight")];
-        let text = write_curves(&["train_size".into()], &[plain.clone(), told_apart.clone()]);
+        let text =
+            write_curves(&["train_size".into()], [plain.clone(), told_apart.clone()].into_iter());
         let header = text.lines().next().unwrap();
         assert!(header.ends_with(",resets/b.weight,sign_flips/b.weight"), "{header}");
         let (_folder, path) = written(&text);
@@ -116,7 +117,8 @@ mod tests {
 
     #[test]
     fn a_damaged_table_is_refused_with_line_and_column() {
-        let text = write_trials(&["train_size".into()], &[trial()]).replace("0.125", "much");
+        let text =
+            write_trials(&["train_size".into()], [trial()].into_iter()).replace("0.125", "much");
         let (_folder, path) = written(&text);
         let message = read_trials(&path).unwrap_err().to_string();
         assert!(message.contains("line 2: `much` is no value of `test_error`"), "{message}");
@@ -124,7 +126,7 @@ mod tests {
 
     #[test]
     fn an_error_that_is_no_whole_number_of_images_is_refused() {
-        let text = write_trials(&["train_size".into()], &[trial()]);
+        let text = write_trials(&["train_size".into()], [trial()].into_iter());
         for (images, what) in [
             (",41,48", "the error 0.125 is no whole number of 41 images"),
             (",,48", "the error 0.125 does not say of how many images it is"),

@@ -79,10 +79,10 @@ fn seconds(value: f64) -> String {
 }
 
 /// `timings.csv` as text, rows in the order given.
-pub fn write_timings(rows: &[CellTime]) -> String {
+pub fn write_timings(rows: impl Iterator<Item = CellTime>) -> String {
     let header = TIMING.iter().map(|column| column.name.to_owned()).collect();
-    let line = |row: &CellTime| TIMING.iter().map(|column| (column.write)(row)).collect();
-    to_csv(header, rows.iter().map(line))
+    let line = |row: CellTime| TIMING.iter().map(|column| (column.write)(&row)).collect();
+    to_csv(header, rows.map(line))
 }
 
 /// The rows of `timings.csv`.

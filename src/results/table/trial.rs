@@ -187,9 +187,8 @@ impl<E> Trial<E> {
 }
 
 impl Trial {
-    fn shares(&self) -> Trial<f64> {
-        let (key, reason) = (self.key.clone(), self.reason.clone());
-        Trial { key, outcome: self.outcome.shares(), reason }
+    fn shares(self) -> Trial<f64> {
+        Trial { key: self.key, outcome: self.outcome.shares(), reason: self.reason }
     }
 }
 
@@ -334,14 +333,13 @@ pub const REASON: Column<Trial<f64>> = Column {
 };
 
 /// `trials.csv` as text, rows in the order given.
-pub fn write_trials(settings: &[String], trials: &[Trial]) -> String {
-    let has_milestones = trials.iter().any(|trial| trial.outcome.milestones.is_some());
-    let has_failed = trials.iter().any(|trial| trial.reason.is_some());
-    let rows: Vec<Trial<f64>> = trials.iter().map(Trial::shares).collect();
+pub fn write_trials(settings: &[String], trials: impl Iterator<Item = Trial> + Clone) -> String {
+    let has_milestones = trials.clone().any(|trial| trial.outcome.milestones.is_some());
+    let has_failed = trials.clone().any(|trial| trial.reason.is_some());
     let mut columns: Vec<&Column<Trial<f64>>> = TRIAL.iter().collect();
     columns.extend(MILESTONES.iter().filter(|_| has_milestones));
     columns.extend(Some(&REASON).filter(|_| has_failed));
-    write(settings, &columns, &[], &rows, |_| Vec::new())
+    write(settings, &columns, &[], trials.map(Trial::shares), |_| Vec::new())
 }
 
 /// Reads `trials.csv`.

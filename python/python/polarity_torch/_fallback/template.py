@@ -14,7 +14,7 @@ from polarity_torch._fallback.stream import Stream, below
 
 CREATED_BY = "polarity 0.1.0"
 # Where the templates lie that the compiled part has in it.
-SHIPPED = Path(__file__).parents[4] / "templates"
+SHIPPED = Path(__file__).parents[1] / "templates"
 
 Layers = dict[str, tuple[tuple[int, ...], np.ndarray]]
 

@@ -59,6 +59,10 @@ impl Draft<'_> {
                 let source = source.and_then(|(name, _)| sources.get(name));
                 let of_seeds: Vec<Option<&PlannedSource>> =
                     source.map_or(vec![None], |of_seeds| of_seeds.iter().map(Some).collect());
+                let mut train = train.clone();
+                if let Some(lr) = arm.lr {
+                    train.optimizer = train.optimizer.with_lr(lr);
+                }
                 for source in of_seeds {
                     let arm = self.arm(arm, source.map(|source| &source.spec), *release_at);
                     let settings = settings(*size, source.and_then(|source| source.seed));

@@ -121,6 +121,10 @@ fn check_arm(
     problems.check(arm.zeros == Zeros::Free || arm.signs.need_source(), || {
         Problem::no_effect(format!("{key}.zeros"), "the signs do not come from the source")
     });
+    problems.check(arm.lr.is_none_or(|lr| lr as f32 > 0.0 && (lr as f32).is_finite()), || {
+        let lr = arm.lr.unwrap_or_default();
+        Problem::value(format!("{key}.lr"), "a number above 0 that float32 holds", lr)
+    });
     layers.check(&format!("{key}.only"), &arm.only, problems);
     layers.check_hold(key, arm, problems);
 }

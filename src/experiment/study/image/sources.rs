@@ -22,11 +22,12 @@ use crate::experiment::file::{
 };
 use crate::experiment::problem::{Problem, Problems};
 use crate::experiment::study::device_name;
+use crate::experiment::study::layers::Layers;
 use crate::nearest::{hint, nearest};
 use crate::results::table::SOURCE_SEED;
 use crate::sign::Template;
 use crate::transfer;
-use crate::weights::sources::{self, Opened};
+use crate::weights::{Contents, Naming, Wanted, sources};
 
 /// Where signs come from.
 #[derive(Debug)]
@@ -82,6 +83,7 @@ impl Found {
     /// missing or damaged is added to `problems`.
     pub(super) fn new(checked: &Checked, place: &Place, problems: &mut Problems) -> Self {
         let mut found = Found { known: IndexMap::new(), sets: IndexMap::new() };
+        let network = Layers::of(&checked.experiment().model);
         for (name, source) in checked.sources() {
             let key = source_key(name);
             match &source.origin {
@@ -95,7 +97,14 @@ impl Found {
                     }
                 }
                 origin => {
-                    let known = problems.take(opened(&key, origin, place));
+                    let naming = Naming {
+                        strip: Vec::new(),
+                        rename: source.rename.clone(),
+                        network: network.names().to_vec(),
+                    };
+                    let wants_weights = wants_weights(checked, name);
+                    let known = opened(&key, origin, naming, wants_weights, place);
+                    let known = problems.take(known);
                     found.known.extend(known.map(|known| (name.clone(), known)));
                 }
             }
@@ -113,6 +122,15 @@ fn is_needed(checked: &Checked, name: &str) -> bool {
     })
 }
 
+/// Whether an arm takes magnitudes or biases of the source `name`.
+fn wants_weights(checked: &Checked, name: &str) -> bool {
+    let experiment = checked.experiment();
+    experiment.arms.values().any(|arm| {
+        let source = experiment.source_of(arm);
+        arm.needs_weights() && source.is_some_and(|(known, _)| known == name)
+    })
+}
+
 /// Whether `name` is the data set of the experiment itself.
 fn is_own(checked: &Checked, name: &str) -> bool {
     name == checked.experiment().data.name
@@ -126,20 +144,31 @@ fn other_set(checked: &Checked, place: &Place, key: &str, name: &str) -> Result<
     load(&format!("{key}.train.data"), &wanted, place)
 }
 
-/// What a source knows that is there already.
-fn opened(key: &str, origin: &Origin, place: &Place) -> Result<Knowledge, Problem> {
+/// What a source knows that is there already, under the names of the network.
+fn opened(
+    key: &str,
+    origin: &Origin,
+    naming: Naming,
+    wants_weights: bool,
+    place: &Place,
+) -> Result<Knowledge, Problem> {
     match origin {
         Origin::Template(template) => {
-            let template = Template::open(template)
-                .map_err(|error| Problem::unfit(format!("{key}.template"), error))?;
+            let key = format!("{key}.template");
+            let template = Template::open(template).map_err(|error| Problem::unfit(&key, error))?;
+            let template =
+                transfer::named(&template, &naming).map_err(|error| Problem::unfit(&key, error))?;
             Ok(Knowledge { template, weights: None })
         }
-        Origin::Weights(weights, layout) => {
+        Origin::Weights(weights, layout, inner) => {
             let key = format!("{key}.weights");
             let meant = || hint(&meant(weights));
-            let Opened { weights, provenance } = sources::open(weights, *layout, place.cache)
-                .map_err(|error| Problem::unfit(&key, format!("{error}{}", meant())))?;
-            Knowledge::of_weights(weights, &provenance).map_err(|error| Problem::unfit(&key, error))
+            let wanted = Wanted { key: inner.clone(), naming };
+            let Contents { views, provenance, .. } =
+                sources::open(weights, *layout, &wanted, place.cache)
+                    .map_err(|error| Problem::unfit(&key, format!("{error}{}", meant())))?;
+            Knowledge::of_views(&views, provenance, wants_weights)
+                .map_err(|problem| Problem::unfit(&key, format!("{weights}: {problem}")))
         }
         Origin::Training(_) => Err(Problem::conflict(key, "has to be trained")),
     }

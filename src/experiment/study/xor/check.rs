@@ -160,6 +160,7 @@ fn check_arm(key: &str, arm: &Arm, problems: &mut Problems) {
         ("source", arm.source.is_some()),
         ("only", !arm.only.is_empty()),
         ("zeros", arm.zeros != Zeros::Free),
+        ("lr", arm.lr.is_some()),
     ];
     for (said, _) in without_effect.into_iter().filter(|(_, is_said)| *is_said) {
         problems.add(Problem::no_effect(format!("{key}.{said}"), "points know no such thing"));
@@ -209,6 +210,7 @@ seeds: 0..2
             ("arms.frozen.source", "net"),
             ("arms.frozen.only", "[layers.0]"),
             ("arms.frozen.zeros", "held"),
+            ("arms.frozen.lr", "0.1"),
             ("train.precision", "auto"),
             ("train.select", "last"),
             ("train.rate", "cosine"),

@@ -1,0 +1,641 @@
+//! One tensor of a file: its shape, and how its values lie there.
+//!
+//! A view takes no memory of its own size. Its signs are packed as the values pass by, and float32 are
+//! made only where magnitudes are wanted. PyTorch's strides, NumPy's column-major order and the turned
+//! kernels of other libraries are the same here: a walk over the values, dimension by dimension.
+
+use std::io;
+use std::sync::Arc;
+
+use super::array::{Array, elements};
+use super::bytes::Bytes;
+use super::data::Data;
+use super::floats::{Float, WORD};
+use super::memory::{self, TooMuch};
+use crate::sign::{NotANumber, SignMask};
+
+/// One tensor of a file.
+#[derive(Clone, Debug)]
+pub struct View {
+    shape: Vec<usize>,
+    /// The dimensions to walk along, the slowest first; as many values as the shape has.
+    walk: Vec<Step>,
+    /// Where the first value is, counted in values from `offset` bytes on.
+    first: u64,
+    /// Where the values begin in `data`, in bytes.
+    offset: u64,
+    data: Arc<Data>,
+    values: Values,
+}
+
+/// A dimension of a walk: how many values it has, and how far apart they lie.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Step {
+    extent: usize,
+    stride: usize,
+}
+
+/// What the values of a view are.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Values {
+    pub float: Float,
+    /// Whether the highest byte comes first.
+    pub big_endian: bool,
+    /// Whether each stands for its opposite: PyTorch's lazy negation.
+    pub negated: bool,
+}
+
+impl From<Float> for Values {
+    fn from(float: Float) -> Self {
+        Values { float, big_endian: false, negated: false }
+    }
+}
+
+/// Why a tensor's values cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Defect {
+    /// A weight has no sign.
+    #[error(transparent)]
+    NotANumber(#[from] NotANumber),
+    /// A float64 that is not zero is zero or infinite as a float32.
+    #[error("`{0:e}` does not fit a float32; its polarity or size would be lost")]
+    Range(f64),
+    /// They cannot be read.
+    #[error("its values cannot be read: {0}")]
+    Read(#[from] io::Error),
+    /// They take more memory than there is.
+    #[error(transparent)]
+    TooMuch(#[from] TooMuch),
+}
+
+/// Bytes that are read at once.
+const AT_ONCE: usize = 1 << 18;
+
+impl View {
+    /// The tensor of `shape` whose values lie in `data` from `offset` bytes on; the first of them is
+    /// value `first`, and neighbours along dimension `d` are `strides[d]` apart.
+    ///
+    /// # Errors
+    /// Gives back the bytes that it needs, if they can be counted, where `data` has fewer.
+    pub(super) fn new(
+        shape: Vec<usize>,
+        strides: &[usize],
+        first: u64,
+        (data, offset): (Arc<Data>, u64),
+        values: Values,
+    ) -> Result<View, Option<u64>> {
+        let step = |(&extent, &stride): (&usize, &usize)| Step { extent, stride };
+        let walk: Vec<Step> = shape.iter().zip(strides).map(step).collect();
+        let width = values.float.width() as u64;
+        let countable = elements(&shape).is_some();
+        let needed = span(&walk)
+            .filter(|_| countable)
+            .and_then(|span| first.checked_add(span)?.checked_mul(width));
+        let there = data.size().saturating_sub(offset);
+        if needed.is_none_or(|needed| needed > there) {
+            return Err(needed);
+        }
+        Ok(View { shape, walk, first, offset, data, values })
+    }
+
+    /// The extent of each dimension.
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// How many values it has.
+    pub fn len(&self) -> usize {
+        elements(&self.shape).expect("it was counted when the view was made")
+    }
+
+    /// Whether it has none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether it shows the same bytes of the same file in the same way.
+    pub(super) fn is_same(&self, other: &View) -> bool {
+        self.shape == other.shape
+            && self.walk == other.walk
+            && (self.first, self.offset) == (other.first, other.offset)
+            && self.values == other.values
+            && self.data.is_same(&other.data)
+    }
+
+    /// The signs of its values.
+    ///
+    /// # Errors
+    /// When a value is not a number, or cannot be read.
+    pub fn signs(&self) -> Result<SignMask, Defect> {
+        let Values { float, negated, .. } = self.values;
+        let words = self.len().div_ceil(WORD);
+        // Two bits a value, and what is written of them.
+        memory::check(4 * 8 * words as u64)?;
+        let (mut sign, mut held) = (Vec::with_capacity(words), Vec::with_capacity(words));
+        let mut nan = None;
+        self.each_run(|bytes| {
+            for word in bytes.chunks(WORD * float.width()) {
+                let signs = float.signs(word);
+                if signs.nan != 0 && nan.is_none() {
+                    nan = Some(WORD * sign.len() + signs.nan.trailing_zeros() as usize);
+                }
+                sign.push(if negated { signs.negative } else { !signs.negative } & signs.held);
+                held.push(signs.held);
+            }
+            Ok(())
+        })?;
+        match nan {
+            Some(index) => Err(NotANumber { index }.into()),
+            None => Ok(SignMask::from_words(self.len(), sign, Some(held))),
+        }
+    }
+
+    /// Its values as float32.
+    ///
+    /// # Errors
+    /// When a float64 does not fit, or a value cannot be read.
+    pub fn array(&self) -> Result<Array, Defect> {
+        memory::check(4 * self.len() as u64)?;
+        let mut values = Vec::with_capacity(self.len());
+        let Values { float, negated, .. } = self.values;
+        self.each_run(|bytes| float.decode(bytes, &mut values).map_err(Defect::Range))?;
+        if negated {
+            values.iter_mut().for_each(|value| *value = -*value);
+        }
+        Ok(Array::new(self.shape.clone(), values).expect("a run for each value of the shape"))
+    }
+
+    /// Shows the values in row-major order as runs of bytes, lowest first, each but the last a
+    /// multiple of [`WORD`] values.
+    fn each_run(
+        &self,
+        mut visit: impl FnMut(&mut [u8]) -> Result<(), Defect>,
+    ) -> Result<(), Defect> {
+        if self.is_empty() {
+            return Ok(());
+        }
+        let width = self.values.float.width();
+        let bytes = self.data.open()?.after(self.offset + self.first * width as u64);
+        let mut ordered = |run: &mut [u8]| {
+            if self.values.big_endian {
+                run.chunks_exact_mut(width).for_each(<[u8]>::reverse);
+            }
+            visit(run)
+        };
+        match merged(&self.walk).as_slice() {
+            [] => each_run_in_order(&bytes, width, &mut ordered),
+            [Step { extent, stride: 1 }] => each_run_in_order(&bytes, extent * width, &mut ordered),
+            walk => each_run_of_a_walk(&bytes, width, walk, &mut ordered),
+        }
+    }
+
+    /// A convolution kernel `[height, width, in, out]`, as TensorFlow and Flax keep it, in
+    /// PyTorch's `[out, in, height, width]`; nothing if it has not 4 dimensions.
+    pub(super) fn hwio_to_oihw(&self) -> Option<View> {
+        self.permuted([3, 2, 0, 1])
+    }
+
+    /// A dense kernel `[in, out]`, as TensorFlow and Flax keep it, in PyTorch's `[out, in]`;
+    /// nothing if it has not 2 dimensions.
+    pub(super) fn io_to_oi(&self) -> Option<View> {
+        self.permuted([1, 0])
+    }
+
+    /// The same values in the same order, in another shape; nothing if they do not fill it.
+    pub(super) fn reshaped(&self, shape: Vec<usize>) -> Option<View> {
+        (elements(&shape) == Some(self.len())).then(|| View { shape, ..self.clone() })
+    }
+
+    /// The first dimension split in several; nothing if they do not fill it.
+    pub(super) fn split(&self, extents: &[usize]) -> Option<View> {
+        let (first, rest) = self.walk.split_first()?;
+        if self.walk.len() != self.shape.len() || elements(extents) != Some(first.extent) {
+            return None;
+        }
+        let mut stride = first.stride;
+        let mut walk: Vec<Step> = extents
+            .iter()
+            .rev()
+            .map(|&extent| {
+                let step = Step { extent, stride };
+                stride = stride.saturating_mul(extent);
+                step
+            })
+            .collect();
+        walk.reverse();
+        walk.extend(rest);
+        let shape = walk.iter().map(|step| step.extent).collect();
+        Some(View { shape, walk, ..self.clone() })
+    }
+
+    /// A kernel of two groups, `[out, in / 2, …]`, as one that sees all inputs, `[out, in, …]`: what
+    /// the groups do not connect is 0. Nothing if the outputs do not make two groups.
+    ///
+    /// # Errors
+    /// When a value cannot be read.
+    pub(super) fn ungrouped(&self) -> Result<Option<View>, Defect> {
+        let Some(&[outputs, inputs]) = self.shape.first_chunk() else { return Ok(None) };
+        let width = self.values.float.width();
+        let row = width * self.len().checked_div(outputs).unwrap_or(0);
+        if outputs % 2 != 0 || row == 0 {
+            return Ok(None);
+        }
+        memory::check(3 * (row * outputs) as u64)?;
+        let mut grouped = Vec::with_capacity(row * outputs);
+        self.each_run(|bytes| {
+            grouped.extend_from_slice(bytes);
+            Ok(())
+        })?;
+        let mut opened = vec![0; 2 * row * outputs];
+        for (output, weights) in grouped.chunks(row).enumerate() {
+            let start = row * (2 * output + usize::from(output >= outputs / 2));
+            opened[start..start + row].copy_from_slice(weights);
+        }
+        let mut shape = self.shape.clone();
+        shape[1] = 2 * inputs;
+        let values = Values { big_endian: false, ..self.values };
+        let data = Arc::new(Data::plain(opened.into()));
+        let strides = row_major(&shape);
+        Ok(View::new(shape, &strides, 0, (data, 0), values).ok())
+    }
+
+    /// The tensor whose dimension `d` is this one's dimension `order[d]`.
+    fn permuted<const RANK: usize>(&self, order: [usize; RANK]) -> Option<View> {
+        let walk: &[Step; RANK] = self.walk.as_slice().try_into().ok()?;
+        if self.shape.len() != RANK {
+            return None;
+        }
+        let shape = order.map(|dimension| self.shape[dimension]).to_vec();
+        Some(View { shape, walk: order.map(|dimension| walk[dimension]).to_vec(), ..self.clone() })
+    }
+}
+
+impl From<Array> for View {
+    /// A view of the values of `array`, which are no file's.
+    fn from(array: Array) -> Self {
+        let shape = array.shape().to_vec();
+        let bytes: Vec<u8> = array.values().iter().flat_map(|value| value.to_le_bytes()).collect();
+        let data = (Arc::new(Data::plain(bytes.into())), 0);
+        let view = View::new(shape.clone(), &row_major(&shape), 0, data, Float::F32.into());
+        view.expect("an array's values fill its shape")
+    }
+}
+
+/// The strides of a tensor of `shape` whose last dimension lies closest together.
+pub(super) fn row_major(shape: &[usize]) -> Vec<usize> {
+    let mut strides = column_major(&shape.iter().rev().copied().collect::<Vec<_>>());
+    strides.reverse();
+    strides
+}
+
+/// The strides of a tensor of `shape` whose first dimension lies closest together.
+pub(super) fn column_major(shape: &[usize]) -> Vec<usize> {
+    let mut next = 1_usize;
+    shape
+        .iter()
+        .map(|&extent| {
+            let stride = next;
+            next = next.saturating_mul(extent);
+            stride
+        })
+        .collect()
+}
+
+/// How many stored values a walk reaches over, if that can be counted.
+fn span(walk: &[Step]) -> Option<u64> {
+    if walk.iter().any(|step| step.extent == 0) {
+        return Some(0);
+    }
+    walk.iter().try_fold(1_u64, |span, step| {
+        span.checked_add((step.extent as u64 - 1).checked_mul(step.stride as u64)?)
+    })
+}
+
+/// The same walk in as few steps as can be.
+fn merged(walk: &[Step]) -> Vec<Step> {
+    let mut merged: Vec<Step> = Vec::new();
+    for step in walk.iter().filter(|step| step.extent != 1) {
+        match merged.last_mut() {
+            Some(last) if last.stride == step.extent.saturating_mul(step.stride) => {
+                *last = Step { extent: last.extent * step.extent, stride: step.stride };
+            }
+            _ => merged.push(*step),
+        }
+    }
+    merged
+}
+
+/// Who looks at the values, run by run.
+type Visit<'v> = &'v mut dyn FnMut(&mut [u8]) -> Result<(), Defect>;
+
+/// Shows the first `length` of `bytes`.
+fn each_run_in_order(bytes: &Bytes, length: usize, visit: Visit) -> Result<(), Defect> {
+    let mut run = vec![0; AT_ONCE.min(length)];
+    for start in (0..length).step_by(AT_ONCE) {
+        let run = &mut run[..AT_ONCE.min(length - start)];
+        bytes.read_at(start as u64, run)?;
+        visit(run)?;
+    }
+    Ok(())
+}
+
+/// Shows the values along `walk`, which begins with the first of `bytes`; each has `width`.
+fn each_run_of_a_walk(
+    bytes: &Bytes,
+    width: usize,
+    walk: &[Step],
+    visit: Visit,
+) -> Result<(), Defect> {
+    let mut runs = Runs { width, run: Vec::with_capacity(AT_ONCE), visit };
+    let reach = span(walk).expect("it was counted when the view was made") * width as u64;
+    match slices(walk, width) {
+        Some(most) if reach > LARGE as u64 => runs.gather_in_slices(bytes, walk, most)?,
+        _ => {
+            let stored = bytes.part(0, reach).expect("the view ends in its data").all()?;
+            runs.gather(&stored, walk)?;
+        }
+    }
+    runs.finish()
+}
+
+/// A tensor of more bytes is not read as a whole.
+const LARGE: usize = 32 << 20;
+
+/// How many indices of the slowest dimension of `walk` make a slice of at most [`LARGE`] bytes, where
+/// they lie side by side and are worth a read of the disk.
+fn slices(walk: &[Step], width: usize) -> Option<usize> {
+    const WORTH: usize = 512;
+    let (slowest, others) = walk.split_first()?;
+    let row: usize = others.iter().map(|step| step.extent).product();
+    let most = (LARGE / width).checked_div(row)?.min(slowest.extent);
+    (slowest.stride == 1 && most * width >= WORTH).then_some(most)
+}
+
+/// The values so far that have not been shown.
+struct Runs<'v> {
+    width: usize,
+    run: Vec<u8>,
+    visit: Visit<'v>,
+}
+
+impl Runs<'_> {
+    /// Takes the values along `walk` from `stored`.
+    fn gather(&mut self, stored: &[u8], walk: &[Step]) -> Result<(), Defect> {
+        match self.width {
+            1 => self.gather_of::<1>(stored, walk),
+            2 => self.gather_of::<2>(stored, walk),
+            4 => self.gather_of::<4>(stored, walk),
+            _ => self.gather_of::<8>(stored, walk),
+        }
+    }
+
+    fn gather_of<const WIDTH: usize>(
+        &mut self,
+        stored: &[u8],
+        walk: &[Step],
+    ) -> Result<(), Defect> {
+        let values: &[[u8; WIDTH]] = stored.as_chunks().0;
+        let (fastest, others) = walk.split_last().expect("a walk of no step is one value");
+        each_place(others, |row| {
+            let mut index = 0;
+            while index < fastest.extent {
+                let room = (AT_ONCE - self.run.len()) / WIDTH;
+                let end = fastest.extent.min(index + room);
+                for index in index..end {
+                    self.run.extend_from_slice(&values[row + index * fastest.stride]);
+                }
+                index = end;
+                if self.run.len() == AT_ONCE {
+                    (self.visit)(&mut self.run)?;
+                    self.run.clear();
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// The same from a file, `most` indices of the slowest dimension at a time.
+    fn gather_in_slices(
+        &mut self,
+        bytes: &Bytes,
+        walk: &[Step],
+        most: usize,
+    ) -> Result<(), Defect> {
+        let (slowest, others) = walk.split_first().expect("a walk of no step is one value");
+        let extents: Vec<usize> = others.iter().map(|step| step.extent).collect();
+        let width = self.width;
+        let mut stored = vec![0; width * most * extents.iter().product::<usize>()];
+        for start in (0..slowest.extent).step_by(most) {
+            let count = most.min(slowest.extent - start);
+            let mut slices = stored.chunks_exact_mut(width * count);
+            each_place(others, |place| {
+                let values = slices.next().expect("one for each place");
+                Ok(bytes.read_at(((place + start) * width) as u64, values)?)
+            })?;
+            let strides = row_major(&extents).into_iter().map(|stride| stride * count);
+            let inner = extents.iter().zip(strides);
+            let walk: Vec<Step> = [Step { extent: count, stride: 1 }]
+                .into_iter()
+                .chain(inner.map(|(&extent, stride)| Step { extent, stride }))
+                .collect();
+            self.gather(&stored, &walk)?;
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<(), Defect> {
+        if self.run.is_empty() { Ok(()) } else { (self.visit)(&mut self.run) }
+    }
+}
+
+/// Every place along `walk` in its order.
+fn each_place(
+    walk: &[Step],
+    mut visit: impl FnMut(usize) -> Result<(), Defect>,
+) -> Result<(), Defect> {
+    let mut index = vec![0; walk.len()];
+    'places: loop {
+        visit(index.iter().zip(walk).map(|(at, step)| at * step.stride).sum())?;
+        for (at, step) in index.iter_mut().zip(walk).rev() {
+            *at += 1;
+            if *at < step.extent {
+                continue 'places;
+            }
+            *at = 0;
+        }
+        return Ok(());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn data(values: &[f32]) -> (Arc<Data>, u64) {
+        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        (Arc::new(Data::plain(bytes.into())), 0)
+    }
+
+    fn counting(shape: &[usize]) -> View {
+        let values = (0..elements(shape).unwrap()).map(|i| i as f32).collect();
+        Array::new(shape.to_vec(), values).unwrap().into()
+    }
+
+    fn values(view: &View) -> Vec<f32> {
+        view.array().unwrap().into_values()
+    }
+
+    #[test]
+    fn a_dense_kernel_is_transposed() {
+        let turned = counting(&[2, 3]).io_to_oi().unwrap();
+        assert_eq!(turned.shape(), [3, 2]);
+        assert_eq!(values(&turned), [0.0, 3.0, 1.0, 4.0, 2.0, 5.0]);
+    }
+
+    // import numpy as np
+    // x = np.arange(24).reshape(2, 1, 3, 4).transpose(3, 2, 0, 1); print(x.shape, x.ravel())
+    #[test]
+    fn a_convolution_kernel_is_turned_as_numpy_does() {
+        let turned = counting(&[2, 1, 3, 4]).hwio_to_oihw().unwrap();
+        assert_eq!(turned.shape(), [4, 3, 2, 1]);
+        let expected =
+            [0, 12, 4, 16, 8, 20, 1, 13, 5, 17, 9, 21, 2, 14, 6, 18, 10, 22, 3, 15, 7, 19, 11, 23];
+        assert_eq!(values(&turned), expected.map(|value| value as f32));
+    }
+
+    #[test]
+    fn a_tensor_of_another_rank_is_not_turned() {
+        assert!(counting(&[2, 3]).hwio_to_oihw().is_none());
+        assert!(counting(&[2]).io_to_oi().is_none());
+        assert!(counting(&[2, 2]).reshaped(vec![4]).unwrap().io_to_oi().is_none());
+    }
+
+    #[test]
+    fn an_empty_tensor_keeps_its_turned_shape() {
+        let turned = counting(&[0, 3]).io_to_oi().unwrap();
+        assert_eq!((turned.shape(), values(&turned)), (&[3, 0][..], vec![]));
+    }
+
+    #[test]
+    fn a_strided_tensor_is_gathered_and_may_not_reach_beyond_its_values() {
+        let strided = |shape: &[usize], strides: &[usize], first| {
+            let data = data(&[0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
+            let view = View::new(shape.to_vec(), strides, first, data, Float::F32.into());
+            view.map(|view| values(&view))
+        };
+        assert_eq!(strided(&[2, 2], &[1, 3], 0).unwrap(), [0.0, 3.0, 1.0, 4.0]);
+        assert_eq!(strided(&[2, 2], &[1, 3], 1).unwrap(), [1.0, 4.0, 2.0, 5.0]);
+        assert_eq!(strided(&[3], &[0], 2).unwrap(), [2.0; 3]);
+        assert_eq!(strided(&[], &[], 5).unwrap(), [5.0]);
+        assert_eq!(strided(&[0, 9], &[1, 1], 0).unwrap(), [0.0; 0]);
+        assert_eq!(strided(&[2, 3], &[4, 1], 0), Err(Some(28)));
+        assert_eq!(strided(&[1], &[1], 6), Err(Some(28)));
+        assert_eq!(strided(&[2, 2], &[usize::MAX, 1], 0), Err(None));
+        assert_eq!(strided(&[usize::MAX, 2], &[0, 0], 0), Err(None));
+    }
+
+    #[test]
+    fn long_tensors_are_read_in_runs_and_short_ones_at_once() {
+        let count = AT_ONCE / 4 + 77;
+        let view = counting(&[count]);
+        let expected: Vec<f32> = (0..count).map(|i| i as f32).collect();
+        assert_eq!(values(&view), expected);
+        let square = counting(&[300, 300]);
+        let turned = values(&square.io_to_oi().unwrap());
+        assert!((0..90_000).all(|at| turned[at] == ((at % 300) * 300 + at / 300) as f32));
+        let signs = square.io_to_oi().unwrap().signs().unwrap();
+        assert_eq!((signs.len(), signs.held_count(), signs.get(0)), (90_000, 89_999, 0));
+    }
+
+    #[test]
+    fn a_large_turned_tensor_is_read_in_slices() {
+        let (rows, columns, depth) = (1000, 1001, 9);
+        let count = rows * columns * depth;
+        let bytes: Vec<u8> = (0..count).flat_map(|i| (i as f32).to_le_bytes()).collect();
+        assert!(bytes.len() > LARGE);
+        let data = (Arc::new(Data::plain(bytes.into())), 0);
+        let shape = vec![rows, columns, depth];
+        let strides = column_major(&shape);
+        let view = View::new(shape, &strides, 0, data, Float::F32.into()).unwrap();
+        let most = slices(&view.walk, 4).unwrap();
+        assert!(most < rows, "{most} rows at a time");
+        let expected = (0..count).map(|at| {
+            let (row, column, layer) = (at / depth / columns, at / depth % columns, at % depth);
+            (row + rows * (column + columns * layer)) as f32
+        });
+        assert!(values(&view).into_iter().eq(expected));
+    }
+
+    #[test]
+    fn signs_are_those_of_the_values_whatever_their_bytes() {
+        let content = [-1.5, 0.0, 2.0, -0.0, f32::NEG_INFINITY, 1e-40];
+        let signs = [-1, 0, 1, 0, -1, 1];
+        let bytes = |big_endian| -> Vec<u8> {
+            let one = |value: &f32| match big_endian {
+                true => value.to_be_bytes(),
+                false => value.to_le_bytes(),
+            };
+            content.iter().flat_map(one).collect()
+        };
+        for (big_endian, negated) in [(false, false), (true, false), (false, true), (true, true)] {
+            let data = (Arc::new(Data::plain(bytes(big_endian).into())), 0);
+            let values = Values { float: Float::F32, big_endian, negated };
+            let view = View::new(vec![2, 3], &[3, 1], 0, data, values).unwrap();
+            let by = if negated { -1.0 } else { 1.0 };
+            let expected = signs.map(|sign| if negated { -sign } else { sign });
+            assert_eq!(view.signs().unwrap().to_signs(), expected);
+            assert_eq!(view.array().unwrap().values(), content.map(|value| by * value));
+        }
+    }
+
+    #[test]
+    fn a_weight_that_is_no_number_is_found_where_it_stands() {
+        let mut content = vec![1.0; 200];
+        content[131] = f32::NAN;
+        let view = View::new(vec![200], &[1], 0, data(&content), Float::F32.into()).unwrap();
+        let refused = view.signs().unwrap_err().to_string();
+        assert!(refused.starts_with("weight 131: has no sign"), "{refused}");
+    }
+
+    #[test]
+    fn a_float64_beyond_float32_has_a_sign_and_no_float32() {
+        let bytes: Vec<u8> = [-1e-300_f64, 1e300].iter().flat_map(|v| v.to_le_bytes()).collect();
+        let data = (Arc::new(Data::plain(bytes.into())), 0);
+        let view = View::new(vec![2], &[1], 0, data, Float::F64.into()).unwrap();
+        assert_eq!(view.signs().unwrap().to_signs(), [-1, 1]);
+        assert!(matches!(view.array(), Err(Defect::Range(value)) if value == -1e-300));
+    }
+
+    #[test]
+    fn a_value_shown_a_million_million_times_is_refused_with_the_memory_it_takes() {
+        let shape = vec![1 << 20, 1 << 28];
+        let view = View::new(shape, &[0, 0], 0, data(&[1.0]), Float::F32.into()).unwrap();
+        for refused in [view.signs().unwrap_err(), view.array().unwrap_err()] {
+            assert!(matches!(refused, Defect::TooMuch(_)), "{refused}");
+        }
+    }
+
+    // w = np.arange(8).reshape(4, 2, 1); full = np.zeros((4, 4, 1))
+    // full[:2, :2] = w[:2]; full[2:, 2:] = w[2:]
+    #[test]
+    fn groups_are_opened_with_zeros_between_them() {
+        let full = counting(&[4, 2, 1]).ungrouped().unwrap().unwrap();
+        assert_eq!(full.shape(), [4, 4, 1]);
+        let expected = [0, 1, 0, 0, 2, 3, 0, 0, 0, 0, 4, 5, 0, 0, 6, 7];
+        assert_eq!(values(&full), expected.map(|value| value as f32));
+        assert!(counting(&[0, 2]).ungrouped().unwrap().is_none());
+        assert!(counting(&[2]).ungrouped().unwrap().is_none());
+    }
+
+    // w = np.arange(12).reshape(6, 2); w.reshape(1, 2, 3, 2).transpose(3, 2, 0, 1).reshape(2, 6)
+    #[test]
+    fn a_dimension_is_split_and_turned_and_joined_again() {
+        let split = counting(&[6, 2]).split(&[1, 2, 3]).unwrap();
+        assert_eq!(split.shape(), [1, 2, 3, 2]);
+        let joined = split.hwio_to_oihw().unwrap().reshaped(vec![2, 6]).unwrap();
+        assert_eq!(values(&joined), [0, 6, 2, 8, 4, 10, 1, 7, 3, 9, 5, 11].map(|v| v as f32));
+        assert!(counting(&[7, 2]).split(&[1, 2, 3]).is_none());
+        assert!(joined.split(&[2, 1]).is_none(), "its dimensions are no longer steps");
+    }
+}
