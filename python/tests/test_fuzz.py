@@ -161,10 +161,13 @@ def any_tensor(draw):
     return tensor
 
 
-def is_freed(parameter):
-    """Whether the storage of a parameter or its gradient ends before they do."""
-    tensors = [t for t in (parameter, parameter.grad) if t is not None and t.device.type == "cpu"]
-    return any(t.untyped_storage().nbytes() < t.numel() * t.element_size() for t in tensors)
+def is_freed(tensor):
+    """Whether a tensor's storage ends before it does."""
+    return (
+        isinstance(tensor, torch.Tensor)
+        and tensor.device.type == "cpu"
+        and tensor.untyped_storage().nbytes() < tensor.numel() * tensor.element_size()
+    )
 
 
 @pytest.mark.parametrize("seed", range(200))
@@ -214,8 +217,9 @@ def test_any_tensors_in_any_place_step_or_are_refused(seed):
                         optimizer.state[parameter][key] = any_tensor(draw)
             except (RuntimeError, TypeError):
                 pass
-        if isinstance(optimizer, torch.optim.SGD) and any(map(is_freed, parameters)):
-            return  # PyTorch itself reads freed storages, and ends the process
+        tensors = [t for p in parameters for t in (p, p.grad, *optimizer.state.get(p, {}).values())]
+        if isinstance(optimizer, torch.optim.SGD) and any(map(is_freed, tensors)):
+            return  # PyTorch itself reads and writes past freed storages, and ends the process
         try:
             optimizer.step()
         except expected:

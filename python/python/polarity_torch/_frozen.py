@@ -185,6 +185,7 @@ class FrozenOptimizer(torch.optim.Optimizer):
                 f"{name}: has a sparse gradient; {type(self).__name__} takes dense ones: `sparse=False` of the "
                 "embedding, or torch.optim.SparseAdam and `polarity_torch.hold` beside it"
             )
+        _memory.must_be_readable(f"{name}: gradient", gradient)
         if gradient.shape != parameter.shape:
             raise ValueError(
                 f"{name}: has shape {tuple(parameter.shape)}, its gradient {tuple(gradient.shape)}; call zero_grad() "
@@ -211,6 +212,7 @@ class FrozenOptimizer(torch.optim.Optimizer):
         if tensor is None:
             work.new = True
             return torch.zeros_like(parameter, memory_format=torch.preserve_format, requires_grad=False)
+        _memory.must_be_readable(f"{name}: {buffer}", tensor)
         if tensor.shape != parameter.shape:
             raise ValueError(
                 f"{name}: has shape {tuple(parameter.shape)}, its {buffer} {tuple(tensor.shape)}; load the state "

@@ -188,6 +188,7 @@ class Holding:
                     f"{held.name}: is to be held, but the optimizer does not own it; {when}, or leave it out with "
                     "`template.subset(…)`"
                 )
+            _memory.must_be_readable(held.name, parameter)
             count = int(_projection.violators(parameter.detach(), held.tensor()).sum())
             if count:
                 raise ValueError(
@@ -233,13 +234,11 @@ class Holding:
 
     def violations(self) -> int:
         """How many held weights are on the wrong side of zero now: none, after a step."""
-        if self.released:
-            return 0
-        with torch.no_grad():
-            counts = [
-                int(_projection.violators(parameter, held.tensor()).sum()) for parameter, held in self.held.items()
-            ]
-        return sum(counts)
+        count = 0
+        for parameter, held in ({} if self.released else self.held).items():
+            _memory.must_be_readable(held.name, parameter)
+            count += int(_projection.violators(parameter.detach(), held.tensor()).sum())
+        return count
 
     def counts_by_parameter(self) -> dict[str, Counts]:
         """What the steps so far did to each parameter, by name."""

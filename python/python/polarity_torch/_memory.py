@@ -22,6 +22,7 @@ def must_be_readable(name: str, tensor: Tensor) -> None:
 
     Raises:
         TypeError: for what is no plain dense tensor of real numbers.
+        ValueError: when its storage was freed or is too small; PyTorch's own operations would read past its end.
     """
     if type(tensor) not in PLAIN:
         _must_be_a_plain_subclass(name, tensor)
@@ -31,6 +32,15 @@ def must_be_readable(name: str, tensor: Tensor) -> None:
         raise TypeError(f"{name}: is on the meta device and has no values; make it on a real one: `.to_empty`")
     if tensor.is_complex():
         raise TypeError(f"{name}: is complex; complex weights have no sign")
+    weights = tensor.numel()
+    if weights:
+        end = tensor.storage_offset() + 1 + sum((n - 1) * by for n, by in zip(tensor.shape, tensor.stride()))
+        room = tensor.untyped_storage().nbytes()
+        if end * tensor.element_size() > room:
+            raise ValueError(
+                f"{name}: its storage has {room} bytes, too few for {weights} weights; it was freed or resized (FSDP "
+                "does so between steps)"
+            )
 
 
 def must_be_writable(name: str, tensor: Tensor) -> None:
@@ -132,19 +142,16 @@ class Slices:
         return addresses
 
     def address(self, name: str, tensor: Tensor, weights: int) -> int:
-        """Where the `weights` float32 values of a raw tensor begin.
+        """Where the `weights` float32 values of a raw and dense tensor begin.
 
         Raises:
-            ValueError: when its storage ends before they do.
+            ValueError: when its storage ends before they do, which another thread may have changed just now.
         """
         storage = tensor.untyped_storage()
         self.storages.append(storage)
         start = 4 * int(tensor.storage_offset())
         if start + 4 * weights > storage.nbytes():
-            raise ValueError(
-                f"{name}: its storage has {storage.nbytes()} bytes, too few for {weights} weights; it was freed or "
-                "resized (FSDP does so between steps)"
-            )
+            raise ValueError(f"{name}: its storage has {storage.nbytes()} bytes, too few for {weights} weights")
         return storage.data_ptr() + start
 
 
