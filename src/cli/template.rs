@@ -6,10 +6,10 @@ use anyhow::anyhow;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::{Failure, print};
-use crate::fetch;
+use super::{Failure, print, print_bytes};
 use crate::sign::{Agreement, Template};
 use crate::weights::{self, Contents, Layout, Naming, Wanted, sources};
+use crate::{fetch, files};
 
 /// Make and inspect templates, the sign masks of a network
 #[derive(Debug, Subcommand)]
@@ -38,7 +38,7 @@ Nothing in a file is ever executed.")]
 pub(super) struct Extract {
     /// A checkpoint file, or weights of `polarity data list`
     source: String,
-    /// The template to write
+    /// The template to write; `-` for stdout
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
     /// Only these layers, for example `features` or `features.0`; may be given again
@@ -88,7 +88,7 @@ pub(super) struct Diff {
 pub(super) struct Random {
     /// The template whose names, shapes and free weights to keep
     like: String,
-    /// The template to write
+    /// The template to write; `-` for stdout
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
     /// Chance of a positive sign, in [0, 1] [default: each tensor's own share]
@@ -143,7 +143,7 @@ impl Extract {
         if template.is_empty() {
             return Err(Failure::Input(anyhow!("{source}: no tensor of two or more dimensions")));
         }
-        save(&template, &output)
+        save(&template, &output, &[&source])
     }
 }
 
@@ -227,16 +227,28 @@ impl Diff {
 impl Random {
     fn run(self) -> Result<(), Failure> {
         let like = Template::open(&self.like).map_err(Failure::input)?;
-        save(&like.random_like(self.positive, self.seed), &self.output)
+        save(&like.random_like(self.positive, self.seed), &self.output, &[&self.like])
     }
 }
 
-fn save(template: &Template, path: &Path) -> Result<(), Failure> {
-    template.save(path).map_err(Failure::work)?;
-    let (weights, tensors) = (template.weights(), template.len());
-    let bytes = std::fs::metadata(path).map_or(0, |file| file.len());
-    print(&format!(
-        "{}: the signs of {weights} weights in {tensors} tensors, {bytes} bytes\n",
-        path.display()
-    ))
+/// Writes `template` to `output`, `-` for stdout; `inputs` are the files that it was made from.
+fn save(template: &Template, output: &Path, inputs: &[&str]) -> Result<(), Failure> {
+    let bytes = template.to_bytes();
+    let (weights, tensors, length) = (template.weights(), template.len(), bytes.len());
+    let said = format!("the signs of {weights} weights in {tensors} tensors, {length} bytes");
+    if STDOUT.map(Path::new).contains(&output) {
+        eprintln!("stdout: {said}");
+        return print_bytes(&bytes);
+    }
+    if let Some(input) = inputs.iter().find(|input| files::are_same(Path::new(input), output)) {
+        return Err(Failure::Input(anyhow!(
+            "--output: `{}` is the file `{input}`, which is read; choose another",
+            output.display()
+        )));
+    }
+    template.save(output).map_err(Failure::work)?;
+    print(&format!("{}: {said}\n", output.display()))
 }
+
+/// The paths that mean stdout.
+const STDOUT: [&str; 2] = ["-", "/dev/stdout"];
