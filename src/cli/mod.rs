@@ -13,6 +13,7 @@ mod plot;
 mod progress;
 mod report;
 mod run;
+mod say;
 mod shown;
 mod template;
 
@@ -108,12 +109,12 @@ fn load(file: &Path, overrides: &[String]) -> Result<Experiment, Failure> {
     Experiment::load(file, overrides).map_err(Failure::input)
 }
 
-/// Writes to stdout; a reader that has left is no failure.
+/// Writes words to stdout; a reader that has left is no failure.
 fn print(text: &str) -> Result<(), Failure> {
-    print_bytes(text.as_bytes())
+    print_bytes(say::plain(text).as_bytes())
 }
 
-/// The same for what is no text.
+/// The same for what is for programs, as it is.
 fn print_bytes(bytes: &[u8]) -> Result<(), Failure> {
     use std::io::Write;
     let mut out = std::io::stdout().lock();

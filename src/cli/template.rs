@@ -6,6 +6,7 @@ use anyhow::anyhow;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
+use super::say::{say, word};
 use super::{Failure, print, print_bytes};
 use crate::sign::{Agreement, Template};
 use crate::weights::{self, Contents, Layout, Naming, Wanted, sources};
@@ -132,7 +133,7 @@ impl Extract {
         let Contents { views, account, provenance } =
             sources::open(&source, layout, &wanted, &cache).map_err(Failure::input)?;
         for line in account.to_string().lines() {
-            eprintln!("{source}: {line}");
+            say(&format!("{source}: {line}"));
         }
         let template = weights::signs(&views, provenance);
         let mut template =
@@ -152,12 +153,12 @@ impl Info {
         let template = Template::open(&self.template).map_err(Failure::input)?;
         if self.json {
             let text = serde_json::to_string_pretty(&as_json(&template)).map_err(Failure::work)?;
-            return print(&format!("{text}\n"));
+            return print_bytes(format!("{text}\n").as_bytes());
         }
         let mut text = format!(
             "source      {}\nmade by     {}\ndigest      {}\n",
-            template.source(),
-            template.created_by(),
+            word(template.source()),
+            word(template.created_by()),
             template.digest()
         );
         text += &format!(
@@ -167,7 +168,8 @@ impl Info {
             template.held(),
             100.0 * template.positive_fraction().unwrap_or(0.0)
         );
-        let width = template.names().map(str::len).max().unwrap_or(0).max("tensor".len());
+        let names = template.names().map(|name| word(name).chars().count());
+        let width = names.max().unwrap_or(0).max("tensor".len());
         text += &format!(
             "{:<width$}  {:>10}  {:>10}  {:>10}  shape\n",
             "tensor", "weights", "held", "positive"
@@ -176,7 +178,7 @@ impl Info {
             let mask = &layer.mask;
             let positive = 100.0 * mask.positive_fraction().unwrap_or(0.0);
             let (weights, held) = (mask.len(), mask.held_count());
-            let shape = &layer.shape;
+            let (name, shape) = (word(name), &layer.shape);
             text += &format!(
                 "{name:<width$}  {weights:>10}  {held:>10}  {positive:>8.2} %  {shape:?}\n"
             );
@@ -217,7 +219,7 @@ impl Diff {
         };
         let mut text = String::from("Share of equal signs, among weights that both hold:\n");
         for (name, share) in layers {
-            text += &format!("  {name}  {}\n", percent(share));
+            text += &format!("  {}  {}\n", word(&name), percent(share));
         }
         text += &format!("  in all  {}\n", percent(overall));
         print(&text)
@@ -237,7 +239,7 @@ fn save(template: &Template, output: &Path, inputs: &[&str]) -> Result<(), Failu
     let (weights, tensors, length) = (template.weights(), template.len(), bytes.len());
     let said = format!("the signs of {weights} weights in {tensors} tensors, {length} bytes");
     if STDOUT.map(Path::new).contains(&output) {
-        eprintln!("stdout: {said}");
+        say(&format!("stdout: {said}"));
         return print_bytes(&bytes);
     }
     if let Some(input) = inputs.iter().find(|input| files::are_same(Path::new(input), output)) {
