@@ -101,7 +101,11 @@ impl ExperimentArgs {
         let checked = Checked::new(experiment, &self.file).map_err(Failure::input)?;
         let device = device.resolve()?;
         let cache = fetch::cache_dir().map_err(Failure::input)?;
-        Plan::new(checked, &self.file, device, &cache).map_err(Failure::input)
+        let plan = Plan::new(checked, &self.file, device, &cache).map_err(Failure::input)?;
+        for note in plan.notes() {
+            say::say(&format!("{}: {note}", self.file.display()));
+        }
+        Ok(plan)
     }
 }
 
