@@ -325,7 +325,7 @@ fn a_folder_of_images_that_cannot_be_used_is_refused_by_name() {
         std::fs::remove_dir_all(lab.path("images/1")).unwrap();
         std::fs::remove_dir_all(lab.path("images/2")).unwrap();
     };
-    folder_refused(share, one_class, &["data: ", "images: expected 2 to 256 folders", "got 1"]);
+    folder_refused(share, one_class, &["data: ", "images: expected 2 to 65536 folders", "got 1"]);
     let empty = |lab: &Laboratory| lab.write("images/1/3.png", "");
     folder_refused(share, empty, &["images/1/3.png: cannot be decoded"]);
     let many = |lab: &Laboratory| lab.edit("[6, 9]", "[600]");

@@ -1,16 +1,41 @@
 //! Writing a file whole or not at all.
 
-use std::fs::{File, Permissions};
+use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 
 /// Writes `bytes` to `path`: into a new file of the same folder, to the disk, then over the name.
 /// Who reads `path` meanwhile, or after a crash, sees the old file or the new one.
 ///
+/// A file that is there keeps its mode, and one that may not be written is not replaced. Where `path` is
+/// a link, the file is meant that it leads to. What is no regular file, a pipe or a device, and what lies
+/// in `/dev` or `/proc`, is written into and never replaced.
+///
 /// # Errors
-/// When the folder cannot be written, or the disk fails; `path` is as it was then.
+/// When the folder or the file cannot be written, or the disk fails; a regular file is as it was then.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let target = target(path)?;
+    let old = match File::options().write(true).open(&target) {
+        Ok(file) => Some(file),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(error),
+    };
+    let Some(mut old) = old else { return replace(&target, bytes, None) };
+    let about = old.metadata()?;
+    match about.is_file() && !is_of_the_system(&target) {
+        true => replace(&target, bytes, Some(about.permissions())),
+        false => old.write_all(bytes),
+    }
+}
+
+/// Whether two paths lead to the same file, which is there.
+pub fn are_same(one: &Path, other: &Path) -> bool {
+    let number = |path| fs::metadata(path).map(|about: fs::Metadata| (about.dev(), about.ino()));
+    matches!((number(one), number(other)), (Ok(one), Ok(other)) if one == other)
+}
+
+fn replace(path: &Path, bytes: &[u8], mode: Option<Permissions>) -> io::Result<()> {
     let folder = match path.parent() {
         Some(folder) if folder != Path::new("") => folder,
         _ => Path::new("."),
@@ -20,10 +45,34 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
         // What File::create would ask for; the umask takes its part from it.
         .permissions(Permissions::from_mode(0o666))
         .tempfile_in(folder)?;
+    if let Some(mode) = mode {
+        file.as_file().set_permissions(mode)?;
+    }
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
     File::open(folder)?.sync_all()
+}
+
+/// Where the links from `path` on lead; nothing needs to be there.
+fn target(path: &Path) -> io::Result<PathBuf> {
+    const MOST_LINKS: usize = 40;
+    let mut target = path.to_owned();
+    for _ in 0..MOST_LINKS {
+        // The links of `/proc` name pipes by words that are no path.
+        if is_of_the_system(&target) {
+            return Ok(target);
+        }
+        match fs::read_link(&target) {
+            Ok(next) => target = target.parent().unwrap_or(Path::new("")).join(next),
+            Err(_) => return Ok(target),
+        }
+    }
+    Err(io::Error::other("too many links, which may lead to each other"))
+}
+
+fn is_of_the_system(path: &Path) -> bool {
+    path.starts_with("/dev") || path.starts_with("/proc")
 }
 
 #[cfg(test)]
@@ -50,6 +99,68 @@ mod tests {
         write_atomically(&folder.path().join("ours"), b"").unwrap();
         File::create(folder.path().join("plain")).unwrap();
         assert_eq!(mode("ours"), mode("plain"));
+    }
+
+    #[test]
+    fn a_file_that_is_there_keeps_its_mode() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secret");
+        fs::write(&path, "old").unwrap();
+        for mode in [0o600, 0o640, 0o755] {
+            fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+            write_atomically(&path, b"new").unwrap();
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, mode);
+        }
+    }
+
+    #[test]
+    fn a_link_leads_to_the_file_and_stays_a_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::create_dir(at("inner")).unwrap();
+        fs::write(at("inner/file"), "old").unwrap();
+        std::os::unix::fs::symlink("inner/file", at("near")).unwrap();
+        std::os::unix::fs::symlink(at("near"), at("far")).unwrap();
+        std::os::unix::fs::symlink("inner/none", at("dangling")).unwrap();
+        write_atomically(&at("far"), b"new").unwrap();
+        write_atomically(&at("dangling"), b"made").unwrap();
+        assert_eq!(fs::read(at("inner/file")).unwrap(), b"new");
+        assert_eq!(fs::read(at("inner/none")).unwrap(), b"made");
+        for link in ["near", "far", "dangling"] {
+            assert!(fs::symlink_metadata(at(link)).unwrap().is_symlink(), "{link}");
+        }
+        std::os::unix::fs::symlink("round", at("round")).unwrap();
+        assert!(write_atomically(&at("round"), b"").is_err());
+    }
+
+    #[test]
+    fn a_device_and_a_pipe_are_written_into_and_not_replaced() {
+        use std::io::Read;
+        use std::os::fd::AsRawFd;
+
+        write_atomically(Path::new("/dev/null"), b"gone").unwrap();
+        assert!(!fs::metadata("/dev/null").unwrap().is_file());
+        let (mut reader, writer) = io::pipe().unwrap();
+        write_atomically(Path::new(&format!("/proc/self/fd/{}", writer.as_raw_fd())), b"through")
+            .unwrap();
+        drop(writer);
+        let mut read = String::new();
+        reader.read_to_string(&mut read).unwrap();
+        assert_eq!(read, "through");
+    }
+
+    #[test]
+    fn a_file_is_the_same_by_any_path() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::write(at("file"), "").unwrap();
+        fs::write(at("other"), "").unwrap();
+        fs::hard_link(at("file"), at("hard")).unwrap();
+        std::os::unix::fs::symlink("file", at("soft")).unwrap();
+        for same in ["file", "hard", "soft", "./file"] {
+            assert!(are_same(&at("file"), &at(same)), "{same}");
+        }
+        assert!(!are_same(&at("file"), &at("other")) && !are_same(&at("none"), &at("none")));
     }
 
     #[test]

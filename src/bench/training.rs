@@ -123,7 +123,7 @@ pub(super) fn measure(threads: NonZeroUsize) -> Result<Vec<Step>, Error> {
 fn images(count: usize) -> Result<ImageSet, Error> {
     let mut stream = Stream::new(1, "images");
     let pixels = (0..count * 28 * 28).map(|_| stream.below(256) as u8).collect();
-    let labels = (0..count).map(|image| image as u8).collect();
+    let labels = (0..count).map(|image| image as u16).collect();
     let source = Images { channels: 1, height: 28, width: 28, pixels, labels, classes: CLASSES };
     let (mean, deviation) = (vec![0.5; 3], vec![0.25; 3]);
     let input = Input { channels: 3, size: IMAGE, mean, deviation };

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::anyhow;
 use clap::Args;
 
+use super::say::say;
 use super::{Failure, print};
 use crate::bench::{Bench, Case, Ensemble, Holding, Ratio, Step};
 use crate::experiment::write_results;
@@ -36,7 +37,7 @@ impl BenchCommand {
             .map_err(|error| Failure::Input(anyhow!("--out {}: {error}", self.out.display())))?;
         let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         let threads = self.threads.unwrap_or(cores);
-        let bench = Bench::run(threads, &mut |what| eprintln!("measuring {what}"))
+        let bench = Bench::run(threads, &mut |what| say(&format!("measuring {what}")))
             .map_err(Failure::work)?;
         write(&self.out, "optimizers.csv", bench.optimizers_csv())?;
         write(&self.out, "holding.csv", bench.holding_csv())?;

@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand};
 
+use super::say::say;
 use super::{Failure, print};
 use crate::catalog;
 use crate::fetch::{Package, State, cache_dir};
@@ -43,8 +44,7 @@ fn fetch(names: &[String]) -> Result<(), Failure> {
         .map(|name| catalog::find(name).map_err(Failure::input))
         .collect::<Result<_, _>>()?;
     for package in packages {
-        let fetched =
-            package.fetch(&cache, &mut |line| eprintln!("{line}")).map_err(Failure::work)?;
+        let fetched = package.fetch(&cache, &mut |line| say(line)).map_err(Failure::work)?;
         print(&format!("{}: ready in {}\n", package.name, fetched.folder.display()))?;
     }
     Ok(())

@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use super::say::say;
+
 /// Why a command did not do what was asked.
 #[derive(Debug)]
 pub enum Failure {
@@ -29,7 +31,7 @@ impl Failure {
             Failure::Work(error) => (error, 1),
             Failure::Signal(number) => return ExitCode::from(128 + number),
         };
-        eprintln!("polarity: {error}");
+        say(&format!("polarity: {error}"));
         ExitCode::from(code)
     }
 }

@@ -15,6 +15,7 @@ mod progress;
 mod reading;
 mod report;
 mod run;
+mod say;
 mod shown;
 mod template;
 
@@ -106,7 +107,11 @@ impl ExperimentArgs {
         let checked = Checked::new(experiment, &self.file).map_err(Failure::input)?;
         let device = device.resolve()?;
         let cache = fetch::cache_dir().map_err(Failure::input)?;
-        Plan::new(checked, &self.file, device, &cache).map_err(Failure::input)
+        let plan = Plan::new(checked, &self.file, device, &cache).map_err(Failure::input)?;
+        for note in plan.notes() {
+            say::say(&format!("{}: {note}", self.file.display()));
+        }
+        Ok(plan)
     }
 }
 
@@ -114,11 +119,16 @@ fn load(file: &Path, overrides: &[String]) -> Result<Experiment, Failure> {
     Experiment::load(file, overrides).map_err(Failure::input)
 }
 
-/// Writes to stdout; a reader that has left is no failure.
+/// Writes words to stdout; a reader that has left is no failure.
 fn print(text: &str) -> Result<(), Failure> {
+    print_bytes(say::plain(text).as_bytes())
+}
+
+/// The same for what is for programs, as it is.
+fn print_bytes(bytes: &[u8]) -> Result<(), Failure> {
     use std::io::Write;
     let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+    match out.write_all(bytes).and_then(|()| out.flush()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
             Err(Failure::Work(anyhow::anyhow!("stdout: {error}")))
         }

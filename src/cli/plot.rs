@@ -28,6 +28,14 @@ fn after_help() -> String {
     text
 }
 
+/// What cannot be written failed; what cannot be drawn was asked for wrongly.
+fn failure(error: figure::Error) -> Failure {
+    match error {
+        figure::Error::Write { .. } => Failure::work(error),
+        _ => Failure::input(error),
+    }
+}
+
 impl Plot {
     pub(super) fn run(self) -> Result<(), Failure> {
         let Shown { plots, tables, .. } = self.shown.read()?;
@@ -35,7 +43,7 @@ impl Plot {
             .map_err(|error| Failure::Work(anyhow!("{}: {error}", plots.display())))?;
         for figure in &tables.about.figures {
             let results = figure::Results::new(&tables, figure.arms.as_deref());
-            let path = figure::draw(&figure.kind, &results, &plots).map_err(Failure::work)?;
+            let path = figure::draw(&figure.kind, &results, &plots).map_err(failure)?;
             print(&format!("{}\n", path.display()))?;
         }
         Ok(())

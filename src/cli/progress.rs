@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
+use super::say::{plain, say};
 use crate::experiment::{Cell, Event, Record};
 use crate::results::Status;
 use crate::train;
@@ -66,7 +67,9 @@ impl Progress {
         if std::io::stderr().is_terminal() && left > 0 {
             let style = ProgressStyle::with_template("{bar:30} {msg}")
                 .expect("the template has no unknown key");
-            self.bar = Some(ProgressBar::new(1000 * left as u64).with_style(style));
+            let bar = ProgressBar::new(1000 * left as u64).with_style(style);
+            // A terminal that cannot move its cursor gets lines.
+            self.bar = Some(bar).filter(|bar| !bar.is_hidden());
         }
     }
 
@@ -123,7 +126,7 @@ impl Progress {
         match &self.bar {
             Some(bar) => {
                 bar.set_position((1000.0 * done) as u64);
-                bar.set_message(message);
+                bar.set_message(plain(&message).into_owned());
             }
             None => self.say(&message),
         }
@@ -132,8 +135,8 @@ impl Progress {
     fn say(&mut self, line: &str) {
         self.spoken = Instant::now();
         match &self.bar {
-            Some(bar) => bar.println(line),
-            None => eprintln!("{line}"),
+            Some(bar) => bar.println(plain(line)),
+            None => say(line),
         }
     }
 

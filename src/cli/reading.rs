@@ -3,6 +3,7 @@
 use clap::Args;
 
 use super::Failure;
+use super::say::say;
 use crate::fetch;
 use crate::weights::{Contents, Layout, Naming, Wanted, sources};
 
@@ -35,7 +36,7 @@ impl Reading {
         let wanted = Wanted { key, naming: Naming { strip, rename, network } };
         let contents = sources::open(source, layout, &wanted, &cache).map_err(Failure::input)?;
         for line in contents.account.to_string().lines() {
-            eprintln!("{source}: {line}");
+            say(&format!("{source}: {line}"));
         }
         Ok(contents)
     }

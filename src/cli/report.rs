@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::shown::{Shown, ShownArgs};
-use super::{Failure, print};
+use super::{Failure, print, print_bytes};
 use crate::experiment::write_results;
 use crate::results::claim::{Answer, answers};
 use crate::results::report::claims_table;
@@ -52,7 +52,7 @@ impl ReportCommand {
         }
         if self.json {
             let text = serde_json::to_string_pretty(&report.to_json()).map_err(Failure::work)?;
-            return print(&format!("{text}\n"));
+            return print_bytes(format!("{text}\n").as_bytes());
         }
         print(&markdown)
     }

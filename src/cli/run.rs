@@ -9,6 +9,7 @@ use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 
 use super::device::DeviceArg;
 use super::progress::Progress;
+use super::say::say;
 use super::{ExperimentArgs, Failure};
 use crate::experiment::{self, Published, RunError, RunOptions, Shard};
 
@@ -64,17 +65,17 @@ impl Run {
         match summary.published {
             Published::Written { replaced: 0 } => {}
             Published::Written { replaced } => {
-                eprintln!(
+                say(&format!(
                     "{table}: {replaced} rows of cells that this experiment does not have were replaced"
-                );
+                ));
             }
-            Published::Kept { rows } => eprintln!(
+            Published::Kept { rows } => say(&format!(
                 "{table}: left as it is, since {rows} of its rows are cells that have not run here; it \
                  is written anew when all have"
-            ),
+            )),
         }
         if summary.interrupted {
-            eprintln!("stopped; what is finished is kept, and the same command goes on from here");
+            say("stopped; what is finished is kept, and the same command goes on from here");
             return Err(Failure::Signal(signal.load(Ordering::Relaxed) as u8));
         }
         if let Some((id, reason)) = summary.failed.first() {
@@ -84,7 +85,7 @@ impl Run {
                 "{count} cells failed, cell {id} first: {reason}; `polarity run {file}` tries them again"
             )));
         }
-        eprintln!("results: {table}");
+        say(&format!("results: {table}"));
         Ok(())
     }
 }

@@ -9,7 +9,9 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::reading::Reading;
-use super::{Failure, print};
+use super::say::{say, word};
+use super::{Failure, print, print_bytes};
+use crate::files;
 use crate::sign::{Agreement, Template};
 use crate::weights::{self, Contents};
 
@@ -42,7 +44,7 @@ Nothing in a file is ever executed.")]
 pub(super) struct Extract {
     /// A checkpoint file, or weights of `polarity data list`
     source: String,
-    /// The template to write
+    /// The template to write; `-` for stdout
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
     /// Only these layers, for example `features` or `features.0`; may be given again
@@ -80,7 +82,7 @@ pub(super) struct Diff {
 pub(super) struct Random {
     /// The template whose names, shapes and free weights to keep
     like: String,
-    /// The template to write
+    /// The template to write; `-` for stdout
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
     /// Chance of a positive sign, in [0, 1] [default: each tensor's own share]
@@ -123,7 +125,7 @@ impl Extract {
         if template.is_empty() {
             return Err(Failure::Input(anyhow!("{source}: no tensor of two or more dimensions")));
         }
-        save(&template, &output)
+        save(&template, &output, &[&source])
     }
 }
 
@@ -132,12 +134,12 @@ impl Info {
         let template = Template::open(&self.template).map_err(Failure::input)?;
         if self.json {
             let text = serde_json::to_string_pretty(&as_json(&template)).map_err(Failure::work)?;
-            return print(&format!("{text}\n"));
+            return print_bytes(format!("{text}\n").as_bytes());
         }
         let mut text = format!(
             "source      {}\nmade by     {}\ndigest      {}\n",
-            template.source(),
-            template.created_by(),
+            word(template.source()),
+            word(template.created_by()),
             template.digest()
         );
         text += &format!(
@@ -147,7 +149,8 @@ impl Info {
             template.held(),
             100.0 * template.positive_fraction().unwrap_or(0.0)
         );
-        let width = template.names().map(str::len).max().unwrap_or(0).max("tensor".len());
+        let names = template.names().map(|name| word(name).chars().count());
+        let width = names.max().unwrap_or(0).max("tensor".len());
         text += &format!(
             "{:<width$}  {:>10}  {:>10}  {:>10}  shape\n",
             "tensor", "weights", "held", "positive"
@@ -156,7 +159,7 @@ impl Info {
             let mask = &layer.mask;
             let positive = 100.0 * mask.positive_fraction().unwrap_or(0.0);
             let (weights, held) = (mask.len(), mask.held_count());
-            let shape = &layer.shape;
+            let (name, shape) = (word(name), &layer.shape);
             text += &format!(
                 "{name:<width$}  {weights:>10}  {held:>10}  {positive:>8.2} %  {shape:?}\n"
             );
@@ -197,7 +200,7 @@ impl Diff {
         };
         let mut text = String::from("Share of equal signs, among weights that both hold:\n");
         for (name, share) in layers {
-            text += &format!("  {name}  {}\n", percent(share));
+            text += &format!("  {}  {}\n", word(&name), percent(share));
         }
         text += &format!("  in all  {}\n", percent(overall));
         print(&text)
@@ -207,16 +210,32 @@ impl Diff {
 impl Random {
     fn run(self) -> Result<(), Failure> {
         let like = Template::open(&self.like).map_err(Failure::input)?;
-        save(&like.random_like(self.positive, self.seed), &self.output)
+        save(&like.random_like(self.positive, self.seed), &self.output, &[&self.like])
     }
 }
 
-fn save(template: &Template, path: &Path) -> Result<(), Failure> {
-    template.save(path).map_err(Failure::work)?;
-    let (weights, tensors) = (template.weights(), template.len());
-    let bytes = std::fs::metadata(path).map_or(0, |file| file.len());
-    print(&format!(
-        "{}: the signs of {weights} weights in {tensors} tensors, {bytes} bytes\n",
-        path.display()
-    ))
+fn is_stdout(output: &Path) -> bool {
+    STDOUT.map(Path::new).contains(&output)
 }
+
+/// Writes `template` to `output`, `-` for stdout; `inputs` are the files that it was made from.
+fn save(template: &Template, output: &Path, inputs: &[&str]) -> Result<(), Failure> {
+    let bytes = template.to_bytes();
+    let (weights, tensors, length) = (template.weights(), template.len(), bytes.len());
+    let said = format!("the signs of {weights} weights in {tensors} tensors, {length} bytes");
+    if is_stdout(output) {
+        say(&format!("stdout: {said}"));
+        return print_bytes(&bytes);
+    }
+    if let Some(input) = inputs.iter().find(|input| files::are_same(Path::new(input), output)) {
+        return Err(Failure::Input(anyhow!(
+            "--output: `{}` is the file `{input}`, which is read; choose another",
+            output.display()
+        )));
+    }
+    template.save(output).map_err(Failure::work)?;
+    print(&format!("{}: {said}\n", output.display()))
+}
+
+/// The paths that mean stdout.
+const STDOUT: [&str; 2] = ["-", "/dev/stdout"];

@@ -132,7 +132,7 @@ fn images(batches: &[Batch]) -> Images {
         height: SIDE,
         width: SIDE,
         pixels: records().flat_map(|record| &record[1..]).copied().collect(),
-        labels: records().map(|record| record[0]).collect(),
+        labels: records().map(|record| record[0].into()).collect(),
         classes: CLASS_NAMES.len(),
     }
 }

@@ -2,26 +2,22 @@
 //! with a share of each class set apart for the test.
 //!
 //! Classes and files are taken in the order of their names, so that the same folder gives the same
-//! data set everywhere. Each image is scaled until its shorter side fits and cut to a square around
-//! its centre. If all images are grey the data set is grey, else all are taken as red, green, blue;
-//! transparency is dropped.
+//! data set everywhere (`tree.rs`). Each image is scaled until its shorter side fits and cut to a square
+//! around its centre (`picture.rs`). If all images are grey the data set is grey, else all are taken as
+//! red, green, blue; transparency is dropped.
 
-use std::fs;
-use std::io::{self, Cursor};
-use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
-use std::thread;
+mod picture;
+mod tree;
 
-use image::imageops::FilterType;
-use image::io::{Limits, Reader};
-use image::{DynamicImage, ImageError};
+use std::path::Path;
+
+pub use tree::Error;
 
 use super::Images;
 use crate::digest::sha256;
-use crate::random::Stream;
-
-/// Sides beyond which a file is taken for a mistake or an attack.
-const LARGEST_SIDE: u32 = 16_384;
+use crate::memory;
+use picture::Picture;
+use tree::{Class, Tree};
 
 /// A data set read from a folder.
 #[derive(Debug)]
@@ -29,172 +25,35 @@ pub(super) struct Folder {
     pub train: Images,
     pub test: Images,
     pub digest: String,
+    /// What of the folder was not looked at, a sentence each.
+    pub notes: Vec<String>,
 }
 
 /// The images below `path` as squares of `side` pixels. `test_share` is the share of each class that
-/// is set apart for the test, if `path` has no folders `train` and `test`.
+/// is set apart for the test, if `path` has no folder of test images.
 pub(super) fn open(path: &Path, side: usize, test_share: Option<f64>) -> Result<Folder, Error> {
-    let [train, test] = parts(path, test_share)?;
+    let Tree { train, test, notes } = Tree::read(path, test_share)?;
+    check_memory(path, &train, &test, side)?;
     let classes = train.len();
-    let [train, test] = [train, test].map(|classes| decode(&classes, path, side));
+    let [train, test] = [train, test].map(|classes| picture::decode(&classes, path, side));
     let (train, test) = (train?, test?);
     let grey = train.iter().chain(&test).all(|picture| !picture.pixels.color().has_color());
     let digests: String =
         train.iter().chain(&test).map(|picture| format!("{}\n", picture.digest)).collect();
     let [train, test] = [train, test].map(|pictures| images(&pictures, side, classes, grey));
-    Ok(Folder { train, test, digest: sha256(digests.as_bytes()) })
+    Ok(Folder { train, test, digest: sha256(digests.as_bytes()), notes })
 }
 
-/// The files of one class, in name order.
-#[derive(Debug)]
-struct Class {
-    name: String,
-    files: Vec<PathBuf>,
-}
-
-/// The classes to train on and those to test on, which are the same in the same order.
-fn parts(path: &Path, test_share: Option<f64>) -> Result<[Vec<Class>; 2], Error> {
-    let [train, test] = ["train", "test"].map(|part| path.join(part));
-    match (train.is_dir() || test.is_dir(), test_share) {
-        (true, None) => {
-            let parts = [classes(&train)?, classes(&test)?];
-            let names = |part: &[Class]| part.iter().map(|class| class.name.clone()).collect();
-            let [expected, got]: [Vec<String>; 2] = [names(&parts[0]), names(&parts[1])];
-            if expected != got {
-                return Err(Error::Classes { folder: test, expected, got });
-            }
-            Ok(parts)
-        }
-        (false, Some(share)) => {
-            let (train, test) = classes(path)?
-                .into_iter()
-                .map(|class| class.split(path, share))
-                .collect::<Result<_, _>>()?;
-            Ok([train, test])
-        }
-        (split, _) => Err(Error::Share { folder: path.to_owned(), split }),
-    }
-}
-
-/// The classes in `folder`: its own folders.
-fn classes(folder: &Path) -> Result<Vec<Class>, Error> {
-    let class = |path: PathBuf| {
-        if !path.is_dir() {
-            return Err(Error::Stray { path, expected: "a folder of one class" });
-        }
-        let files = entries(&path)?;
-        if let Some(path) = files.iter().find(|file| !is_image(file)) {
-            let path = path.clone();
-            return Err(Error::Stray {
-                path,
-                expected: "an image called `.png`, `.jpg` or `.jpeg`",
-            });
-        }
-        if files.is_empty() {
-            return Err(Error::EmptyClass(path));
-        }
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        Ok(Class { name, files })
-    };
-    let classes = entries(folder)?.into_iter().map(class).collect::<Result<Vec<_>, _>>()?;
-    if !(2..=256).contains(&classes.len()) {
-        return Err(Error::ClassCount { folder: folder.to_owned(), got: classes.len() });
-    }
-    Ok(classes)
-}
-
-/// What is in `folder`, in name order, without hidden files.
-fn entries(folder: &Path) -> Result<Vec<PathBuf>, Error> {
-    let read = |cause| Error::Read { path: folder.to_owned(), cause };
-    let mut entries = Vec::new();
-    for entry in fs::read_dir(folder).map_err(read)? {
-        let entry = entry.map_err(read)?;
-        if !entry.file_name().as_encoded_bytes().starts_with(b".") {
-            entries.push(entry.path());
-        }
-    }
-    entries.sort();
-    Ok(entries)
-}
-
-fn is_image(path: &Path) -> bool {
-    let extension = path.extension().unwrap_or_default().to_ascii_lowercase();
-    path.is_file() && ["png", "jpg", "jpeg"].iter().any(|known| extension == *known)
-}
-
-impl Class {
-    /// The class without a `share` of its files, and these; which ones depends on their number and
-    /// the class's name alone.
-    fn split(self, folder: &Path, share: f64) -> Result<(Class, Class), Error> {
-        let count = self.files.len();
-        if count < 2 {
-            return Err(Error::EmptyClass(folder.join(&self.name)));
-        }
-        let tested = ((count as f64 * share).round() as usize).clamp(1, count - 1);
-        let mut order: Vec<usize> = (0..count).collect();
-        Stream::new(0, &format!("folder/{}", self.name)).shuffle(&mut order);
-        let mut is_tested = vec![false; count];
-        order[..tested].iter().for_each(|&place| is_tested[place] = true);
-        let pick = |wanted: bool| {
-            let files = self.files.iter().zip(&is_tested).filter(|(_, tested)| **tested == wanted);
-            let files = files.map(|(file, _)| file.clone()).collect();
-            Class { name: self.name.clone(), files }
-        };
-        Ok((pick(false), pick(true)))
-    }
-}
-
-/// One image: a square, its class, and what identifies it.
-struct Picture {
-    pixels: DynamicImage,
-    label: u8,
-    /// The SHA-256 of the file and its path below the folder.
-    digest: String,
-}
-
-/// The images of `classes`, in order, on all cores.
-fn decode(classes: &[Class], root: &Path, side: usize) -> Result<Vec<Picture>, Error> {
-    let files: Vec<(u8, &PathBuf)> = (0..=u8::MAX)
-        .zip(classes)
-        .flat_map(|(label, class)| class.files.iter().map(move |file| (label, file)))
-        .collect();
-    let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    let share = files.len().div_ceil(cores).max(1);
-    thread::scope(|scope| {
-        let workers: Vec<_> = files
-            .chunks(share)
-            .map(|files| {
-                let picture = |&(label, file): &(u8, &PathBuf)| picture(file, root, side, label);
-                scope.spawn(move || files.iter().map(picture).collect::<Result<Vec<_>, _>>())
-            })
-            .collect();
-        let mut pictures = Vec::with_capacity(files.len());
-        for worker in workers {
-            pictures.extend(worker.join().expect("decoding gives errors and does not panic")?);
-        }
-        Ok(pictures)
+/// Whether all pictures fit the memory: four bytes a pixel as they are decoded, and three of the set.
+fn check_memory(path: &Path, train: &[Class], test: &[Class], side: usize) -> Result<(), Error> {
+    let pictures: usize = train.iter().chain(test).map(|class| class.files.len()).sum();
+    let bytes = (pictures as u64).saturating_mul(7 * (side as u64).pow(2));
+    memory::check(bytes).map_err(|cause| Error::Memory {
+        folder: path.to_owned(),
+        pictures,
+        side,
+        cause,
     })
-}
-
-fn picture(file: &Path, root: &Path, side: usize, label: u8) -> Result<Picture, Error> {
-    let bytes = fs::read(file).map_err(|cause| Error::Read { path: file.to_owned(), cause })?;
-    let decoded = decoded(&bytes)
-        .map_err(|cause| Error::Image { file: file.to_owned(), cause: cause.to_string() })?;
-    if decoded.width() == 0 || decoded.height() == 0 {
-        return Err(Error::Image { file: file.to_owned(), cause: "it has no pixel".into() });
-    }
-    let pixels = decoded.resize_to_fill(side as u32, side as u32, FilterType::Triangle);
-    let place = file.strip_prefix(root).unwrap_or(file).display();
-    Ok(Picture { pixels, label, digest: format!("{} {place}", sha256(&bytes)) })
-}
-
-fn decoded(bytes: &[u8]) -> Result<DynamicImage, ImageError> {
-    let mut reader = Reader::new(Cursor::new(bytes)).with_guessed_format()?;
-    let mut limits = Limits::default();
-    limits.max_image_width = Some(LARGEST_SIDE);
-    limits.max_image_height = Some(LARGEST_SIDE);
-    reader.limits(limits);
-    reader.decode()
 }
 
 fn images(pictures: &[Picture], side: usize, classes: usize, grey: bool) -> Images {
@@ -211,90 +70,29 @@ fn images(pictures: &[Picture], side: usize, classes: usize, grey: bool) -> Imag
     Images { channels, height: side, width: side, pixels, labels, classes }
 }
 
-/// A folder of images that cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Error {
-    /// A folder or file cannot be read.
-    #[error("{}: cannot be read: {cause}", path.display())]
-    Read {
-        /// The folder or file.
-        path: PathBuf,
-        /// Why.
-        cause: io::Error,
-    },
-    /// A file is no image that can be decoded.
-    #[error("{}: cannot be decoded: {cause}; expected a PNG or JPEG image", file.display())]
-    Image {
-        /// The file.
-        file: PathBuf,
-        /// Why.
-        cause: String,
-    },
-    /// Something lies where it does not belong.
-    #[error("{}: expected {expected}; move it elsewhere", path.display())]
-    Stray {
-        /// What lies there.
-        path: PathBuf,
-        /// What should.
-        expected: &'static str,
-    },
-    /// A class has no image, or not two to split.
-    #[error("{}: expected at least one image to train on and one to test on", .0.display())]
-    EmptyClass(PathBuf),
-    /// There are too few classes or too many.
-    #[error("{}: expected 2 to 256 folders, one for each class, got {got}", folder.display())]
-    ClassCount {
-        /// The folder.
-        folder: PathBuf,
-        /// How many it has.
-        got: usize,
-    },
-    /// The test images have other classes than the training images.
-    #[error("{}: expected the classes to train on, {expected:?}, got {got:?}", folder.display())]
-    Classes {
-        /// The folder of the test images.
-        folder: PathBuf,
-        /// The classes of the training images.
-        expected: Vec<String>,
-        /// Those of the test images.
-        got: Vec<String>,
-    },
-    /// A share for the test is asked for beside test images, or neither is there.
-    #[error("{}: {}", folder.display(), split_or_share(*split))]
-    Share {
-        /// The folder.
-        folder: PathBuf,
-        /// Whether it has folders `train` or `test`.
-        split: bool,
-    },
-}
-
-fn split_or_share(split: bool) -> &'static str {
-    if split {
-        "has `train` and `test`, so `test_share` has nothing to set apart; take it out"
-    } else {
-        "expected the folders `train` and `test`, or `test_share` to set a share of each class apart"
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::io::Cursor;
+    use std::os::unix::fs::symlink;
+    use std::path::PathBuf;
+
+    use image::{DynamicImage, GrayImage, ImageFormat, RgbImage};
+
     use super::*;
-    use image::{GrayImage, ImageFormat, RgbImage};
 
-    struct Tree(tempfile::TempDir);
+    struct Laid(tempfile::TempDir);
 
-    impl Tree {
+    impl Laid {
         /// Two classes, `a` and `b`, with two training images and one test image each.
-        fn new() -> Tree {
-            let tree = Tree(tempfile::tempdir().unwrap());
+        fn new() -> Laid {
+            let laid = Laid(tempfile::tempdir().unwrap());
             for (class, red) in [("a", 10), ("b", 200)] {
-                tree.colour(&format!("train/{class}/2.png"), 8, 6, [red, 0, 1]);
-                tree.colour(&format!("train/{class}/1.png"), 6, 8, [red, 0, 2]);
-                tree.colour(&format!("test/{class}/3.png"), 6, 6, [red, 0, 3]);
+                laid.colour(&format!("train/{class}/2.png"), 8, 6, [red, 0, 1]);
+                laid.colour(&format!("train/{class}/1.png"), 6, 8, [red, 0, 2]);
+                laid.colour(&format!("test/{class}/3.png"), 6, 6, [red, 0, 3]);
             }
-            tree
+            laid
         }
 
         fn path(&self, name: &str) -> PathBuf {
@@ -338,7 +136,7 @@ mod tests {
 
     #[test]
     fn classes_and_files_are_taken_in_name_order() {
-        let set = Tree::new().open(None).unwrap();
+        let set = Laid::new().open(None).unwrap();
         assert_eq!(set.train.classes, 2);
         assert_eq!((&set.train.labels[..], &set.test.labels[..]), (&[0, 0, 1, 1][..], &[0, 1][..]));
         // Red, green and blue of an image lie one after the other, 16 pixels each; 1.png comes first.
@@ -349,38 +147,38 @@ mod tests {
 
     #[test]
     fn images_are_scaled_and_cut_around_their_centre() {
-        let tree = Tree::new();
+        let laid = Laid::new();
         let mut wide = RgbImage::from_pixel(12, 4, image::Rgb([0; 3]));
         (4..8).for_each(|x| (0..4).for_each(|y| wide.put_pixel(x, y, image::Rgb([90; 3]))));
-        tree.save("test/a/3.png", DynamicImage::ImageRgb8(wide));
-        let test = tree.open(None).unwrap().test;
+        laid.save("test/a/3.png", DynamicImage::ImageRgb8(wide));
+        let test = laid.open(None).unwrap().test;
         assert!(test.pixels[..48].iter().all(|&pixel| pixel == 90));
     }
 
     #[test]
     fn grey_images_stay_grey_unless_one_has_colour() {
-        let tree = Tree(tempfile::tempdir().unwrap());
+        let laid = Laid(tempfile::tempdir().unwrap());
         for name in ["a/1.png", "a/2.jpg", "b/1.png", "b/2.JPEG"] {
-            tree.grey(name, 100);
+            laid.grey(name, 100);
         }
-        let set = tree.open(Some(0.5)).unwrap();
+        let set = laid.open(Some(0.5)).unwrap();
         assert_eq!((set.train.channels, set.train.pixels.len()), (1, 2 * 16));
         assert!(set.train.pixels.iter().all(|pixel| pixel.abs_diff(100) <= 1));
-        tree.colour("b/1.png", 4, 4, [100, 100, 100]);
-        assert_eq!(tree.open(Some(0.5)).unwrap().train.channels, 3);
+        laid.colour("b/1.png", 4, 4, [100, 100, 100]);
+        assert_eq!(laid.open(Some(0.5)).unwrap().train.channels, 3);
     }
 
     #[test]
     fn a_share_of_each_class_is_set_apart_and_no_image_is_in_both_parts() {
-        let tree = Tree(tempfile::tempdir().unwrap());
+        let laid = Laid(tempfile::tempdir().unwrap());
         for class in ["a", "b"] {
             for image in 0..10 {
-                tree.grey(&format!("{class}/{image}.png"), image);
+                laid.grey(&format!("{class}/{image}.png"), image);
             }
         }
-        let set = tree.open(Some(0.3)).unwrap();
+        let set = laid.open(Some(0.3)).unwrap();
         assert_eq!((set.train.len(), set.test.len()), (14, 6));
-        let values = |images: &Images, label: u8| -> Vec<u8> {
+        let values = |images: &Images, label: u16| -> Vec<u8> {
             let of_class = images.pixels.chunks(16).zip(&images.labels);
             of_class.filter(|(_, known)| **known == label).map(|(pixels, _)| pixels[0]).collect()
         };
@@ -390,62 +188,65 @@ mod tests {
             assert_eq!(all, (0..10).collect::<Vec<_>>());
         }
         assert_ne!(values(&set.test, 0), values(&set.test, 1));
-        assert_eq!(tree.open(Some(0.3)).unwrap().digest, set.digest);
+        assert_eq!(laid.open(Some(0.3)).unwrap().digest, set.digest);
     }
 
     #[test]
     fn the_digest_depends_on_every_file_and_its_class() {
-        let tree = Tree::new();
-        let before = tree.open(None).unwrap().digest;
-        tree.colour("test/b/3.png", 6, 6, [200, 0, 4]);
-        let after = tree.open(None).unwrap().digest;
+        let laid = Laid::new();
+        let before = laid.open(None).unwrap().digest;
+        laid.colour("test/b/3.png", 6, 6, [200, 0, 4]);
+        let after = laid.open(None).unwrap().digest;
         assert_ne!(before, after);
-        fs::rename(tree.path("train/a/1.png"), tree.path("train/b/0.png")).unwrap();
-        assert_ne!(tree.open(None).unwrap().digest, after);
+        fs::rename(laid.path("train/a/1.png"), laid.path("train/b/0.png")).unwrap();
+        assert_ne!(laid.open(None).unwrap().digest, after);
     }
 
     #[test]
     fn an_image_that_cannot_be_decoded_is_named() {
         for bytes in [&b""[..], b"\x89PNG\r\n\x1a\n", b"GIF89a"] {
-            let tree = Tree::new();
-            tree.write("train/b/3.png", bytes);
-            let error = tree.error(None);
+            let laid = Laid::new();
+            laid.write("train/b/3.png", bytes);
+            let error = laid.error(None);
             assert!(error.starts_with("train/b/3.png: cannot be decoded: "), "{error}");
         }
-        let tree = Tree::new();
-        let whole = fs::read(tree.path("test/a/3.png")).unwrap();
-        tree.write("test/a/3.png", &whole[..whole.len() / 2]);
-        assert!(tree.error(None).starts_with("test/a/3.png: cannot be decoded: "));
+        let laid = Laid::new();
+        let whole = fs::read(laid.path("test/a/3.png")).unwrap();
+        laid.write("test/a/3.png", &whole[..whole.len() / 2]);
+        assert!(laid.error(None).starts_with("test/a/3.png: cannot be decoded: "));
         // A PNG whose header says 0 pixels.
         let mut empty = whole;
         empty[16..20].fill(0);
-        tree.write("test/a/3.png", &empty);
-        assert!(tree.error(None).starts_with("test/a/3.png: cannot be decoded: "));
+        laid.write("test/a/3.png", &empty);
+        assert!(laid.error(None).starts_with("test/a/3.png: cannot be decoded: "));
     }
 
     #[test]
     fn one_class_is_refused() {
-        let tree = Tree::new();
-        fs::remove_dir_all(tree.path("train/b")).unwrap();
-        assert_eq!(tree.error(None), "train: expected 2 to 256 folders, one for each class, got 1");
+        let laid = Laid::new();
+        fs::remove_dir_all(laid.path("train/b")).unwrap();
+        assert_eq!(
+            laid.error(None),
+            "train: expected 2 to 65536 folders, one for each class, got 1"
+        );
     }
 
     #[test]
     fn a_class_without_images_is_refused_by_name() {
-        let tree = Tree::new();
-        fs::create_dir(tree.path("train/c")).unwrap();
-        assert!(tree.error(None).starts_with("train/c: expected at least one image"));
-        let tree = Tree(tempfile::tempdir().unwrap());
-        tree.grey("a/1.png", 1);
-        tree.grey("b/1.png", 1);
-        assert!(tree.error(Some(0.5)).starts_with("a: expected at least one image to train on"));
+        let laid = Laid::new();
+        fs::create_dir(laid.path("train/c")).unwrap();
+        assert!(laid.error(None).starts_with("train/c: expected at least one image"));
+        let laid = Laid(tempfile::tempdir().unwrap());
+        laid.grey("a/1.png", 1);
+        laid.grey("b/1.png", 1);
+        assert!(laid.error(Some(0.5)).starts_with("a: expected at least one image to train on"));
     }
 
     #[test]
     fn test_images_of_other_classes_are_refused() {
-        let tree = Tree::new();
-        fs::rename(tree.path("test/b"), tree.path("test/c")).unwrap();
-        let error = tree.error(None);
+        let laid = Laid::new();
+        fs::rename(laid.path("test/b"), laid.path("test/c")).unwrap();
+        let error = laid.error(None);
         assert_eq!(
             error,
             "test: expected the classes to train on, [\"a\", \"b\"], got [\"a\", \"c\"]"
@@ -454,22 +255,145 @@ mod tests {
 
     #[test]
     fn what_is_no_image_is_refused_and_hidden_files_are_not_looked_at() {
-        let tree = Tree::new();
-        tree.write("train/a/.thumbs", b"");
-        assert!(tree.open(None).is_ok());
-        tree.write("train/a/notes.txt", b"");
-        assert!(tree.error(None).starts_with("train/a/notes.txt: expected an image called"));
-        let tree = Tree::new();
-        tree.write("train/labels.csv", b"");
-        assert!(tree.error(None).starts_with("train/labels.csv: expected a folder of one class"));
+        let laid = Laid::new();
+        laid.write("train/a/.thumbs", b"");
+        assert!(laid.open(None).is_ok());
+        laid.write("train/a/notes.txt", b"");
+        assert!(
+            laid.error(None).starts_with("train/a/notes.txt: is a file; expected an image called")
+        );
+        let laid = Laid::new();
+        laid.write("train/labels.csv", b"");
+        assert!(
+            laid.error(None)
+                .starts_with("train/labels.csv: is a file; expected a folder of one class")
+        );
     }
 
     #[test]
     fn a_split_and_a_share_exclude_each_other() {
-        let tree = Tree::new();
-        assert!(tree.error(Some(0.5)).contains("take it out"), "{}", tree.error(Some(0.5)));
-        fs::rename(tree.path("train"), tree.path("b")).unwrap();
-        fs::rename(tree.path("test"), tree.path("a")).unwrap();
-        assert!(tree.error(None).contains("`test_share` to set a share"), "{}", tree.error(None));
+        let laid = Laid::new();
+        assert!(laid.error(Some(0.5)).contains("take it out"), "{}", laid.error(Some(0.5)));
+        fs::rename(laid.path("train"), laid.path("b")).unwrap();
+        fs::rename(laid.path("test"), laid.path("a")).unwrap();
+        assert!(laid.error(None).contains("`test_share` to set a share"), "{}", laid.error(None));
+    }
+
+    #[test]
+    fn the_parts_of_a_set_have_their_usual_names() {
+        for (train, test) in [("train", "val"), ("Training", "TEST"), ("train", "valid")] {
+            let laid = Laid::new();
+            for (old, new) in [("train", train), ("test", test)] {
+                fs::rename(laid.path(old), laid.path("moved")).unwrap();
+                fs::rename(laid.path("moved"), laid.path(new)).unwrap();
+            }
+            let set = laid.open(None).unwrap();
+            assert_eq!((set.train.len(), set.test.len()), (4, 2), "{train}, {test}");
+        }
+        let laid = Laid::new();
+        laid.grey("val/a/9.png", 1);
+        let set = laid.open(None).unwrap();
+        assert_eq!(set.test.len(), 2);
+        assert_eq!(set.notes.len(), 1);
+        assert!(set.notes[0].starts_with("`val` is not read: "), "{:?}", set.notes);
+    }
+
+    #[test]
+    fn one_part_alone_is_split_or_asked_to_be() {
+        let laid = Laid::new();
+        fs::remove_dir_all(laid.path("test")).unwrap();
+        let error = laid.error(None);
+        assert!(error.contains("has `train` and no `test`, `val` or `valid`"), "{error}");
+        assert_eq!(laid.open(Some(0.5)).unwrap().test.len(), 2);
+        let laid = Laid::new();
+        fs::remove_dir_all(laid.path("train")).unwrap();
+        assert!(laid.error(None).contains("has `test` and no `train`"), "{}", laid.error(None));
+    }
+
+    #[test]
+    fn a_class_may_be_called_train() {
+        let laid = Laid(tempfile::tempdir().unwrap());
+        for class in ["car", "test", "train"] {
+            (0..4).for_each(|image| laid.grey(&format!("{class}/{image}.png"), image));
+        }
+        let set = laid.open(Some(0.25)).unwrap();
+        assert_eq!((set.train.classes, set.train.len(), set.test.len()), (3, 9, 3));
+    }
+
+    #[test]
+    fn what_operating_systems_leave_behind_is_passed_over_and_counted() {
+        let laid = Laid::new();
+        for name in [
+            "train/a/Thumbs.db",
+            "train/desktop.ini",
+            "test/b/._3.png",
+            ".DS_Store",
+            "__MACOSX/._a",
+        ] {
+            laid.write(name, b"x");
+        }
+        let set = laid.open(None).unwrap();
+        assert_eq!((set.train.len(), set.test.len()), (4, 2));
+        let note = "passed over 5 files that operating systems leave: `.DS_Store`, `._3.png`, \
+                    `Thumbs.db`, `__MACOSX`, `desktop.ini`";
+        assert_eq!(set.notes, [note]);
+        let hidden = Laid::new();
+        assert!(hidden.open(None).unwrap().notes.is_empty());
+        assert_eq!(hidden.open(None).unwrap().digest, set.digest);
+    }
+
+    #[test]
+    fn folders_and_links_where_images_should_be_are_named_for_what_they_are() {
+        let laid = Laid::new();
+        laid.grey("train/a/more/1.png", 1);
+        let error = laid.error(None);
+        assert!(error.starts_with("train/a/more: is a folder; expected an image"), "{error}");
+        let laid = Laid::new();
+        symlink("nowhere.png", laid.path("train/a/3.png")).unwrap();
+        let error = laid.error(None);
+        assert!(
+            error.starts_with("train/a/3.png: is a link to nothing; expected an image"),
+            "{error}"
+        );
+        let none = open(Path::new("no/such/folder"), 4, None).unwrap_err().to_string();
+        assert_eq!(none, "no/such/folder: there is no such folder");
+        let laid = Laid::new();
+        let error = open(&laid.path("train/a/1.png"), 4, None).unwrap_err().to_string();
+        assert!(error.contains("1.png: is a file; expected a folder of images"), "{error}");
+    }
+
+    #[test]
+    fn there_may_be_more_than_256_classes() {
+        let laid = Laid(tempfile::tempdir().unwrap());
+        for class in 0..300 {
+            for image in 0..2 {
+                laid.grey(&format!("{class:03}/{image}.png"), (class % 256) as u8);
+            }
+        }
+        let set = laid.open(Some(0.5)).unwrap();
+        assert_eq!((set.train.classes, set.train.labels.last()), (300, Some(&299)));
+        assert_eq!(set.train.pixels.last(), Some(&43));
+    }
+
+    #[test]
+    fn a_picture_as_thin_as_a_thread_is_cut_before_it_is_scaled() {
+        let laid = Laid::new();
+        laid.grey("train/a/1.png", 1);
+        for (width, height) in [(16_384, 1), (1, 16_384)] {
+            let mut thin = GrayImage::from_pixel(width, height, image::Luma([7]));
+            thin.put_pixel(0, 0, image::Luma([255]));
+            laid.save("train/a/1.png", DynamicImage::ImageLuma8(thin));
+            let set = open(laid.0.path(), 512, None).unwrap();
+            assert!(set.train.pixels[..3 * 512 * 512].iter().all(|&pixel| pixel == 7));
+        }
+    }
+
+    #[test]
+    fn pictures_that_do_not_fit_the_memory_are_refused_with_what_they_take() {
+        let laid = Laid::new();
+        let error = open(laid.0.path(), 1 << 24, None).unwrap_err().to_string();
+        let words =
+            "6 pictures of 16777216 × 16777216 pixels: takes 11821949021847552 bytes of memory";
+        assert!(error.contains(words), "{error}");
     }
 }

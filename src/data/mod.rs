@@ -36,7 +36,7 @@ pub struct Images {
     /// All pixels, `[image, channel, row, column]`.
     pub pixels: Vec<u8>,
     /// The class of each image, below `classes`.
-    pub labels: Vec<u8>,
+    pub labels: Vec<u16>,
     /// The number of classes.
     pub classes: usize,
 }
@@ -65,6 +65,34 @@ pub struct DataSet {
     /// The SHA-256 of the files' SHA-256s, one a line, in the order of the data set's kind; of a
     /// folder's images with their paths.
     pub digest: String,
+    /// What of the files was not looked at, a sentence each.
+    pub notes: Vec<String>,
+}
+
+impl DataSet {
+    /// The same images without colour, where they are red, green and blue: their luma, as PNG and JPEG
+    /// have it (ITU-R BT.709), so that grey stored as three equal channels stays as it is.
+    pub fn in_grey(mut self) -> Self {
+        for images in [&mut self.train, &mut self.test] {
+            if images.channels == 3 {
+                *images = grey(images);
+            }
+        }
+        self
+    }
+}
+
+fn grey(images: &Images) -> Images {
+    let area = images.height * images.width;
+    let luma = |planes: &[u8]| -> Vec<u8> {
+        let luma = |at: usize| {
+            let [red, green, blue] = [0, 1, 2].map(|plane| u32::from(planes[plane * area + at]));
+            ((2126 * red + 7152 * green + 722 * blue) / 10_000) as u8
+        };
+        (0..area).map(luma).collect()
+    };
+    let pixels = images.pixels.chunks_exact(3 * area).flat_map(luma).collect();
+    Images { channels: 1, pixels, labels: images.labels.clone(), ..*images }
 }
 
 /// Which data set to load.
@@ -145,8 +173,8 @@ pub fn load(spec: &Spec, cache: &Path) -> Result<DataSet, Error> {
         }
         Spec::Cifar10 { name, path } => Ok(cifar10(name, cifar::open(path)?)),
         Spec::Folder { name, path, test_share, side } => {
-            let Folder { train, test, digest } = folder::open(path, *side, *test_share)?;
-            Ok(DataSet { name: name.clone(), train, test, digest })
+            let Folder { train, test, digest, notes } = folder::open(path, *side, *test_share)?;
+            Ok(DataSet { name: name.clone(), train, test, digest, notes })
         }
     }
 }
@@ -173,7 +201,7 @@ fn registered(name: &str, cache: &Path) -> Result<DataSet, Error> {
 }
 
 fn cifar10(name: &str, Cifar { train, test, digest }: Cifar) -> DataSet {
-    DataSet { name: name.to_owned(), train, test, digest }
+    DataSet { name: name.to_owned(), train, test, digest, notes: Vec::new() }
 }
 
 /// One file's path and its decompressed bytes.
@@ -201,7 +229,7 @@ fn assemble(name: &str, files: Files<Raw>, classes: Option<usize>) -> Result<Dat
         return Err(Error::Size { file: test_file, expected, got });
     }
     let digest = sha256(digests.as_bytes());
-    Ok(DataSet { name: name.to_owned(), train, test, digest })
+    Ok(DataSet { name: name.to_owned(), train, test, digest, notes: Vec::new() })
 }
 
 /// One file's path and its contents.
@@ -245,7 +273,8 @@ fn images(images: Part, labels: Part, classes: usize) -> Result<Images, Error> {
         return Err(Error::Label { file, index, classes, got });
     }
     let pixels = images.idx.values;
-    Ok(Images { channels, height, width, pixels, labels: labels_of, classes })
+    let labels = labels_of.into_iter().map(u16::from).collect();
+    Ok(Images { channels, height, width, pixels, labels, classes })
 }
 
 /// Why a data set cannot be loaded.
@@ -493,5 +522,24 @@ mod tests {
         let error = load(&spec, cache.path()).unwrap_err().to_string();
         assert!(error.contains("expected sha256 ba891046"), "{error}");
         assert!(error.ends_with("get it again with `polarity data fetch mnist`"), "{error}");
+    }
+
+    // PIL.Image.fromarray(pixels, "RGB").convert("L") uses the older weights of ITU-R BT.601.
+    #[test]
+    fn colours_become_their_luma_and_greys_stay_as_they_are() {
+        let images = |channels, pixels: Vec<u8>| Images {
+            channels,
+            height: 1,
+            width: 2,
+            labels: vec![1; pixels.len() / (2 * channels)],
+            pixels,
+            classes: 2,
+        };
+        let colours = images(3, vec![255, 7, 0, 7, 0, 7, 0, 9, 255, 9, 0, 9]);
+        let greys = images(1, vec![3, 4]);
+        let (name, digest, notes) = ("set".into(), "digest".into(), Vec::new());
+        let set = DataSet { name, train: colours, test: greys.clone(), digest, notes }.in_grey();
+        assert_eq!(set.train, images(1, vec![54, 7, 182, 9]));
+        assert_eq!(set.test, greys);
     }
 }

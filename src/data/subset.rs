@@ -31,7 +31,7 @@ pub struct Split {
 ///
 /// # Panics
 /// When more are asked for than there are.
-pub fn split(labels: &[u8], validation: usize, subset: Subset, stream: &mut Stream) -> Split {
+pub fn split(labels: &[u16], validation: usize, subset: Subset, stream: &mut Stream) -> Split {
     let mut training: Vec<usize> = (0..labels.len()).collect();
     stream.shuffle(&mut training);
     match subset {
@@ -50,7 +50,12 @@ struct Class {
 }
 
 /// Takes places of `order` in rounds, one of each class that has some left.
-fn class_by_class(labels: &[u8], order: &[usize], validation: usize, stream: &mut Stream) -> Split {
+fn class_by_class(
+    labels: &[u16],
+    order: &[usize],
+    validation: usize,
+    stream: &mut Stream,
+) -> Split {
     let mut queues: Vec<Vec<usize>> = vec![Vec::new(); 256];
     order.iter().for_each(|&place| queues[labels[place] as usize].push(place));
     queues.retain(|queue| !queue.is_empty());
@@ -94,7 +99,7 @@ fn apportion(total: usize, sizes: &[usize]) -> Vec<usize> {
 mod tests {
     use super::*;
 
-    const LABELS: [u8; 12] = [0, 0, 0, 0, 0, 0, 1, 1, 1, 2, 2, 2];
+    const LABELS: [u16; 12] = [0, 0, 0, 0, 0, 0, 1, 1, 1, 2, 2, 2];
 
     fn drawn(subset: Subset, seed: u64) -> Split {
         split(&LABELS, 4, subset, &mut Stream::new(seed, "subset"))

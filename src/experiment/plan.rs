@@ -24,6 +24,7 @@ pub struct Plan {
     pub(crate) firsts: Vec<Cell>,
     pub(crate) ground: Box<dyn Ground>,
     manifest: Facts,
+    notes: Vec<String>,
 }
 
 /// What the manifest says beside the experiment.
@@ -47,9 +48,14 @@ impl Plan {
     ) -> Result<Self, Mistakes> {
         let opened = study::kind(checked.experiment()).open(&checked, &Place { device, cache });
         let opened = opened.map_err(|problems| problems.of(file))?;
-        let Opened { cells, firsts, ground, data_digest, source_digests, classes } = opened;
+        let Opened { cells, firsts, ground, data_digest, source_digests, notes, classes } = opened;
         let manifest = Facts { data_digest, source_digests, classes };
-        Ok(Plan { checked, device, cells, firsts, ground, manifest })
+        Ok(Plan { checked, device, cells, firsts, ground, manifest, notes })
+    }
+
+    /// What of the files of its data and sources was not taken, a sentence each, behind their key.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// The experiment as it is written, defaults filled in.

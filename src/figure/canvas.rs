@@ -3,8 +3,7 @@
 //! Coordinates are fractions of final pixels, x to the right and y down. The page is kept at
 //! [`FINE`] times its size each way and averaged down once, which smooths every edge the same way.
 //! Shapes are filled by asking for each fine pixel whether it lies inside, so a translucent shape
-//! has no seams; plotters sets the text, in a font that is part of the program, and writes the
-//! file. So the same drawing gives the same bytes, whatever fonts a machine has.
+//! has no seams; plotters sets the text, in a font that is part of the program. So the same drawing gives the same bytes, whatever fonts a machine has.
 //!
 //! What a page shows is left to the figure kinds.
 
@@ -15,6 +14,8 @@ use std::sync::Once;
 
 use plotters::backend::{BitMapBackend, DrawingBackend};
 use plotters::style::{Color as _, FontDesc, FontFamily, FontStyle, RGBAColor, register_font};
+
+use crate::files;
 
 /// Fine pixels to a final pixel, each way.
 const FINE: usize = 3;
@@ -331,23 +332,13 @@ impl Canvas {
 
     /// Writes the page as a PNG at `path`, which is replaced only by a whole file.
     pub(super) fn save(&self, path: &Path) -> io::Result<()> {
-        let folder = match path.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            _ => Path::new("."),
-        };
-        let mut builder = tempfile::Builder::new();
-        builder.suffix(".png");
-        #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let file = builder.tempfile_in(folder)?;
-        let mut png = BitMapBackend::new(file.path(), (self.width as u32, self.height as u32));
-        png.blit_bitmap((0, 0), png.get_size(), &self.averaged())
-            .and_then(|()| png.present())
+        let mut png = io::Cursor::new(Vec::new());
+        let (width, height) = (self.width as u32, self.height as u32);
+        let (colours, format) = (image::ColorType::Rgb8, image::ImageFormat::Png);
+        let page = self.averaged();
+        image::write_buffer_with_format(&mut png, &page, width, height, colours, format)
             .map_err(io::Error::other)?;
-        drop(png);
-        file.as_file().sync_all()?;
-        file.persist(path)?;
-        std::fs::File::open(folder)?.sync_all()
+        files::write_atomically(path, png.get_ref())
     }
 }
 

@@ -6,7 +6,7 @@ use super::{ErrorCount, Evaluation, ImageSet};
 use crate::models::{Mode, Network};
 
 /// Images evaluated at once.
-const EVALUATION_BATCH: usize = 100;
+pub(crate) const EVALUATION_BATCH: usize = 100;
 
 /// Loss and error of `net` on `set`, without dropout and without gradients.
 ///

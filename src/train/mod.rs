@@ -28,7 +28,7 @@
 //!     height: side,
 //!     width: side,
 //!     pixels: (0..count * side * side).map(|place| if white(place) { 255 } else { 0 }).collect(),
-//!     labels: (0..count).map(|image| (image % 2) as u8).collect(),
+//!     labels: (0..count).map(|image| (image % 2) as u16).collect(),
 //!     classes,
 //! };
 //! let input = Input { channels: 1, size: side, mean: vec![0.5], deviation: vec![0.5] };
@@ -79,6 +79,7 @@ mod state;
 
 pub use best::Least;
 pub use error_count::ErrorCount;
+pub(crate) use evaluate::EVALUATION_BATCH;
 pub use evaluate::evaluate;
 pub use images::{ImageSet, Input};
 pub use run::{Ended, Error, Fit, Progress, Run, Seconds, Task, fit, to_the_end};

@@ -9,7 +9,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
-use super::memory;
+use crate::memory;
 
 /// A run of bytes of a file; a clone is another look at the same ones.
 #[derive(Clone)]

@@ -11,7 +11,8 @@ use flate2::Crc;
 use flate2::read::DeflateDecoder;
 
 use super::bytes::Bytes;
-use super::{latin1, memory};
+use super::latin1;
+use crate::memory;
 
 /// Values in a file.
 #[derive(Debug)]

@@ -22,7 +22,6 @@ mod latin1;
 mod layout;
 mod left;
 mod literal;
-mod memory;
 mod names;
 mod npy;
 mod numpy;
@@ -47,7 +46,6 @@ pub use fault::Fault as PickleFault;
 pub use hashed::Provenance;
 pub use layout::Layout;
 pub use left::LeftOut;
-pub use memory::TooMuch;
 pub use names::Naming;
 pub(crate) use names::{bare, renamed};
 pub use stranger::Stranger;
@@ -65,6 +63,7 @@ use pick::Picked;
 use tree::Group;
 use value::Pickle;
 
+pub use crate::memory::TooMuch;
 use crate::nearest::hint;
 use crate::sign::Template;
 

@@ -135,8 +135,11 @@ impl Group {
                 Node::Tensor(view) => Ok(*view),
                 Node::Fault(problem) => Err(*problem),
             };
-            if name.len() > LONGEST_NAME {
-                let got = format!("one of {} bytes", name.len());
+            if name.len() > LONGEST_NAME || name.contains(char::is_control) {
+                let got = match name.len() > LONGEST_NAME {
+                    true => format!("one of {} bytes", name.len()),
+                    false => format!("`{}`", name.escape_debug()),
+                };
                 found = Err(Problem::Key { parent: shortened(parent), max: LONGEST_NAME, got });
             }
             if all.contains_key(&name) {
@@ -157,7 +160,10 @@ impl Node {
 }
 
 fn shortened(name: &str) -> String {
-    name.chars().take(60).collect()
+    match name {
+        "" => "the outermost value".into(),
+        name => name.chars().take(60).collect::<String>().escape_debug().to_string(),
+    }
 }
 
 /// A name and what is below it.

@@ -11,7 +11,7 @@ use super::array::{Array, elements};
 use super::bytes::Bytes;
 use super::data::Data;
 use super::floats::{Float, WORD};
-use super::memory::{self, TooMuch};
+use crate::memory::{self, TooMuch};
 use crate::sign::{NotANumber, SignMask};
 
 /// One tensor of a file.

@@ -36,13 +36,14 @@ const CRATES: [(&str, &str); 3] =
     [("polarity", "src/lib.rs"), ("polarity_core", "core/src/lib.rs"), ("main", "src/main.rs")];
 
 /// Rooms that every room may use, and that use none.
-const HELPERS: [&str; 6] = ["digest", "files", "lib", "nearest", "random", "range"];
+const HELPERS: [&str; 7] = ["digest", "files", "lib", "memory", "nearest", "random", "range"];
 
 /// What a room may use beside the helpers.
-const ROOMS: [(&str, &[&str]); 23] = [
+const ROOMS: [(&str, &[&str]); 24] = [
     ("lib", &[]),
     ("digest", &[]),
     ("files", &[]),
+    ("memory", &[]),
     ("nearest", &[]),
     ("random", &[]),
     ("range", &[]),

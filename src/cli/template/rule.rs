@@ -8,8 +8,9 @@ use clap::Args;
 use serde_json::{Value, json};
 use tch::{Device, nn};
 
-use super::save;
+use super::{is_stdout, save};
 use crate::cli::reading::Reading;
+use crate::cli::say::say;
 use crate::cli::{Failure, print};
 use crate::models::{Model, REGISTRY};
 use crate::sign::{RuleReport, RuleTensor, Ruled, Rules, Template};
@@ -49,8 +50,8 @@ pub(in crate::cli) struct RuleCommand {
 
 impl RuleCommand {
     pub(in crate::cli) fn run(self) -> Result<(), Failure> {
-        let rules = load(&self.rules)?;
-        let RuleCommand { like, output, classes, reading, .. } = self;
+        let RuleCommand { rules, like, output, classes, reading } = self;
+        let (file, rules) = (rules.display().to_string(), load(&rules)?);
         let made = match network(&like)? {
             Some(model) => of_network(&rules, &model, classes.get()),
             None => {
@@ -60,14 +61,17 @@ impl RuleCommand {
                 transfer::ruled_signs_of(&rules, &weights, &provenance.finish().map_err(within)?)
             }
         };
-        let file = self.rules.display();
         let (template, report) =
             made.map_err(|error| Failure::Input(anyhow!("{file}: {error}")))?;
         if template.is_empty() {
             return Err(Failure::Input(anyhow!("{file}: holds no weight of {like}")));
         }
-        print(&table(&report))?;
-        save(&template, &output)
+        if is_stdout(&output) {
+            say(&table(&report));
+        } else {
+            print(&table(&report))?;
+        }
+        save(&template, &output, &[&file, &like])
     }
 }
 

@@ -72,7 +72,7 @@ pub struct ImageSpec {
     pub digest: String,
     /// The part of the training set it comes from.
     pub share: Share,
-    pub classes: Option<Vec<u8>>,
+    pub classes: Option<Vec<u16>>,
     pub image_size: usize,
     pub normalise: Normalise,
     #[serde(default, skip_serializing_if = "ChannelOrder::is_rgb")]

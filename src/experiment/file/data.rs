@@ -36,16 +36,16 @@ pub struct Data {
     /// 1,000,000, which must be said.
     #[serde(default)]
     pub test: Option<usize>,
-    /// Labels to keep, 0 to 255, renumbered in this order; by default all.
+    /// Labels to keep, 0 to 65,535, renumbered in this order; by default all.
     #[serde(default)]
-    pub classes: Option<Vec<u8>>,
+    pub classes: Option<Vec<u16>>,
     /// How training images are chosen.
     #[serde(default)]
     pub subset: Subset,
     /// Which mean and deviation the pixels are scaled by.
     #[serde(default)]
     pub normalise: Normalise,
-    /// The order in which the network reads the channels of colour images.
+    /// The order in which the network reads the channels of colour images, or `grey`.
     #[serde(default)]
     pub channels: ChannelOrder,
 }
@@ -76,9 +76,11 @@ pub struct IdxFiles {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ImageFolder {
-    /// The folder: `train` and `test` in it have the classes, or else it has them itself.
+    /// The folder: `train` and `test` (or `val`, `valid`) in it have the classes, or else it has them
+    /// itself.
     pub path: PathBuf,
-    /// The share of each class that is set apart for the test, in (0, 1), where there is no folder `test`.
+    /// The share of each class that is set apart for the test, in (0, 1), where there is no folder of test
+    /// images.
     #[serde(default)]
     pub test_share: Option<f64>,
 }
@@ -152,6 +154,8 @@ pub enum ChannelOrder {
     Rgb,
     /// Blue, green, red, as Caffe's networks do.
     Bgr,
+    /// None of them: colour images go into a network for grey ones, as their luma.
+    Grey,
 }
 
 impl ChannelOrder {

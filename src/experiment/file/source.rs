@@ -119,9 +119,9 @@ pub struct SourceData {
     /// A registered data set; by default the experiment's.
     #[serde(default)]
     pub name: Option<String>,
-    /// Labels to keep, 0 to 255, renumbered in this order; by default all.
+    /// Labels to keep, 0 to 65,535, renumbered in this order; by default all.
     #[serde(default)]
-    pub classes: Option<Vec<u8>>,
+    pub classes: Option<Vec<u16>>,
     /// Images of the training set that are the source's, whatever their class, 1 to as many as there
     /// are. The experiment's own
     /// subsets and validation images come from those that are no source's.

@@ -78,6 +78,8 @@ pub(crate) struct Opened {
     pub(crate) data_digest: Option<String>,
     /// What tells each source from every other, by its name.
     pub(crate) source_digests: IndexMap<String, String>,
+    /// What of the files was not taken, a sentence each.
+    pub(crate) notes: Vec<String>,
     /// Classes of the labels.
     pub(crate) classes: usize,
 }

@@ -2,8 +2,8 @@
 
 use crate::data::xor;
 use crate::experiment::file::{
-    self, Arm, Data, Experiment, Moments, Normalise, Seeds, Signs, Source, SourceTraining, Zeros,
-    limits,
+    self, Arm, ChannelOrder, Data, Experiment, Moments, Normalise, Seeds, Signs, Source,
+    SourceTraining, Zeros, limits,
 };
 use crate::experiment::problem::{Problem, Problems};
 use crate::experiment::study::image::sources::arm_name;
@@ -67,8 +67,13 @@ fn check_data(data: &Data, channels: usize, problems: &mut Problems) {
             Problem::value("data.folder.test_share", "a share in (0, 1)", share)
         });
     }
-    problems.check(data.channels.is_rgb() || channels == 3, || {
+    problems.check(data.channels != ChannelOrder::Bgr || channels == 3, || {
         Problem::conflict("data.channels", "`bgr` needs a network for colour images")
+    });
+    problems.check(data.channels != ChannelOrder::Grey || channels == 1, || {
+        let why =
+            "`grey` needs a network for grey images; grey ones go into any network without it";
+        Problem::conflict("data.channels", why)
     });
     match &data.normalise {
         Normalise::Dataset => {}

@@ -256,7 +256,7 @@ mod tests {
             height: SIDE,
             width: SIDE,
             pixels: (0..count * SIDE * SIDE).map(|place| (place * 31 % 251) as u8).collect(),
-            labels: (0..count).map(|image| (image % 4) as u8).collect(),
+            labels: (0..count).map(|image| (image % 4) as u16).collect(),
             classes: 4,
         };
         let input = Input { channels: 1, size: SIDE, mean: vec![0.5], deviation: vec![0.3] };

@@ -27,7 +27,7 @@ impl Material {
     pub(super) fn new(
         set: &DataSet,
         share: Share,
-        classes: Option<&[u8]>,
+        classes: Option<&[u16]>,
         test: Option<usize>,
         input: Input,
     ) -> Self {
@@ -125,15 +125,15 @@ fn of_share(images: &Images, share: Share) -> Vec<usize> {
     part
 }
 
-fn of_classes(images: &Images, indices: &[usize], classes: Option<&[u8]>) -> Images {
+fn of_classes(images: &Images, indices: &[usize], classes: Option<&[u16]>) -> Images {
     let size = images.channels * images.height * images.width;
     let mut chosen = Images { pixels: Vec::new(), labels: Vec::new(), ..*images };
-    chosen.classes = classes.map_or(images.classes, <[u8]>::len);
+    chosen.classes = classes.map_or(images.classes, <[u16]>::len);
     for &index in indices {
         let label = images.labels[index];
         let new = match classes {
             None => Some(label),
-            Some(classes) => classes.iter().position(|&class| class == label).map(|at| at as u8),
+            Some(classes) => classes.iter().position(|&class| class == label).map(|at| at as u16),
         };
         if let Some(label) = new {
             chosen.labels.push(label);
@@ -149,7 +149,7 @@ mod tests {
 
     /// One grey pixel an image, its value the image's number; three classes in turn.
     fn images(count: usize) -> Images {
-        let labels = (0..count).map(|image| (image % 3) as u8).collect();
+        let labels = (0..count).map(|image| (image % 3) as u16).collect();
         let pixels = (0..count).map(|image| image as u8).collect();
         Images { channels: 1, height: 1, width: 1, pixels, labels, classes: 3 }
     }
@@ -160,10 +160,11 @@ mod tests {
             train: images(30),
             test: images(12),
             digest: "none".into(),
+            notes: Vec::new(),
         }
     }
 
-    fn material(share: Share, classes: Option<&[u8]>) -> Material {
+    fn material(share: Share, classes: Option<&[u16]>) -> Material {
         let input = Input { channels: 1, size: 1, mean: vec![0.0], deviation: vec![1.0] };
         Material::new(&set(), share, classes, Some(5), input)
     }

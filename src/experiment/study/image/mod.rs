@@ -18,9 +18,11 @@ use super::{Opened, Place, Study};
 use crate::data::{self, DataSet};
 use crate::experiment::cell::{Cell, TrainSpec};
 use crate::experiment::checked::Checked;
-use crate::experiment::file::{Data, Experiment, ImageFolder};
+use crate::experiment::file::{ChannelOrder, Data, Experiment, ImageFolder};
 use crate::experiment::problem::{Problem, Problems};
+use crate::memory;
 use crate::results::table::SOURCE_SEED;
+use crate::train::EVALUATION_BATCH;
 use ground::ImageGround;
 use material::Material;
 use sources::{Found, PlannedSource};
@@ -72,6 +74,9 @@ fn opened(
     let classes = data.classes.as_deref();
     let are_legal = check_classes("data.classes", classes, draft.set, &mut problems);
     draft.check_channels(&mut problems);
+    draft.check_memory(&mut problems);
+    let of_set = draft.set.notes.iter().map(|note| format!("data: {note}"));
+    let notes = of_set.chain(found.notes().iter().cloned()).collect();
     let sources = draft.sources(found, &mut problems);
     let share = draft.share();
     let input = material::input(draft.set, data, model.channels());
@@ -98,6 +103,7 @@ fn opened(
         firsts,
         data_digest: Some(draft.set.digest.clone()),
         source_digests,
+        notes,
         classes: material.train.classes,
         ground: Box::new(ImageGround::new(draft.place.device, material, sources)),
     })
@@ -114,7 +120,9 @@ impl Draft<'_> {
     fn check_channels(&self, problems: &mut Problems) {
         let (given, wanted) = (self.set.train.channels, self.checked.experiment().model.channels());
         problems.check(given == 1 || given == wanted, || {
-            Problem::conflict("model", format!("takes {wanted} channel, the images have {given}"))
+            let grey = if wanted == 1 { "; `data.channels: grey` takes their luma" } else { "" };
+            let why = format!("takes {wanted} channel, the images have {given}{grey}");
+            Problem::conflict("model", why)
         });
     }
 
@@ -135,6 +143,22 @@ impl Draft<'_> {
         });
     }
 
+    /// Whether one cell fits the memory: at least a batch of its images, as pixels, scaled, and after a
+    /// layer, and its weights with their gradients and two moments.
+    fn check_memory(&self, problems: &mut Problems) {
+        let Experiment { data, model, train, .. } = self.checked.experiment();
+        let largest = data.train_sizes.iter().max().copied().unwrap_or(1);
+        let images = train.batch.min(largest).max(EVALUATION_BATCH) as u64;
+        let pixels = images * model.channels() as u64 * (data.image_size as u64).pow(2);
+        let network = self.network().variables();
+        let weights: u64 = network.values().map(|weights| weights.numel() as u64).sum();
+        let bytes = 12 * pixels + 16 * weights;
+        if let Err(cause) = memory::check(bytes) {
+            let why = format!("a cell with {images} images at a time {cause}");
+            problems.add(Problem::unfit("data.image_size", why));
+        }
+    }
+
     /// A network of the study with all weights 0, to look at names and shapes.
     fn network(&self) -> nn::VarStore {
         let variables = nn::VarStore::new(Device::Cpu);
@@ -148,13 +172,13 @@ impl Draft<'_> {
 /// Whether the labels to keep are some of those of `set`; adds a problem where they are not.
 fn check_classes(
     key: &str,
-    classes: Option<&[u8]>,
+    classes: Option<&[u16]>,
     set: &DataSet,
     problems: &mut Problems,
 ) -> bool {
     let Some(classes) = classes else { return true };
     let known = set.train.classes;
-    let different: BTreeSet<u8> = classes.iter().copied().collect();
+    let different: BTreeSet<u16> = classes.iter().copied().collect();
     let are_known = classes.iter().all(|&class| usize::from(class) < known);
     let are_legal = classes.len() >= 2 && different.len() == classes.len() && are_known;
     problems.check(are_legal, || {
@@ -187,8 +211,9 @@ fn load(key: &str, data: &Data, place: &Place) -> Result<DataSet, Problem> {
         },
         (None, None, None) => data::Spec::Registered(name),
     };
-    data::load(&spec, place.cache).map_err(|error| match error {
+    let set = data::load(&spec, place.cache).map_err(|error| match error {
         data::Error::Unknown { got, known } => Problem::unknown(format!("{key}.name"), &got, known),
         other => Problem::unfit(key, other),
-    })
+    })?;
+    Ok(if data.channels == ChannelOrder::Grey { set.in_grey() } else { set })
 }

@@ -27,7 +27,7 @@ use crate::nearest::{hint, nearest};
 use crate::results::table::SOURCE_SEED;
 use crate::sign::Template;
 use crate::transfer;
-use crate::weights::{Contents, Naming, Wanted, sources};
+use crate::weights::{Account, Contents, Naming, Wanted, sources};
 
 /// Where signs come from.
 #[derive(Debug)]
@@ -76,13 +76,15 @@ pub(super) struct Found {
     known: IndexMap<String, Knowledge>,
     /// The data sets that sources learn from beside the experiment's, by name.
     sets: IndexMap<String, DataSet>,
+    /// What of the files was not taken, a sentence each.
+    notes: Vec<String>,
 }
 
 impl Found {
     /// Opens the sources of `checked`, and the data sets of those that have to be trained. What is
     /// missing or damaged is added to `problems`.
     pub(super) fn new(checked: &Checked, place: &Place, problems: &mut Problems) -> Self {
-        let mut found = Found { known: IndexMap::new(), sets: IndexMap::new() };
+        let mut found = Found { known: IndexMap::new(), sets: IndexMap::new(), notes: Vec::new() };
         let network = Layers::of(&checked.experiment().model);
         for (name, source) in checked.sources() {
             let key = source_key(name);
@@ -104,12 +106,22 @@ impl Found {
                     };
                     let wants_weights = wants_weights(checked, name);
                     let known = opened(&key, origin, naming, wants_weights, place);
-                    let known = problems.take(known);
+                    let (known, account) = problems.take(known).unzip();
+                    let account = account.unwrap_or_default().to_string();
+                    let told = account.lines().map(|line| format!("{key}.weights: {line}"));
+                    found.notes.extend(told);
                     found.known.extend(known.map(|known| (name.clone(), known)));
                 }
             }
         }
         found
+    }
+}
+
+impl Found {
+    /// What of the files of sources was not taken.
+    pub(super) fn notes(&self) -> &[String] {
+        &self.notes
     }
 }
 
@@ -144,31 +156,32 @@ fn other_set(checked: &Checked, place: &Place, key: &str, name: &str) -> Result<
     load(&format!("{key}.train.data"), &wanted, place)
 }
 
-/// What a source knows that is there already, under the names of the network.
+/// What a source knows that is there already, under the names of the network, and what else its file has.
 fn opened(
     key: &str,
     origin: &Origin,
     naming: Naming,
     wants_weights: bool,
     place: &Place,
-) -> Result<Knowledge, Problem> {
+) -> Result<(Knowledge, Account), Problem> {
     match origin {
         Origin::Template(template) => {
             let key = format!("{key}.template");
             let template = Template::open(template).map_err(|error| Problem::unfit(&key, error))?;
             let template =
                 transfer::named(&template, &naming).map_err(|error| Problem::unfit(&key, error))?;
-            Ok(Knowledge { template, weights: None })
+            Ok((Knowledge { template, weights: None }, Account::default()))
         }
         Origin::Weights(weights, layout, inner) => {
             let key = format!("{key}.weights");
             let meant = || hint(&meant(weights));
             let wanted = Wanted { key: inner.clone(), naming };
-            let Contents { views, provenance, .. } =
+            let Contents { views, provenance, account } =
                 sources::open(weights, *layout, &wanted, place.cache)
                     .map_err(|error| Problem::unfit(&key, format!("{error}{}", meant())))?;
-            Knowledge::of_views(&views, provenance, wants_weights)
-                .map_err(|problem| Problem::unfit(&key, format!("{weights}: {problem}")))
+            let known = Knowledge::of_views(&views, provenance, wants_weights)
+                .map_err(|problem| Problem::unfit(&key, format!("{weights}: {problem}")))?;
+            Ok((known, account))
         }
         Origin::Training(_) => Err(Problem::conflict(key, "has to be trained")),
     }
@@ -374,7 +387,7 @@ struct Lesson {
 }
 
 /// What of which data set, of which classes.
-type Part = (String, Share, Option<Vec<u8>>);
+type Part = (String, Share, Option<Vec<u16>>);
 
 /// The images of the sources so far.
 #[derive(Default)]

@@ -37,6 +37,7 @@ impl Study for Xor {
             ground: Box::new(XorGround::new(place.device)),
             data_digest: None,
             source_digests: IndexMap::new(),
+            notes: Vec::new(),
             classes: 2,
         })
     }

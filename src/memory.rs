@@ -17,7 +17,7 @@ pub struct TooMuch {
 }
 
 /// Makes sure that `wanted` bytes of memory are free.
-pub(super) fn check(wanted: u64) -> Result<(), TooMuch> {
+pub(crate) fn check(wanted: u64) -> Result<(), TooMuch> {
     // Asking costs more than a small array does.
     if wanted <= 16 << 20 {
         return Ok(());
