@@ -1,9 +1,8 @@
-"""What the pages say runs."""
+"""What docstrings say runs; the pages are in test_pages."""
 
 import doctest
 import importlib
 import pkgutil
-import re
 from pathlib import Path
 
 import pytest
@@ -14,15 +13,6 @@ import polarity_torch
 
 README = Path(__file__).parents[1] / "README.md"
 MODULES = [name for _, name, _ in pkgutil.iter_modules(polarity_torch.__path__) if name not in ("_core", "_fallback")]
-
-
-def test_every_block_of_the_readme_runs():
-    torch.manual_seed(0)
-    blocks = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
-    assert len(blocks) >= 3
-    names: dict = {}
-    for block in blocks:
-        exec(block, names)
 
 
 def test_every_public_name_is_in_the_readme_or_documented_where_it_is_defined():
