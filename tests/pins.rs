@@ -424,7 +424,7 @@ fn studies() -> Vec<String> {
     let results = repository().join("results");
     let is_study = |name: &String| results.join(name).join("trials.csv").exists();
     let studies: Vec<String> = names(&results).into_iter().filter(is_study).collect();
-    assert!(studies.len() >= 6, "{studies:?}");
+    assert!(studies.len() >= 9, "{studies:?}");
     studies
 }
 
