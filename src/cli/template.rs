@@ -128,7 +128,11 @@ impl TemplateCommand {
 impl Extract {
     fn run(self) -> Result<(), Failure> {
         let Extract { source, output, layer, key, strip, rename, layout } = self;
-        let cache = fetch::cache_dir().map_err(Failure::input)?;
+        // Without a place for a cache a file can be read all the same.
+        let cache = match sources::find(&source) {
+            Some(_) => fetch::cache_dir().map_err(Failure::input)?,
+            None => PathBuf::new(),
+        };
         let wanted = Wanted { key, naming: Naming { strip, rename, network: Vec::new() } };
         let Contents { views, account, provenance } =
             sources::open(&source, layout, &wanted, &cache).map_err(Failure::input)?;
