@@ -80,6 +80,17 @@ pub use polarity_core::{kernel, random, sign};
 /// The libtorch this library is built for.
 pub const LIBTORCH: &str = "2.11.0";
 
+/// The version of the libtorch that is loaded, as it says itself: [`LIBTORCH`], unless something put
+/// another one in its place.
+pub fn libtorch() -> String {
+    unsafe extern "C" {
+        fn aoti_torch_abi_version() -> u64;
+    }
+    // SAFETY: declared so in libtorch's `aoti_torch/c/shim.h`; it takes nothing and gives back a constant.
+    let [major, minor, patch, ..] = unsafe { aoti_torch_abi_version() }.to_be_bytes();
+    format!("{major}.{minor}.{patch}")
+}
+
 /// The code of the README and of the guide, compiled and run as tests.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

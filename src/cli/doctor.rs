@@ -54,7 +54,12 @@ fn libtorch() -> Check {
         .and_then(|ones| ones.f_sum(Kind::Float))
         .and_then(|sum| sum.f_double_value(&[]));
     let found = match sum {
-        Ok(3.0) => Ok(format!("{}, computes", crate::LIBTORCH)),
+        Ok(3.0) => match (crate::libtorch(), crate::LIBTORCH) {
+            (loaded, built_for) if loaded == built_for => Ok(format!("{loaded}, computes")),
+            (loaded, built_for) => Err(format!(
+                "{loaded} is loaded in place of {built_for}; is one in LD_PRELOAD or LD_LIBRARY_PATH?"
+            )),
+        },
         Ok(other) => Err(format!("1 + 1 + 1 gave {other}; `make setup` fetches libtorch again")),
         Err(error) => Err(format!("{error}; `make setup` fetches libtorch again")),
     };

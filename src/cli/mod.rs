@@ -106,7 +106,10 @@ impl ExperimentArgs {
         let experiment = load(&self.file, &self.overrides)?;
         let checked = Checked::new(experiment, &self.file).map_err(Failure::input)?;
         let device = device.resolve()?;
-        let cache = fetch::cache_dir().map_err(Failure::input)?;
+        let cache = match checked.needs_cache() {
+            true => fetch::cache_dir().map_err(Failure::input)?,
+            false => PathBuf::new(),
+        };
         let plan = Plan::new(checked, &self.file, device, &cache).map_err(Failure::input)?;
         for note in plan.notes() {
             say::say(&format!("{}: {note}", self.file.display()));

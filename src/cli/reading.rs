@@ -1,5 +1,7 @@
 //! How a command reads somebody's checkpoint: which dict of it, under which names, in which layout.
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 use super::Failure;
@@ -32,7 +34,11 @@ impl Reading {
     /// them, what programs put in front of names is dropped.
     pub(super) fn open(self, source: &str, network: Vec<String>) -> Result<Contents, Failure> {
         let Reading { key, strip, rename, layout } = self;
-        let cache = fetch::cache_dir().map_err(Failure::input)?;
+        // Without a place for a cache a file can be read all the same.
+        let cache = match sources::find(source) {
+            Some(_) => fetch::cache_dir().map_err(Failure::input)?,
+            None => PathBuf::new(),
+        };
         let wanted = Wanted { key, naming: Naming { strip, rename, network } };
         let contents = sources::open(source, layout, &wanted, &cache).map_err(Failure::input)?;
         for line in contents.account.to_string().lines() {

@@ -8,9 +8,10 @@ use std::ops::RangeInclusive;
 
 use indexmap::IndexMap;
 
-use super::file::{Experiment, Source, SourceTraining, Train, limits, source_key};
+use super::file::{Data, Experiment, Source, SourceTraining, Train, limits, source_key};
 use super::problem::{Problem, Problems};
-use crate::weights::Layout;
+use crate::data::xor;
+use crate::weights::{Layout, sources};
 
 /// An experiment that has no mistakes but those that its data may show.
 #[derive(Clone, Debug)]
@@ -65,6 +66,22 @@ impl Checked {
     /// The experiment as it is written, defaults filled in.
     pub fn experiment(&self) -> &Experiment {
         &self.experiment
+    }
+
+    /// Whether its data or sources are known by name and lie in the cache.
+    pub fn needs_cache(&self) -> bool {
+        let is_drawn_or_own = |data: &Data| {
+            let own = data.files.is_some() || data.cifar10.is_some() || data.folder.is_some();
+            own || data.name == xor::NAME
+        };
+        let is_known = |source: &CheckedSource| match &source.origin {
+            Origin::Template(_) => false,
+            Origin::Weights(weights, ..) => sources::find(weights).is_some(),
+            Origin::Training(train) => {
+                train.data.name.as_ref().is_some_and(|name| *name != self.experiment.data.name)
+            }
+        };
+        !is_drawn_or_own(&self.experiment.data) || self.sources.values().any(is_known)
     }
 
     pub(crate) fn length(&self) -> Length {

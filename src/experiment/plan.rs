@@ -101,7 +101,7 @@ impl Plan {
             "name": self.experiment().name,
             "polarity": env!("CARGO_PKG_VERSION"),
             "results_version": RESULTS_VERSION,
-            "libtorch": crate::LIBTORCH,
+            "libtorch": crate::libtorch(),
             "device": device_name(self.device),
             "data_digest": data_digest,
             "source_digests": source_digests,

@@ -10,9 +10,10 @@ use super::array::elements;
 use super::data::Data;
 use super::floats::Float;
 use super::left::Kind;
+use super::strides::{column_major, row_major};
 use super::tree::{Found, Node};
 use super::value::{Call, Id, Pickle, Value, shortened};
-use super::view::{Values, View, column_major, row_major};
+use super::view::{Values, View};
 
 /// What NumPy calls the elements of an array.
 #[derive(Debug, PartialEq)]

@@ -10,8 +10,9 @@ use super::bytes::Bytes;
 use super::data::Data;
 use super::floats::Float;
 use super::left::Kind;
+use super::strides::row_major;
 use super::tree::{Group, Node};
-use super::view::{View, row_major};
+use super::view::View;
 
 /// The longest header that the format allows.
 const LONGEST_HEADER: u64 = 100_000_000;

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::misfit::{Step, written};
-use super::values::to_json;
+use super::values::{in_words, to_json};
 use crate::nearest::nearest;
 
 /// An override that was applied.
@@ -49,7 +49,7 @@ impl Applied<'_> {
 /// What is wrong with it.
 pub(super) fn apply<'a>(document: &mut Value, text: &'a str) -> Result<Applied<'a>, String> {
     let (keys, value) = split(text)?;
-    let value = serde_yaml::from_str(value).map_err(|error| error.to_string())?;
+    let value = serde_yaml::from_str(value).map_err(|error| in_words(&error))?;
     let value = to_json(value)?;
     let mut made = None;
     let mut place = document;

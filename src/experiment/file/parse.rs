@@ -20,7 +20,7 @@ use serde_json::Value;
 use super::Experiment;
 use super::misfit::{Step, read, written};
 use super::overrides::{Applied, apply};
-use super::values::to_json;
+use super::values::{in_words, to_json};
 use crate::experiment::problem::Problem;
 use crate::models::REGISTRY;
 use crate::nearest::hint;
@@ -95,9 +95,12 @@ impl Experiment {
     pub fn parse(text: &str, file: &Path, overrides: &[String]) -> Result<Self, Error> {
         let yaml = |error: serde_yaml::Error| Error::Yaml {
             file: file.to_owned(),
-            what: error.to_string(),
+            what: in_words(&error),
         };
-        let document: serde_yaml::Value = serde_yaml::from_str(text).map_err(yaml)?;
+        // Some editors begin a file with a mark of its byte order.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let mut document: serde_yaml::Value = serde_yaml::from_str(text).map_err(yaml)?;
+        document.apply_merge().map_err(yaml)?;
         let mut document =
             to_json(document).map_err(|what| Error::Yaml { file: file.to_owned(), what })?;
         let mut applied = Vec::new();
@@ -175,6 +178,34 @@ seeds: 0..3
     fn arms_keep_the_order_of_the_file() {
         let experiment = parse(MINIMAL, &[]).unwrap();
         assert_eq!(experiment.arms.keys().collect::<Vec<_>>(), ["b", "a"]);
+    }
+
+    #[test]
+    fn a_file_may_begin_with_a_byte_order_mark() {
+        let marked = format!("\u{feff}{MINIMAL}");
+        assert_eq!(parse(&marked, &[]).unwrap().name, "tiny");
+    }
+
+    #[test]
+    fn merge_keys_bring_what_the_map_does_not_say_itself() {
+        let text = MINIMAL
+            .replace("b: {signs", "b: &own {signs")
+            .replace("a: {signs: init, hold: all}", "a: {<<: *own, hold: all}");
+        let merged = parse(&text, &[]).unwrap();
+        let plain = parse(MINIMAL, &[]).unwrap();
+        let written = |experiment| serde_json::to_string(experiment).unwrap();
+        assert_eq!(written(&merged.arms), written(&plain.arms));
+        let wrong = MINIMAL.replace("a: {signs", "a: {<<: 3, signs");
+        assert!(refusal(&wrong, &[]).starts_with("tiny.yaml: "));
+    }
+
+    #[test]
+    fn a_number_beyond_64_bits_is_refused_in_words() {
+        let words = "expected a number of at most 64 bits, got `99999999999999999999999`";
+        let in_file = refusal(&MINIMAL.replace("batch: 5", "batch: 99999999999999999999999"), &[]);
+        assert!(in_file.contains(words), "{in_file}");
+        let typed = refusal(MINIMAL, &["train.batch=99999999999999999999999"]);
+        assert!(typed.contains(words), "{typed}");
     }
 
     #[test]

@@ -15,6 +15,19 @@ pub(super) fn to_json(value: serde_yaml::Value) -> Result<Value, String> {
     })
 }
 
+/// What is wrong with a text that is no YAML, in a file's words and not the reader's.
+pub(super) fn in_words(error: &serde_yaml::Error) -> String {
+    let said = error.to_string();
+    let number = said.split_once("invalid type: integer `").and_then(|(before, rest)| {
+        let (number, rest) = rest.split_once('`')?;
+        rest.starts_with(" as ").then(|| {
+            let place = rest.find(" at line").map_or("", |place| &rest[place..]);
+            format!("{before}expected a number of at most 64 bits, got `{number}`{place}")
+        })
+    });
+    number.unwrap_or(said)
+}
+
 fn converted(value: serde_yaml::Value, path: &mut Vec<Step>) -> Result<Value, (Vec<Step>, String)> {
     let at = |path: &mut Vec<Step>, step, value| {
         path.push(step);
