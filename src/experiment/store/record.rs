@@ -37,7 +37,7 @@ pub struct Record {
 #[derive(Debug)]
 pub(super) enum Line {
     /// A cell that came to its end.
-    Cell(Record),
+    Cell(Box<Record>),
     /// A cell of another results version, which this program has no words for.
     OtherVersion,
     /// Not what was written.
@@ -129,7 +129,7 @@ impl Line {
     pub(super) fn of(line: &[u8]) -> Self {
         let Some(text) = unsealed(line) else { return Line::Damaged };
         match Record::parse(&text) {
-            Some(record) => Line::Cell(record),
+            Some(record) => Line::Cell(Box::new(record)),
             None if is_of_another_version(&text) => Line::OtherVersion,
             None => Line::Damaged,
         }

@@ -30,7 +30,7 @@ impl Records {
         for segment in Segment::all(&folder.join("cells"))? {
             segment.each_line(|number, line| {
                 match Line::of(line) {
-                    Line::Cell(record) => drop(records.add(record)?),
+                    Line::Cell(record) => drop(records.add(*record)?),
                     Line::OtherVersion => records.other_versions += 1,
                     Line::Damaged => {
                         records.damaged.push(Damage { path: segment.path.clone(), line: number });
