@@ -248,8 +248,10 @@ fn every_key_that_may_be_said_is_walked() {
             let said = said.map_err(|error| error.to_string()).err().unwrap_or_default();
             if let Some((_, keys)) = said.split_once("the keys here are ") {
                 for key in keys.split('`').skip(1).step_by(2) {
-                    let exempt =
-                        ["widths", "faithful", "rate", "source", "biases", "only", "zeros"];
+                    let exempt = [
+                        "widths", "faithful", "rate", "source", "biases", "only", "zeros", "key",
+                        "rename",
+                    ];
                     let here = map.contains_key(key) || exempt.contains(&key);
                     let unsaid =
                         ["sources", "seeds", "until", "reset", "lr", "cifar10", "folder", "at"];
