@@ -39,6 +39,7 @@
 //! | [`sign`] | masks, templates, the rules that make them, reset rules, the template file; no tensors |
 //! | [`kernel`] | the steps that hold signs, over slices on the CPU |
 //! | [`optim`] | update rules that hold signs, over tensors, and their state |
+//! | [`tensors`] | named tensors and notes in one file, to go on from |
 //! | [`transfer`] | signs or weights of a source into a fresh network, by name |
 //! | [`weights`] | other people's checkpoints as named arrays |
 //! | [`models`] | architectures, their names and initialisation |
@@ -70,6 +71,7 @@ pub mod optim;
 mod range;
 pub mod results;
 pub mod stats;
+pub mod tensors;
 pub mod train;
 pub mod transfer;
 pub mod weights;

@@ -15,17 +15,28 @@ use std::path::{Path, PathBuf};
 /// # Errors
 /// When the folder or the file cannot be written, or the disk fails; a regular file is as it was then.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    write_atomically_with(path, |file| file.write_all(bytes))
+}
+
+/// As [`write_atomically`], with the bytes that `write` writes.
+///
+/// # Errors
+/// As [`write_atomically`], and what `write` says.
+pub fn write_atomically_with(
+    path: &Path,
+    write: impl FnOnce(&mut File) -> io::Result<()>,
+) -> io::Result<()> {
     let target = target(path)?;
     let old = match File::options().write(true).open(&target) {
         Ok(file) => Some(file),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => return Err(error),
     };
-    let Some(mut old) = old else { return replace(&target, bytes, None) };
+    let Some(mut old) = old else { return replace(&target, write, None) };
     let about = old.metadata()?;
     match about.is_file() && !is_of_the_system(&target) {
-        true => replace(&target, bytes, Some(about.permissions())),
-        false => old.write_all(bytes),
+        true => replace(&target, write, Some(about.permissions())),
+        false => write(&mut old),
     }
 }
 
@@ -35,7 +46,11 @@ pub fn are_same(one: &Path, other: &Path) -> bool {
     matches!((number(one), number(other)), (Ok(one), Ok(other)) if one == other)
 }
 
-fn replace(path: &Path, bytes: &[u8], mode: Option<Permissions>) -> io::Result<()> {
+fn replace(
+    path: &Path,
+    write: impl FnOnce(&mut File) -> io::Result<()>,
+    mode: Option<Permissions>,
+) -> io::Result<()> {
     let folder = match path.parent() {
         Some(folder) if folder != Path::new("") => folder,
         _ => Path::new("."),
@@ -48,7 +63,7 @@ fn replace(path: &Path, bytes: &[u8], mode: Option<Permissions>) -> io::Result<(
     if let Some(mode) = mode {
         file.as_file().set_permissions(mode)?;
     }
-    file.write_all(bytes)?;
+    write(file.as_file_mut())?;
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
     File::open(folder)?.sync_all()

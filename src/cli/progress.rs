@@ -54,6 +54,21 @@ impl Progress {
                 "{}: came to other weights here than those that finished cells took; they run again",
                 name(cell)
             )),
+            Event::Resumed { cell, step } => {
+                let (name, seed) = (name(cell), cell.key.seed);
+                self.say(&format!("{name}, seed {seed}: goes on from {} {step}", unit(cell)));
+            }
+            Event::SetAside { path, why } => self.say(&format!(
+                "{}: {why}; set aside, and the one before is taken if there is one",
+                path.display()
+            )),
+            Event::NotKept { cell, step, why } => {
+                let (name, seed) = (name(cell), cell.key.seed);
+                self.say(&format!(
+                    "{name}, seed {seed}: could not be kept at {} {step} ({why}); it goes on",
+                    unit(cell)
+                ));
+            }
             Event::Step { cell, progress } => self.step(cell, progress),
             Event::End { cell, record } => self.end(cell, record),
         }
@@ -145,6 +160,11 @@ impl Progress {
             bar.finish_and_clear();
         }
     }
+}
+
+/// What the progress of a cell is counted in.
+fn unit(cell: &Cell) -> &'static str {
+    if cell.spec.data.images().is_some() { "step" } else { "epoch" }
 }
 
 fn name(cell: &Cell) -> String {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use anyhow::anyhow;
 use clap::Args;
@@ -25,7 +26,8 @@ KEY.PATH=VALUE replaces a value of the file or adds one: keys with dots between 
 value, or nothing for `null`. A key that has dots itself stands in double quotes, which single ones
 keep from the shell. A list is replaced as a whole.
 
-Finished cells are never run again; Ctrl-C keeps them.")]
+Finished cells are never run again. A cell that is cut off goes on from where it was kept last: on
+INT (Ctrl-C), TERM, USR1 and USR2 at once, else every ten minutes. A second Ctrl-C ends at once.")]
 pub(super) struct Run {
     #[command(flatten)]
     experiment: ExperimentArgs,
@@ -38,6 +40,9 @@ pub(super) struct Run {
     /// CPU threads in all; cells run side by side as far as they go [default: all cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
+    /// Minutes that a cell trains until it is kept, to go on from there if it is cut off; 0: every step
+    #[arg(long, value_name = "MINUTES", default_value_t = 10.0, value_parser = minutes)]
+    checkpoint_every: f64,
     /// Compute this cell again although it is finished
     #[arg(long, value_name = "ID")]
     redo: Option<String>,
@@ -51,6 +56,7 @@ impl Run {
             threads: self.threads.map_or_else(cores, usize::from),
             shard: self.shard,
             redo: self.redo,
+            keep_every: Duration::from_secs_f64(60.0 * self.checkpoint_every),
         };
         let mut progress = Progress::new();
         let summary =
@@ -75,7 +81,9 @@ impl Run {
             )),
         }
         if summary.interrupted {
-            say("stopped; what is finished is kept, and the same command goes on from here");
+            say(
+                "stopped; what is finished and what was under way is kept, and the same command goes on from here",
+            );
             return Err(Failure::Signal(signal.load(Ordering::Relaxed) as u8));
         }
         if let Some((id, reason)) = summary.failed.first() {
@@ -102,6 +110,12 @@ fn watch_signals() -> std::io::Result<(Arc<AtomicBool>, Arc<AtomicUsize>)> {
         signal_hook::flag::register(signal, stop.clone())?;
     }
     Ok((stop, number))
+}
+
+fn minutes(text: &str) -> Result<f64, String> {
+    const MOST: f64 = 60.0 * 24.0 * 365.0;
+    let minutes = text.parse().ok().filter(|minutes| (0.0..=MOST).contains(minutes));
+    minutes.ok_or_else(|| format!("expected minutes from 0 to {MOST}, a year"))
 }
 
 fn cores() -> usize {

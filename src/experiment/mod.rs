@@ -8,7 +8,7 @@
 //!
 //! Gradients are computed elsewhere, and nothing here prints. Inside, arrows point one way: `problem` ←
 //! `file` ← `cell` ← `checked` ← `study` ← `check` ← `plan` ← `publish` ← `run`; `store` leans on `cell`
-//! only. What a kind of study is stays behind `study::Study`.
+//! only, `savepoint` on nothing. What a kind of study is stays behind `study::Study`.
 
 pub mod cell;
 mod check;
@@ -19,6 +19,7 @@ mod plan;
 mod problem;
 mod publish;
 mod run;
+mod savepoint;
 mod store;
 mod study;
 

@@ -128,6 +128,29 @@ impl Weights {
         self.hidden.len()
     }
 
+    /// All values in one row: those of `hidden` row by row, then those of the others in their order.
+    pub fn to_values(&self) -> Vec<f32> {
+        let Weights { hidden, hidden_bias, output, output_bias } = self;
+        [hidden.as_flattened(), hidden_bias, output, &[*output_bias]].concat()
+    }
+
+    /// The weights of which [`to_values`](Self::to_values) are `values`; none where they fill no network.
+    pub fn of_values(values: &[f32]) -> Option<Self> {
+        let (&output_bias, kernels) = values.split_last()?;
+        let width = kernels.len() / (INPUTS + 2);
+        if width == 0 || width * (INPUTS + 2) != kernels.len() {
+            return None;
+        }
+        let (hidden, rest) = kernels.split_at(width * INPUTS);
+        let (hidden_bias, output) = rest.split_at(width);
+        Some(Weights {
+            hidden: hidden.as_chunks().0.to_vec(),
+            hidden_bias: hidden_bias.to_vec(),
+            output: output.to_vec(),
+            output_bias,
+        })
+    }
+
     /// Gives a network built by [`Mlp::build`] in `variables` these weights.
     ///
     /// # Errors
@@ -262,6 +285,17 @@ mod tests {
     fn the_start_depends_on_the_seed_alone() {
         assert_eq!(Weights::draw(7, 3), Weights::draw(7, 3));
         assert_ne!(Weights::draw(7, 3), Weights::draw(7, 4));
+    }
+
+    #[test]
+    fn a_row_of_values_is_the_same_weights_again_and_one_of_another_length_none() {
+        let start = Weights::draw(7, 3);
+        let mut values = start.to_values();
+        assert_eq!(Weights::of_values(&values), Some(start));
+        values.pop();
+        assert_eq!(Weights::of_values(&values), None);
+        assert_eq!(Weights::of_values(&[]), None);
+        assert_eq!(Weights::of_values(&[1.0]), None);
     }
 
     #[test]

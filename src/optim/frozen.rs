@@ -1,8 +1,10 @@
 //! An optimizer over the variables of a network, with the signs of a template held.
 
+mod file;
 mod state;
 
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 
 use tch::{Device, Kind, TchError, Tensor, nn};
 
@@ -37,6 +39,8 @@ pub struct Frozen<R> {
     rate: f64,
     reset: Reset,
     seed: u64,
+    /// The digest of the template whose signs are held.
+    template: String,
     /// The fused pass, for the tensors it reaches; without it every tensor goes by tensor operations.
     pub(super) fused: Option<Fused>,
     parameters: Vec<Parameter>,
@@ -104,6 +108,14 @@ pub enum Error {
         /// What is wrong with it.
         what: String,
     },
+    /// A file of a saved optimizer that cannot be written or read.
+    #[error("{path}: {what}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
     /// libtorch failed.
     #[error("libtorch: {0}")]
     Torch(#[from] TchError),
@@ -152,6 +164,7 @@ impl<R: Rule> Frozen<R> {
             rate: 1.0,
             reset: Reset::default(),
             seed: 0,
+            template: template.digest(),
             fused: Some(Fused::new(NonZeroUsize::MIN)),
             parameters,
         };
@@ -261,6 +274,11 @@ impl<R: Rule> Frozen<R> {
             }
             Ok(())
         })
+    }
+
+    /// Its variables, by name.
+    fn weights(&self) -> impl Iterator<Item = (&str, &Tensor)> {
+        self.parameters.iter().map(|parameter| (parameter.name.as_str(), &parameter.weight))
     }
 
     /// What the steps so far did to all weights: resets, and weights that crossed zero.

@@ -7,7 +7,7 @@
 //! one code path.
 //!
 //! On the CPU a step is one pass over the memory ([`fused`]); elsewhere it is a few tensor operations
-//! with the same resets. Data, epochs and files are left to others.
+//! with the same resets. Data and epochs are left to others.
 
 mod adam;
 mod eg;

@@ -39,7 +39,7 @@ const CRATES: [(&str, &str); 3] =
 const HELPERS: [&str; 7] = ["digest", "files", "lib", "memory", "nearest", "random", "range"];
 
 /// What a room may use beside the helpers.
-const ROOMS: [(&str, &[&str]); 24] = [
+const ROOMS: [(&str, &[&str]); 25] = [
     ("lib", &[]),
     ("digest", &[]),
     ("files", &[]),
@@ -55,7 +55,8 @@ const ROOMS: [(&str, &[&str]); 24] = [
     ("data", &["fetch"]),
     ("catalog", &["data", "fetch", "weights"]),
     ("models", &["sign"]),
-    ("optim", &["kernel", "sign"]),
+    ("tensors", &[]),
+    ("optim", &["kernel", "sign", "tensors"]),
     ("transfer", &["sign", "weights"]),
     ("train", &["data", "kernel", "models", "optim", "sign", "transfer"]),
     ("results", &["sign", "stats", "train"]),
@@ -66,9 +67,9 @@ const ROOMS: [(&str, &[&str]); 24] = [
     ("main", &["cli"]),
 ];
 
-const BELOW_EXPERIMENT: [&str; 12] = [
-    "data", "fetch", "figure", "kernel", "models", "optim", "results", "sign", "stats", "train",
-    "transfer", "weights",
+const BELOW_EXPERIMENT: [&str; 13] = [
+    "data", "fetch", "figure", "kernel", "models", "optim", "results", "sign", "stats", "tensors",
+    "train", "transfer", "weights",
 ];
 
 const BELOW_CLI: [&str; 15] = [
@@ -98,18 +99,22 @@ const NARROW: [(&str, &str, &[&str]); 2] = [
 ];
 
 /// What a part of `experiment` may use of its other parts.
-const PARTS: [(&str, &[&str]); 11] = [
+const PARTS: [(&str, &[&str]); 12] = [
     ("problem", &[]),
     ("file", &["problem"]),
     ("cell", &["file", "problem"]),
     ("checked", &["file", "problem"]),
-    ("study", &["cell", "checked", "file", "problem"]),
+    ("savepoint", &[]),
+    ("study", &["cell", "checked", "file", "problem", "savepoint"]),
     ("check", &["checked", "file", "problem", "study"]),
     ("plan", &["cell", "checked", "file", "problem", "study"]),
     ("store", &["cell"]),
     ("publish", &["cell", "plan", "store"]),
     ("estimate", &["cell", "plan", "store", "study"]),
-    ("run", &["cell", "checked", "file", "plan", "problem", "publish", "store", "study"]),
+    (
+        "run",
+        &["cell", "checked", "file", "plan", "problem", "publish", "savepoint", "store", "study"],
+    ),
 ];
 
 /// Other people's crates, and the rooms that may know them.
@@ -119,7 +124,10 @@ const FOREIGN: [(&str, &[&str]); 7] = [
     ("indicatif", &["cli"]),
     ("plotters", &["figure"]),
     ("serde_yaml", &["cli", "experiment"]),
-    ("tch", &["bench", "cli", "data", "experiment", "models", "optim", "train", "transfer"]),
+    (
+        "tch",
+        &["bench", "cli", "data", "experiment", "models", "optim", "tensors", "train", "transfer"],
+    ),
     ("ureq", &["fetch"]),
 ];
 
@@ -127,11 +135,12 @@ const FOREIGN: [(&str, &[&str]); 7] = [
 const SAY: [&str; 7] = ["dbg", "eprint", "eprintln", "print", "println", "stderr", "stdout"];
 
 /// What makes, changes or removes a file.
-const WRITE: [&str; 10] = [
+const WRITE: [&str; 11] = [
     "File::create",
     "File::create_new",
     "OpenOptions::new",
     "files::write_atomically",
+    "files::write_atomically_with",
     "fs::copy",
     "fs::hard_link",
     "fs::remove_dir_all",
@@ -141,14 +150,16 @@ const WRITE: [&str; 10] = [
 ];
 
 /// Where it may stand, and what is written there: only the parts of `experiment` write under `results/`.
-const WRITERS: [(&str, &str); 7] = [
+const WRITERS: [(&str, &str); 9] = [
     ("experiment::publish", "tables"),
     ("experiment::run::firsts", "the weights of a source that was trained here"),
+    ("experiment::savepoint", "cells under way"),
     ("experiment::store", "cells and tables"),
     ("fetch", "the cache"),
     ("figure", "pictures"),
     ("files", "what its callers ask for"),
     ("sign::file", "template files"),
+    ("tensors", "what its callers ask for"),
 ];
 
 /// All crates of the repository.

@@ -7,11 +7,12 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::{Error, Event, First, Session, record};
 use crate::experiment::cell::Cell;
-use crate::experiment::store::{Record, Turn};
+use crate::experiment::store::{self, Record, Turn};
 use crate::experiment::study::{Computed, Failure, Ground};
 use crate::files;
 use crate::results::Status;
@@ -32,7 +33,9 @@ impl Session<'_, '_> {
         if cells.is_empty() {
             return Ok(there);
         }
-        let work = self.store.work_folder()?;
+        let work = self.store.work_folder();
+        fs::create_dir_all(&work)
+            .map_err(|source| store::Error::Io { path: work.clone(), source })?;
         // Every run takes its turns in this order, so no two wait for each other.
         let mut in_order = cells.to_vec();
         in_order.sort_by(|a, b| a.id.cmp(&b.id));

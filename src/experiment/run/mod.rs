@@ -11,15 +11,17 @@ mod firsts;
 mod pool;
 mod shard;
 
-use std::collections::HashMap;
-use std::path::PathBuf;
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use super::cell::Cell;
 use super::plan::Plan;
 use super::publish::{Published, publish};
+use super::savepoint::{Keeping, SetAside};
 use super::store::{self, Damage, Record, Store};
-use super::study::{Computed, Failure, Ground, Job};
+use super::study::{Computed, Failure, Ground, Job, News};
 use crate::results::Timing;
 use crate::train::Progress;
 use crate::weights::Checkpoint;
@@ -35,6 +37,8 @@ pub struct Options {
     pub shard: Shard,
     /// A cell to compute again although it is finished.
     pub redo: Option<String>,
+    /// How long a cell runs until it is kept, to go on from there if it is cut off.
+    pub keep_every: Duration,
 }
 
 /// What happens while a plan runs.
@@ -61,6 +65,29 @@ pub enum Event<'a> {
         cell: &'a Cell,
         /// Where it is.
         progress: Progress,
+    },
+    /// A cell goes on from what an earlier run kept of it after this step.
+    Resumed {
+        /// The cell.
+        cell: &'a Cell,
+        /// The step; of points, the epoch.
+        step: u64,
+    },
+    /// What was kept of a cell cannot be gone on from, and lies in another file now.
+    SetAside {
+        /// The file.
+        path: &'a Path,
+        /// What is wrong with it.
+        why: &'a str,
+    },
+    /// A cell could not be kept after this step; it goes on.
+    NotKept {
+        /// The cell.
+        cell: &'a Cell,
+        /// The step; of points, the epoch.
+        step: u64,
+        /// Why.
+        why: &'a str,
     },
     /// A cell came to its end.
     End {
@@ -131,8 +158,14 @@ pub fn run(
     let threads = plan.threads(options.threads);
     let Plan { cells, firsts, ground, .. } = plan;
     let part = options.shard.part(cells);
+    let keeping = Keeping { work: store.work_folder(), every: options.keep_every };
+    if let Some(id) = &options.redo {
+        keeping.remove(id).map_err(kept(&keeping))?;
+    }
     let session = Session {
         store,
+        kept: keeping.cells().into_iter().collect(),
+        keeping,
         threads,
         stop,
         report,
@@ -171,6 +204,9 @@ enum First {
 /// A run under way.
 struct Session<'a, 'r> {
     store: Store,
+    keeping: Keeping,
+    /// Cells under which the state of a job is kept.
+    kept: HashSet<String>,
     /// For sources, which may take another number of them than the other cells.
     threads: usize,
     stop: &'a AtomicBool,
@@ -306,23 +342,49 @@ impl Session<'_, '_> {
     ) -> Result<(), Error> {
         let Some(first) = jobs.first().and_then(|job| job.first()) else { return Ok(()) };
         tch::set_num_threads(first.spec.train.threads as i32);
-        pool::work(ground, jobs, workers, self.stop, |message| match message {
-            Message::Step(cell, progress) => {
-                (self.report)(Event::Step { cell, progress });
+        let keeping = self.keeping.clone();
+        pool::work(ground, jobs, workers, &keeping, self.stop, |message| match message {
+            Message::News(cell, news) => {
+                self.hear(cell, &news);
                 Ok(())
             }
             Message::End(cell, result, seconds) => end(self, cell, *result, seconds),
         })
     }
 
-    /// Adds the end of `cell` to the store, and says it.
+    fn hear(&mut self, cell: &Cell, news: &News) {
+        (self.report)(match news {
+            News::Step(progress) => Event::Step { cell, progress: *progress },
+            News::Resumed(step) => Event::Resumed { cell, step: *step },
+            News::SetAside(SetAside { path, why }) => Event::SetAside { path, why },
+            News::NotKept(step, why) => Event::NotKept { cell, step: *step, why },
+            News::Kept => {
+                self.kept.insert(cell.id.clone());
+                return;
+            }
+        });
+    }
+
+    /// Adds the end of `cell` to the store, and says it. What was kept of it goes once its end is on the disk.
     fn end(&mut self, cell: &Cell, record: Record) -> Result<(), Error> {
+        let is_finished = record.is_finished();
         if let Some(reason) = &record.reason {
             self.failed.push((cell.id.clone(), reason.clone()));
         }
         (self.report)(Event::End { cell, record: &record });
-        Ok(self.store.append(cell, record)?)
+        self.store.append(cell, record)?;
+        if is_finished && self.kept.remove(&cell.id) {
+            self.store.sync()?;
+            self.keeping.remove(&cell.id).map_err(kept(&self.keeping))?;
+        }
+        Ok(())
     }
+}
+
+/// The error of a folder in which jobs are kept.
+fn kept(keeping: &Keeping) -> impl FnOnce(std::io::Error) -> Error + use<> {
+    let path = keeping.work.clone();
+    move |source| Error::Store(store::Error::Io { path, source })
 }
 
 /// What a cell came to, and the weights of one that others take from; none if it was stopped.

@@ -7,16 +7,15 @@ use std::ops::ControlFlow;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
-use std::time::Instant;
 
 use crate::experiment::cell::Cell;
-use crate::experiment::study::{Computed, Failure, Ground, Job, Watch};
-use crate::train::Progress;
+use crate::experiment::savepoint::{Keeping, Savepoint};
+use crate::experiment::study::{Computed, Failure, Ground, Job, News, Watch};
 
 /// A message from a worker.
 pub(super) enum Message<'a> {
-    /// A cell moved on.
-    Step(&'a Cell, Progress),
+    /// Something of a cell under way.
+    News(&'a Cell, News),
     /// A cell came to its end, after so many seconds.
     End(&'a Cell, Box<Result<Computed, Failure>>, f64),
 }
@@ -30,6 +29,7 @@ pub(super) fn work<'a, E>(
     ground: &dyn Ground,
     jobs: Vec<Job<'a>>,
     workers: usize,
+    keeping: &Keeping,
     stop: &AtomicBool,
     mut hear: impl FnMut(Message<'a>) -> Result<(), E>,
 ) -> Result<(), E> {
@@ -44,7 +44,7 @@ pub(super) fn work<'a, E>(
                 while !stop.load(Ordering::Relaxed)
                     && let Some(job) = next()
                 {
-                    if compute(ground, job, stop, &sender).is_break() {
+                    if compute(ground, job, keeping, stop, &sender).is_break() {
                         return;
                     }
                 }
@@ -60,22 +60,26 @@ pub(super) fn work<'a, E>(
 fn compute<'a>(
     ground: &dyn Ground,
     job: Job<'a>,
+    keeping: &Keeping,
     stop: &AtomicBool,
     sender: &mpsc::Sender<Message<'a>>,
 ) -> ControlFlow<()> {
-    let start = Instant::now();
+    let Some(first) = job.first() else { return ControlFlow::Continue(()) };
+    let savepoint = Mutex::new(Savepoint::new(keeping, &first.id));
     let find = |cell: &Cell| job.iter().copied().find(|known| known.id == cell.id);
     let sender_of_steps = Mutex::new(sender.clone());
-    let tell = |cell: &Cell, progress| {
+    let tell = |cell: &Cell, news| {
         let Some(cell) = find(cell) else { return ControlFlow::Continue(()) };
         let sender = sender_of_steps.lock().expect("no worker panics while it speaks");
-        match sender.send(Message::Step(cell, progress)) {
+        match sender.send(Message::News(cell, news)) {
             Ok(()) => ControlFlow::Continue(()),
             Err(_) => ControlFlow::Break(()),
         }
     };
-    let computed = ground.compute(&job, &Watch { stop, tell: &tell });
-    let seconds = start.elapsed().as_secs_f64() / job.len() as f64;
+    let watch = Watch { stop, tell: &tell, savepoint: Some(&savepoint) };
+    let computed = ground.compute(&job, &watch);
+    let seconds = savepoint.into_inner().expect("nobody panics while a job is kept").seconds();
+    let seconds = seconds / job.len() as f64;
     for (cell, computed) in job.iter().zip(computed) {
         if sender.send(Message::End(cell, Box::new(computed), seconds)).is_err() {
             return ControlFlow::Break(());

@@ -115,14 +115,10 @@ impl Store {
         &self.set_aside
     }
 
-    /// The folder for files that may be made again, such as the weights of a trained source.
-    ///
-    /// # Errors
-    /// When it cannot be made.
-    pub(crate) fn work_folder(&self) -> Result<PathBuf, Error> {
-        let work = self.folder.join("work");
-        fs::create_dir_all(&work).map_err(io_error(&work))?;
-        Ok(work)
+    /// The folder for files that may be made again, such as the weights of a trained source; it need not
+    /// be there.
+    pub(crate) fn work_folder(&self) -> PathBuf {
+        self.folder.join("work")
     }
 
     /// The file of the lock `name`.

@@ -13,14 +13,18 @@ use std::fmt::Debug;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard};
 
 use indexmap::IndexMap;
-use tch::{Device, TchError};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tch::{Device, TchError, Tensor};
 
 use super::cell::{ArmSpec, Cell};
 use super::checked::Checked;
 use super::file::Experiment;
 use super::problem::{Problem, Problems};
+use super::savepoint::{Kept, Savepoint, SetAside};
 use crate::data::xor::NAME;
 use crate::optim;
 use crate::random::Stream;
@@ -115,20 +119,86 @@ pub(crate) trait Ground: Debug + Send + Sync {
     fn work(&self, cell: &Cell) -> Option<Work>;
 }
 
-/// Is told how far cells are, and stops them.
+/// Is told how far cells are, keeps them and stops them.
 #[derive(Clone, Copy)]
 pub(crate) struct Watch<'a> {
     /// Cells under way are given up once this is set.
     pub(crate) stop: &'a AtomicBool,
-    /// Is told where a cell is; breaks when nobody wants to know any more.
-    pub(crate) tell: &'a (dyn Fn(&Cell, Progress) -> ControlFlow<()> + Sync),
+    /// Is told of a cell; breaks when nobody wants to know any more.
+    pub(crate) tell: &'a (dyn Fn(&Cell, News) -> ControlFlow<()> + Sync),
+    /// Where the job is kept, if it is.
+    pub(crate) savepoint: Option<&'a Mutex<Savepoint>>,
+}
+
+/// What there is to tell of a cell under way.
+#[derive(Debug)]
+pub(crate) enum News {
+    /// It moved on.
+    Step(Progress),
+    /// It goes on from what was kept after this step.
+    Resumed(u64),
+    /// What was kept of it cannot be gone on from.
+    SetAside(SetAside),
+    /// It was kept.
+    Kept,
+    /// It could not be kept after this step, and why.
+    NotKept(u64, String),
 }
 
 impl Watch<'_> {
     /// Tells where `cell` is, and says whether it may go on.
     pub(crate) fn step(&self, cell: &Cell, progress: Progress) -> ControlFlow<()> {
-        (self.tell)(cell, progress)?;
+        (self.tell)(cell, News::Step(progress))?;
         self.check()
+    }
+
+    /// The newest whole state that is kept of the job of `cell`.
+    pub(crate) fn latest<N: DeserializeOwned>(&self, cell: &Cell) -> Option<Kept<N>> {
+        self.savepoint()?.latest(&mut |file| self.say(cell, News::SetAside(file)))
+    }
+
+    /// Says that the job of `cell` goes on from a state after `step`.
+    pub(crate) fn resumed(&self, cell: &Cell, step: u64) {
+        self.say(cell, News::Resumed(step));
+    }
+
+    /// Sets a state aside that the job of `cell` cannot go on from.
+    pub(crate) fn refuse(&self, cell: &Cell, path: &Path, why: String) {
+        if let Some(mut savepoint) = self.savepoint() {
+            self.say(cell, News::SetAside(savepoint.refuse(path, why)));
+        }
+    }
+
+    /// Whether the job is to be kept now, where it `goes_on` or is given up.
+    pub(crate) fn is_due(&self, goes_on: ControlFlow<()>) -> bool {
+        self.savepoint().is_some_and(|savepoint| goes_on.is_break() || savepoint.is_due())
+    }
+
+    /// Keeps the job of `cell` as it is after `step`; where that fails, it is said, and the job goes on.
+    pub(crate) fn keep(
+        &self,
+        cell: &Cell,
+        step: u64,
+        notes: &impl Serialize,
+        tensors: &[(String, Tensor)],
+    ) {
+        let Some(mut savepoint) = self.savepoint() else { return };
+        self.say(
+            cell,
+            match savepoint.keep(step, notes, tensors) {
+                Ok(()) => News::Kept,
+                Err(error) => News::NotKept(step, error.to_string()),
+            },
+        );
+    }
+
+    fn savepoint(&self) -> Option<MutexGuard<'_, Savepoint>> {
+        Some(self.savepoint?.lock().expect("nobody panics while a job is kept"))
+    }
+
+    /// Tells of `cell` where it goes on whoever listens.
+    fn say(&self, cell: &Cell, news: News) {
+        let _ = (self.tell)(cell, news);
     }
 
     /// Says whether to go on.

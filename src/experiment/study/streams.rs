@@ -100,7 +100,7 @@ fn drawn(text: &str) -> (Vec<Opened>, Vec<Drawn>) {
     let (plan, laid_out) = opened_by(|| Plan::new(checked, file, Device::Cpu, folder.path()));
     let mut plan = plan.unwrap();
     let stop = AtomicBool::new(false);
-    let watch = Watch { stop: &stop, tell: &|_, _| ControlFlow::Continue(()) };
+    let watch = Watch { stop: &stop, tell: &|_, _| ControlFlow::Continue(()), savepoint: None };
     let mut all = Vec::new();
     let cells: Vec<Cell> = plan.all_cells().cloned().collect();
     for cell in cells {

@@ -117,6 +117,6 @@ impl Parameter {
     }
 }
 
-fn wrong(name: String, what: impl Into<String>) -> Error {
+pub(super) fn wrong(name: String, what: impl Into<String>) -> Error {
     Error::State { name, what: what.into() }
 }

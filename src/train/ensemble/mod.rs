@@ -13,6 +13,7 @@
 //! What the nets are for, and what is written down of them, is left to the caller.
 
 mod alone;
+mod block;
 mod logistic;
 mod nets;
 mod rehearsal;
@@ -20,10 +21,13 @@ mod rehearsal;
 mod tests;
 mod vector;
 
+use std::ops::ControlFlow;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 pub use alone::alone;
+use block::Training;
+pub use block::{Paused, Underway};
 use nets::{Nets, Points};
 pub use rehearsal::Rehearsal;
 use vector::{Job, Vector};
@@ -33,7 +37,7 @@ use super::{CurvePoint, ErrorCount, Evaluation};
 use crate::data::xor::Point;
 use crate::models::mlp::{Signs, Weights};
 use crate::optim::Adam;
-use crate::optim::fused::{AdamScalars, Path};
+use crate::optim::fused::Path;
 use crate::sign::Reset;
 
 /// A net to train, and all that distinguishes it.
@@ -121,21 +125,55 @@ fn train_on(
     threads: usize,
     stop: &AtomicBool,
 ) -> Option<Vec<Trained>> {
+    check(members, course);
+    let train_block = |block: &[Member]| {
+        let watch = &mut |_: u64, _: &dyn Fn() -> Paused| match stop.load(Ordering::Relaxed) {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        };
+        vector::run(path, Training { block, course, from: None, watch })
+    };
+    in_blocks(members, vector::lanes(path), threads, train_block)
+        .into_iter()
+        .collect::<Option<Vec<_>>>()
+        .map(|blocks| blocks.into_iter().flatten().collect())
+}
+
+/// # Panics
+/// As [`train`].
+fn check(members: &[Member], course: &Course) {
     let shape = |member: &Member| {
         (member.start.width(), member.train.len(), member.validation.len(), member.orders.0.len())
     };
-    let first = members.first().map(shape)?;
+    let Some(first) = members.first().map(shape) else { return };
     assert!(members.iter().all(|member| shape(member) == first), "members of one shape");
     assert!(first.1 > 0 && first.2 > 0 && course.batch > 0, "members with points to learn from");
     assert!(first.3 as u64 >= course.epochs, "an order for every epoch");
     let mut rules = members.iter().filter(|member| member.hold.is_some()).map(|m| m.reset);
     let rule = rules.next();
     assert!(rules.all(|other| Some(other) == rule), "members of one reset rule");
-    let train_block = |block: &[Member]| vector::run(path, Training { block, course, stop });
-    in_blocks(members, vector::lanes(path), threads, train_block)
-        .into_iter()
-        .collect::<Option<Vec<_>>>()
-        .map(|blocks| blocks.into_iter().flatten().collect())
+}
+
+/// Trains `members`, at most [`lanes`] of them, on this thread: from their starts on, or from where they
+/// were [`Paused`], to the same bits. `watch` is called before every epoch with its number, from 0 on, and
+/// with what gives the state there; none is given back if it breaks.
+///
+/// # Panics
+/// As [`train`], and when there are no members, too many, or others than were paused.
+pub fn train_block(
+    members: &[Member],
+    course: &Course,
+    from: Option<&Paused>,
+    watch: &mut dyn FnMut(u64, &dyn Fn() -> Paused) -> ControlFlow<()>,
+) -> Option<Vec<Trained>> {
+    check(members, course);
+    assert!((1..=lanes()).contains(&members.len()), "as many members as there are lanes");
+    let of_these = |paused: &Paused| {
+        let widths = paused.nets.iter().map(|net| net.trained.last.width());
+        widths.eq(members.iter().map(|member| member.start.width()))
+    };
+    assert!(from.is_none_or(of_these), "paused nets of these members");
+    vector::run(Path::best(), Training { block: members, course, from, watch })
 }
 
 /// Loss and error of each net on the points beside it.
@@ -175,125 +213,6 @@ fn in_blocks<T: Sync, R: Send>(
     });
     done.sort_by_key(|(number, _)| *number);
     done.into_iter().map(|(_, result)| result).collect()
-}
-
-/// The training of one block.
-struct Training<'a> {
-    block: &'a [Member<'a>],
-    course: &'a Course,
-    stop: &'a AtomicBool,
-}
-
-impl Job for Training<'_> {
-    type Output = Option<Vec<Trained>>;
-
-    #[inline(always)]
-    fn run<V: Vector>(self) -> Self::Output {
-        let Training { block, course, stop } = self;
-        let mut nets = Nets::<V>::new(block[0].start.width(), course.batch);
-        for (lane, member) in block.iter().enumerate() {
-            nets.set(lane, &member.start);
-            if let Some(signs) = &member.hold {
-                nets.hold(lane, signs, member.reset, member.reset_seed);
-            }
-        }
-        let mut validation = vec![Points::<V>::empty(); block[0].validation.len()];
-        for (lane, member) in block.iter().enumerate() {
-            for (points, point) in validation.iter_mut().zip(member.validation) {
-                points.set(lane, point);
-            }
-        }
-        let mut runs: Vec<Run> = block.iter().map(|member| Run::new(&member.start)).collect();
-        let mut batch = vec![Points::<V>::empty(); course.batch];
-        let count = block[0].train.len();
-        let mut step = 0;
-        for epoch in 0..course.epochs as usize {
-            if stop.load(Ordering::Relaxed) {
-                return None;
-            }
-            for from in (0..count).step_by(course.batch) {
-                let size = course.batch.min(count - from);
-                for (lane, member) in block.iter().enumerate() {
-                    let places = &member.orders.0[epoch][from..from + size];
-                    for (points, place) in batch.iter_mut().zip(places) {
-                        points.set(lane, &member.train[*place as usize]);
-                    }
-                }
-                step += 1;
-                nets.step(&batch[..size], &AdamScalars::new(&course.adam.at(step)));
-            }
-            let scores = nets.evaluate(&validation);
-            let tally = *nets.tally();
-            for (lane, run) in runs.iter_mut().enumerate() {
-                let point = CurvePoint {
-                    step,
-                    train_loss: None,
-                    validation_loss: Some(scores.losses[lane]).filter(|loss| loss.is_finite()),
-                    validation_error: ErrorCount { wrong: scores.wrong[lane], of: scores.of },
-                    resets: tally.resets[lane],
-                    sign_flips: tally.flips[lane],
-                    tensors: Vec::new(),
-                };
-                if run.add(point) {
-                    run.trained.weights = nets.get(lane);
-                }
-            }
-        }
-        let ended = |(lane, run): (usize, Run)| run.ended(nets.get(lane));
-        Some(runs.into_iter().enumerate().map(ended).collect())
-    }
-}
-
-/// A net under way.
-struct Run {
-    trained: Trained,
-    least: f64,
-}
-
-impl Run {
-    fn new(start: &Weights) -> Self {
-        let trained = Trained {
-            curve: Vec::new(),
-            best_step: 0,
-            weights: start.clone(),
-            last: start.clone(),
-            diverged: false,
-        };
-        Run { trained, least: f64::INFINITY }
-    }
-
-    /// What became of a net that has the weights `last` when its block is done; one that diverged has
-    /// come to an end before.
-    fn ended(self, last: Weights) -> Trained {
-        let mut trained = self.trained;
-        trained.last = if trained.diverged { trained.weights.clone() } else { last };
-        trained
-    }
-
-    /// Notes an evaluation; says whether its weights are to be kept.
-    fn add(&mut self, point: CurvePoint) -> bool {
-        let trained = &mut self.trained;
-        if trained.diverged {
-            return false;
-        }
-        let step = point.step;
-        let keep = match point.validation_loss {
-            Some(loss) if loss < self.least => {
-                self.least = loss;
-                true
-            }
-            Some(_) => false,
-            None => {
-                trained.diverged = true;
-                true
-            }
-        };
-        if keep {
-            trained.best_step = step;
-        }
-        trained.curve.push(point);
-        keep
-    }
 }
 
 /// The evaluation of one block.

@@ -241,14 +241,39 @@ impl<V: Vector> Nets<V> {
     /// Gives the net in `lane` its weights.
     #[inline(always)]
     pub(super) fn set(&mut self, lane: usize, weights: &Weights) {
+        self.put(lane, weights, |weight| &mut weight.value);
+    }
+
+    /// Gives the net in `lane` its first and second moments.
+    #[inline(always)]
+    pub(super) fn set_moments(&mut self, lane: usize, [first, second]: &[Weights; 2]) {
+        self.put(lane, first, |weight| &mut weight.first);
+        self.put(lane, second, |weight| &mut weight.second);
+    }
+
+    /// Gives the net in `lane` what happened to its weights before.
+    #[inline(always)]
+    pub(super) fn set_tally(&mut self, lane: usize, resets: u64, flips: u64) {
+        (self.tally.resets[lane], self.tally.flips[lane]) = (resets, flips);
+    }
+
+    /// The next step is the one after so many.
+    #[inline(always)]
+    pub(super) fn go_on_after(&mut self, steps: u64) {
+        self.steps = steps;
+    }
+
+    #[inline(always)]
+    fn put(&mut self, lane: usize, values: &Weights, part: impl Fn(&mut Weight<V>) -> &mut V) {
+        let set = |weight: &mut Weight<V>, value| part(weight).lanes_mut()[lane] = value;
         for (number, unit) in self.units.iter_mut().enumerate() {
             for input in 0..INPUTS {
-                unit.weights[input].value.lanes_mut()[lane] = weights.hidden[number][input];
+                set(&mut unit.weights[input], values.hidden[number][input]);
             }
-            unit.weights[BIAS].value.lanes_mut()[lane] = weights.hidden_bias[number];
-            unit.weights[OUTPUT].value.lanes_mut()[lane] = weights.output[number];
+            set(&mut unit.weights[BIAS], values.hidden_bias[number]);
+            set(&mut unit.weights[OUTPUT], values.output[number]);
         }
-        self.bias.value.lanes_mut()[lane] = weights.output_bias;
+        set(&mut self.bias, values.output_bias);
     }
 
     /// Holds the net in `lane` to `signs`; all held nets of a block have the same `rule`.
@@ -267,22 +292,34 @@ impl<V: Vector> Nets<V> {
     /// The weights of the net in `lane`.
     #[inline(always)]
     pub(super) fn get(&self, lane: usize) -> Weights {
-        let mut weights = Weights {
+        self.take(lane, |weight| weight.value)
+    }
+
+    /// The first and second moments of the net in `lane`.
+    #[inline(always)]
+    pub(super) fn moments(&self, lane: usize) -> [Weights; 2] {
+        [self.take(lane, |weight| weight.first), self.take(lane, |weight| weight.second)]
+    }
+
+    #[inline(always)]
+    fn take(&self, lane: usize, part: impl Fn(&Weight<V>) -> V) -> Weights {
+        let get = |weight: &Weight<V>| part(weight).lanes()[lane];
+        let mut values = Weights {
             hidden: Vec::with_capacity(self.units.len()),
             hidden_bias: Vec::with_capacity(self.units.len()),
             output: Vec::with_capacity(self.units.len()),
-            output_bias: self.bias.value.lanes()[lane],
+            output_bias: get(&self.bias),
         };
         for unit in &self.units {
-            let mut values = [0.0; ROLES];
-            for (role, value) in values.iter_mut().enumerate() {
-                *value = unit.weights[role].value.lanes()[lane];
+            let mut row = [0.0; INPUTS];
+            for (input, value) in row.iter_mut().enumerate() {
+                *value = get(&unit.weights[input]);
             }
-            weights.hidden.push(*values.first_chunk().expect("a unit has a weight an input"));
-            weights.hidden_bias.push(values[BIAS]);
-            weights.output.push(values[OUTPUT]);
+            values.hidden.push(row);
+            values.hidden_bias.push(get(&unit.weights[BIAS]));
+            values.output.push(get(&unit.weights[OUTPUT]));
         }
-        weights
+        values
     }
 
     /// What happened to the weights so far. Asked at least every 10⁴ steps, no count is rounded.

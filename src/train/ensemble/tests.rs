@@ -185,3 +185,29 @@ fn a_rehearsal_runs_the_steps_it_says() {
     rehearsal.run(2);
     rehearsal.run_alone().unwrap();
 }
+
+#[test]
+fn paused_nets_go_on_bit_for_bit_and_without_their_moments_they_do_not() {
+    const SHORT: Course = Course { epochs: 20, ..COURSE };
+    for rule in rules() {
+        let lessons = lessons(40);
+        let members = &mixed(&lessons, 5, rule)[..8];
+        let mut paused = Vec::new();
+        let whole = train_block(members, &SHORT, None, &mut |epoch, state| {
+            assert_eq!(epoch, state().epoch);
+            paused.push(state());
+            ControlFlow::Continue(())
+        });
+        assert_eq!(paused.len(), 20);
+        let go_on = |from: &Paused| {
+            train_block(members, &SHORT, Some(from), &mut |_, _| ControlFlow::Continue(()))
+        };
+        for from in &paused {
+            assert_eq!(go_on(from), whole, "{rule}, epoch {}", from.epoch);
+        }
+        let mut cold = paused.swap_remove(10);
+        let zeros = Weights::of_values(&[0.0; 5 * 7 + 1]).unwrap();
+        cold.nets.iter_mut().for_each(|net| net.moments = [zeros.clone(), zeros.clone()]);
+        assert_ne!(go_on(&cold), whole, "{rule}");
+    }
+}

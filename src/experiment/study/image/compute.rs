@@ -11,33 +11,35 @@ use super::knowledge::Knowledge;
 use super::material::Material;
 use super::start::{assign, draw, held};
 use crate::data::subset::{self, Split};
-use crate::experiment::cell::{ArmSpec, DataSpec, ImageSpec, Spec};
+use crate::experiment::cell::{ArmSpec, Cell, DataSpec, ImageSpec, Spec};
 use crate::experiment::file::Select;
-use crate::experiment::study::{Computed, Failure, Pace};
+use crate::experiment::savepoint::Kept;
+use crate::experiment::study::{Computed, Failure, Pace, Watch};
 use crate::models::Network;
 use crate::optim::{Frozen, Optimizer};
 use crate::random::Stream;
 use crate::results::table::{Outcome, Status};
 use crate::sign::Template;
-use crate::train::{self, ErrorCount, Fit, ImageSet, Progress, Rate, Schedule, Task};
+use crate::train::{self, Ended, ErrorCount, Fit, ImageSet, Rate, Run, Schedule, State, Task};
 use crate::transfer;
 use crate::weights::{Array, Checkpoint};
 
 /// The most images that a rehearsal evaluates.
 const REHEARSED: usize = 100;
 
-/// Computes the cell `spec` from `material` and, where its arm takes something from it, `source`.
+/// Computes `cell` from `material` and, where its arm takes something from it, `source`; it goes on from
+/// what is kept of it.
 ///
 /// # Errors
-/// When `progress` breaks, the source is missing or does not fit, or libtorch fails.
+/// When it is stopped, the source is missing or does not fit, or libtorch fails.
 pub(crate) fn cell(
-    spec: &Spec,
+    cell: &Cell,
     material: &Material,
     source: Option<&Knowledge>,
     device: Device,
-    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+    watch: &Watch,
 ) -> Result<Computed, Failure> {
-    let (ready, mut optimizer) = Ready::new(spec, material, source, device)?;
+    let spec = &cell.spec;
     let schedule = Schedule {
         batch: spec.train.batch,
         steps: spec.train.steps,
@@ -46,16 +48,62 @@ pub(crate) fn cell(
         release_at: spec.arm.as_ref().and_then(|arm| arm.release_at),
         rate: spec.train.rate,
     };
-    let task = ready.task(&schedule);
-    let ended = train::to_the_end(&task, &mut optimizer, progress)?;
-    // The test has the room of its moments.
-    drop(optimizer);
+    // The test has the room of the optimizer's moments.
+    let (ready, ended) = loop {
+        let (ready, mut optimizer) = Ready::new(spec, material, source, device)?;
+        if let Some(ended) = to_the_end(cell, ready.task(&schedule), &mut optimizer, watch)? {
+            break (ready, ended);
+        }
+    };
     let judge = Judge::new(&ready, material)?;
     let last = if ended.has_diverged() { None } else { Some(judge.errors()?) };
     let fitted = ended.choose()?;
     let outcome = judge.outcome(&fitted, last)?;
     let weights = spec.arm.is_none().then(|| checkpoint(&ready.variables)).transpose()?;
     Ok(Computed { outcome, curve: fitted.curve, seconds: fitted.seconds, weights })
+}
+
+/// Trains `cell` to its end, from its start on or from what is kept of it; none where that is of another
+/// run: it is set aside then, and the network is no longer at its start.
+fn to_the_end(
+    cell: &Cell,
+    task: Task,
+    optimizer: &mut Frozen<Optimizer>,
+    watch: &Watch,
+) -> Result<Option<Ended>, Failure> {
+    let mut run = match watch.latest(cell) {
+        None => Run::new(task, optimizer)?,
+        Some(Kept { step, notes, tensors, path }) => {
+            match Run::resume(task, optimizer, &State { tensors, notes }) {
+                Ok(run) => {
+                    watch.resumed(cell, step);
+                    run
+                }
+                Err(train::Error::Torch(error)) => return Err(error.into()),
+                Err(error) => {
+                    watch.refuse(cell, &path, error.to_string());
+                    return Ok(None);
+                }
+            }
+        }
+    };
+    let mut kept = run.progress().step;
+    loop {
+        let progress = run.progress();
+        let goes_on = watch.step(cell, progress);
+        if goes_on.is_continue() && run.is_over() {
+            return Ok(Some(run.end()));
+        }
+        if progress.step > kept && watch.is_due(goes_on) {
+            let state = run.save()?;
+            watch.keep(cell, progress.step, &state.notes, &state.tensors);
+            kept = progress.step;
+        }
+        if goes_on.is_break() {
+            return Err(train::Error::Stopped.into());
+        }
+        run.advance()?;
+    }
 }
 
 /// How fast the cell `spec` is, timed over
@@ -239,6 +287,7 @@ impl<'a> Judge<'a> {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::sync::atomic::AtomicBool;
 
     use super::*;
     use crate::data::Images;
@@ -327,8 +376,13 @@ mod tests {
         spec.train.steps = steps;
         spec.train.evaluate_at = Evaluations::Steps((0..=steps).collect());
         spec.train.select = select;
-        let go_on = &mut |_| ControlFlow::Continue(());
-        cell(&spec, &material(), None, Device::Cpu, go_on).unwrap().outcome
+        let watch = Watch {
+            stop: &AtomicBool::new(false),
+            tell: &|_, _| ControlFlow::Continue(()),
+            savepoint: None,
+        };
+        let of_arm = Cell::new("arm", Vec::new(), spec);
+        cell(&of_arm, &material(), None, Device::Cpu, &watch).unwrap().outcome
     }
 
     /// Errors on test, validation and training images, after the chosen and after the last step.

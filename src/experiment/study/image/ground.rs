@@ -57,8 +57,7 @@ impl ImageGround {
 
     fn cell(&self, cell: &Cell, watch: &Watch) -> Result<Computed, Failure> {
         let source = self.source(&cell.spec)?;
-        let progress = &mut |progress| watch.step(cell, progress);
-        compute::cell(&cell.spec, self.material(cell), source, self.device, progress)
+        compute::cell(cell, self.material(cell), source, self.device, watch)
     }
 }
 

@@ -3,16 +3,19 @@
 //! The training itself is left to [`train::ensemble`](crate::train::ensemble).
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 
 use tch::Device;
 
 use super::lessons::{Given, Lessons, start_of};
+use super::paused;
 use crate::data::xor::Point;
 use crate::experiment::cell::{Cell, Spec};
+use crate::experiment::savepoint::Kept;
 use crate::experiment::study::{Computed, Failure, Ground, Job, Pace, Watch, Work};
 use crate::models::mlp::Weights;
 use crate::results::table::{Milestones, Outcome, Status};
-use crate::train::ensemble::{self, Member, Trained};
+use crate::train::ensemble::{self, Course, Member, Paused, Trained};
 use crate::train::{self, ErrorCount, Seconds};
 use crate::weights::Checkpoint;
 
@@ -37,8 +40,7 @@ impl XorGround {
         let members: Vec<Member> = given.iter().map(|given| self.lessons.member(given)).collect();
         let Some(first) = given.first() else { return Ok(Vec::new()) };
         let trained = match self.device {
-            Device::Cpu => ensemble::train(&members, &first.course, 1, watch.stop)
-                .ok_or(train::Error::Stopped)?,
+            Device::Cpu => side_by_side(cells, &members, &first.course, watch)?,
             _ => one_by_one(&members, &given, self.device, watch)?,
         };
         let mut outcomes: Vec<Outcome> = given.iter().zip(&trained).map(judged).collect();
@@ -104,6 +106,48 @@ fn groups<'a>(cells: &[&'a Cell]) -> Vec<Vec<&'a Cell>> {
     }
     let lanes = ensemble::lanes();
     order.iter().flat_map(|key| alike[key].chunks(lanes).map(<[_]>::to_vec)).collect()
+}
+
+/// Trains the `members` of the cells of `job` at the same time, from where they were paused.
+fn side_by_side(
+    job: &[&Cell],
+    members: &[Member],
+    course: &Course,
+    watch: &Watch,
+) -> Result<Vec<Trained>, Failure> {
+    let (first, width) = (job[0], members[0].start.width());
+    let mut from = None;
+    while let Some(Kept { step, notes, tensors, path }) = watch.latest(first) {
+        match paused::read(job, width, notes, &tensors) {
+            Ok(paused) => {
+                watch.resumed(first, step);
+                from = Some(paused);
+                break;
+            }
+            Err(why) => watch.refuse(first, &path, why),
+        }
+    }
+    let mut kept = from.as_ref().map_or(0, |paused| paused.epoch);
+    let mut failure = None;
+    let watching = &mut |epoch, state: &dyn Fn() -> Paused| {
+        let goes_on = watch.check();
+        if epoch > kept && watch.is_due(goes_on) {
+            kept = epoch;
+            match paused::written(job, &state()) {
+                Ok((notes, tensors)) => watch.keep(first, epoch, &notes, &tensors),
+                Err(error) => {
+                    failure = Some(error);
+                    return ControlFlow::Break(());
+                }
+            }
+        }
+        goes_on
+    };
+    let trained = ensemble::train_block(members, course, from.as_ref(), watching);
+    match failure {
+        Some(error) => Err(error.into()),
+        None => Ok(trained.ok_or(train::Error::Stopped)?),
+    }
 }
 
 fn one_by_one(

@@ -8,6 +8,7 @@ mod cells;
 mod check;
 mod ground;
 mod lessons;
+mod paused;
 
 use indexmap::IndexMap;
 

@@ -1,0 +1,264 @@
+//! Named tensors and notes in one file, to go on from later.
+//!
+//! The file is a safetensors file, so Python and tch read it too. Its notes are JSON, in the metadata under
+//! `polarity`. Its last tensor is `check`: the CRC-32 of all bytes before, so a file that was cut off, or in
+//! which a bit turned, is told from a whole one before anything of it is believed. What the tensors are for is
+//! left to the caller; a stranger's checkpoint is for [`weights`](crate::weights).
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::Path;
+
+use flate2::Crc;
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
+use tch::{Kind, TchError, Tensor};
+
+use crate::files;
+
+/// The key of the notes in the metadata.
+const NOTES: &str = "polarity";
+
+/// The tensor that ends a file: an int64 scalar.
+const CHECK: &str = "check";
+
+const CHECK_BYTES: usize = size_of::<i64>();
+
+/// The kinds that a file can hold.
+const KINDS: [(Kind, Dtype, &str); 7] = [
+    (Kind::Float, Dtype::F32, "F32"),
+    (Kind::Double, Dtype::F64, "F64"),
+    (Kind::Half, Dtype::F16, "F16"),
+    (Kind::BFloat16, Dtype::BF16, "BF16"),
+    (Kind::Int64, Dtype::I64, "I64"),
+    (Kind::Uint8, Dtype::U8, "U8"),
+    (Kind::Bool, Dtype::BOOL, "BOOL"),
+];
+
+/// Why a file could not be written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The system refused.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    /// The file is not what was written, or of another program.
+    #[error("{0}")]
+    Damaged(String),
+    /// libtorch refused.
+    #[error("libtorch: {0}")]
+    Torch(#[from] TchError),
+}
+
+/// Writes `tensors`, from whatever device, and `notes` to `path`, whole or not at all.
+///
+/// # Errors
+/// When the file cannot be written or a tensor is of a kind that it cannot hold; what was at `path` stays.
+pub fn write(
+    path: &Path,
+    notes: &impl Serialize,
+    tensors: &[(String, Tensor)],
+) -> Result<(), Error> {
+    let header = header(notes, tensors)?;
+    let mut failure = None;
+    let written = files::write_atomically_with(path, |file| {
+        let mut body = Checked { file, crc: Crc::new() };
+        body.write_all(&(header.len() as u64).to_le_bytes())?;
+        body.write_all(&header)?;
+        let mut buffer = Vec::new();
+        for (_, tensor) in tensors {
+            if let Err(error) = copy(tensor, &mut buffer) {
+                failure = Some(error);
+                return Err(io::Error::other("libtorch"));
+            }
+            body.write_all(&buffer)?;
+        }
+        let check = i64::from(body.crc.sum());
+        body.file.write_all(&check.to_le_bytes())
+    });
+    match failure {
+        Some(error) => Err(Error::Torch(error)),
+        None => Ok(written?),
+    }
+}
+
+/// Reads notes and tensors, on the CPU and in the order of their names.
+///
+/// # Errors
+/// When the file cannot be read, is damaged, or has other notes.
+pub fn read<N: DeserializeOwned>(path: &Path) -> Result<(N, Vec<(String, Tensor)>), Error> {
+    parse(&fs::read(path)?)
+}
+
+/// What a file of these `bytes` holds.
+fn parse<N: DeserializeOwned>(bytes: &[u8]) -> Result<(N, Vec<(String, Tensor)>), Error> {
+    let whole = bytes.split_last_chunk::<CHECK_BYTES>().is_some_and(|(body, check)| {
+        let mut crc = Crc::new();
+        crc.update(body);
+        i64::from(crc.sum()) == i64::from_le_bytes(*check)
+    });
+    if !whole {
+        return Err(damaged("cut off or altered: its check sum is another"));
+    }
+    let (_, about) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
+    let notes = about.metadata().as_ref().and_then(|notes| notes.get(NOTES));
+    let notes = notes.ok_or_else(|| damaged(format!("no notes `{NOTES}` in its metadata")))?;
+    let notes = serde_json::from_str(notes).map_err(|error| damaged(format!("notes: {error}")))?;
+    let tensors = SafeTensors::deserialize(bytes).map_err(damaged)?.tensors();
+    let mut read: Vec<(String, Tensor)> = tensors
+        .into_iter()
+        .filter(|(name, _)| name != CHECK)
+        .map(|(name, view)| Ok((name, tensor(&view)?)))
+        .collect::<Result<_, Error>>()?;
+    read.sort_by(|a, b| a.0.cmp(&b.0));
+    Ok((notes, read))
+}
+
+fn damaged(what: impl ToString) -> Error {
+    Error::Damaged(what.to_string())
+}
+
+fn tensor(view: &TensorView) -> Result<Tensor, Error> {
+    let kind = KINDS.iter().find(|(_, dtype, _)| *dtype == view.dtype());
+    let (kind, ..) = kind.ok_or_else(|| damaged(format!("a tensor of {:?}", view.dtype())))?;
+    let shape: Vec<i64> = view.shape().iter().map(|&side| side as i64).collect();
+    Ok(Tensor::f_from_data_size(view.data(), &shape, *kind)?)
+}
+
+/// The header of a file with `tensors` in this order and the check behind them, without its length.
+fn header(notes: &impl Serialize, tensors: &[(String, Tensor)]) -> Result<Vec<u8>, Error> {
+    let notes = serde_json::to_string(notes).map_err(|error| damaged(format!("notes: {error}")))?;
+    let mut header = Map::new();
+    header.insert("__metadata__".into(), json!(HashMap::from([(NOTES, notes)])));
+    let mut from = 0;
+    let mut add = |name: &str, dtype: &str, shape: &[i64], bytes: usize| {
+        let about = json!({"dtype": dtype, "shape": shape, "data_offsets": [from, from + bytes]});
+        from += bytes;
+        header.insert(name.to_owned(), about).is_none()
+    };
+    for (name, tensor) in tensors {
+        let (kind, shape) = (tensor.kind(), tensor.size());
+        let (.., dtype) = KINDS
+            .iter()
+            .find(|(known, ..)| *known == kind)
+            .ok_or_else(|| damaged(format!("{name}: a tensor of {kind:?} cannot be kept")))?;
+        if name == CHECK || !add(name, dtype, &shape, bytes_of(tensor)) {
+            return Err(damaged(format!("{name}: another tensor has this name")));
+        }
+    }
+    add(CHECK, "I64", &[], CHECK_BYTES);
+    let mut header = Value::Object(header).to_string().into_bytes();
+    header.resize(header.len().next_multiple_of(CHECK_BYTES), b' ');
+    Ok(header)
+}
+
+fn bytes_of(tensor: &Tensor) -> usize {
+    tensor.numel() * tensor.kind().elt_size_in_bytes()
+}
+
+/// Makes `buffer` the bytes of `tensor`, row by row.
+fn copy(tensor: &Tensor, buffer: &mut Vec<u8>) -> Result<(), TchError> {
+    buffer.resize(bytes_of(tensor), 0);
+    tensor.f_detach()?.f_contiguous()?.f_copy_data_u8(buffer, tensor.numel())
+}
+
+/// A file, and the check sum of what was written to it.
+struct Checked<'a> {
+    file: &'a mut File,
+    crc: Crc,
+}
+
+impl Write for Checked<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.file.write(bytes)?;
+        self.crc.update(&bytes[..count]);
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn tensors() -> Vec<(String, Tensor)> {
+        vec![
+            ("layer.weight".into(), Tensor::from_slice(&[1.0_f32, -0.0, f32::NAN]).reshape([3, 1])),
+            ("layer.steps".into(), Tensor::from(7_i64)),
+            ("losses/sum".into(), Tensor::from(f64::INFINITY)),
+            ("half".into(), Tensor::from_slice(&[0.5_f32]).to_kind(Kind::BFloat16)),
+            ("none".into(), Tensor::zeros([0, 2], (Kind::Float, tch::Device::Cpu))),
+            ("turned".into(), Tensor::from_slice(&[1.0_f32, 2.0, 3.0, 4.0]).reshape([2, 2]).tr()),
+        ]
+    }
+
+    fn bytes() -> Vec<u8> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("kept.safetensors");
+        write(&path, &("seed", 3), &tensors()).unwrap();
+        fs::read(path).unwrap()
+    }
+
+    fn bits((name, tensor): &(String, Tensor)) -> (String, Kind, Vec<i64>, Vec<u8>) {
+        let mut bits = Vec::new();
+        copy(tensor, &mut bits).unwrap();
+        (name.clone(), tensor.kind(), tensor.size(), bits)
+    }
+
+    #[test]
+    fn what_is_written_is_read_bit_for_bit() {
+        let (notes, read) = parse::<(String, u32)>(&bytes()).unwrap();
+        assert_eq!(notes, ("seed".into(), 3));
+        let mut written: Vec<_> = tensors().iter().map(bits).collect();
+        written.sort_by(|a, b| a.0.cmp(&b.0));
+        assert_eq!(read.iter().map(bits).collect::<Vec<_>>(), written);
+        assert_eq!(bytes(), bytes());
+    }
+
+    #[test]
+    fn other_programs_read_the_tensors_and_the_notes() {
+        let bytes = bytes();
+        let (_, about) = SafeTensors::read_metadata(&bytes).unwrap();
+        assert_eq!(about.metadata().as_ref().unwrap()[NOTES], "[\"seed\",3]");
+        let file = SafeTensors::deserialize(&bytes).unwrap();
+        assert_eq!(file.tensor("layer.weight").unwrap().shape(), [3, 1]);
+        assert_eq!(file.names().len(), tensors().len() + 1);
+    }
+
+    #[test]
+    fn a_file_cut_anywhere_is_called_damaged() {
+        let bytes = bytes();
+        for length in 0..bytes.len() {
+            let error = parse::<(String, u32)>(&bytes[..length]).unwrap_err();
+            assert!(matches!(error, Error::Damaged(_)), "{length}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_name_twice_and_the_name_of_the_check_are_refused() {
+        for names in [["a", "a"], ["a", CHECK]] {
+            let tensors = names.map(|name| (name.to_owned(), Tensor::from(1_i64)));
+            let error = header(&(), &tensors).unwrap_err();
+            assert!(error.to_string().contains("another tensor has this name"), "{error}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_file_with_any_bits_turned_is_called_damaged(
+            place in 0..bytes().len(),
+            mask in 1_u8..,
+        ) {
+            let mut bytes = bytes();
+            bytes[place] ^= mask;
+            prop_assert!(matches!(parse::<(String, u32)>(&bytes), Err(Error::Damaged(_))));
+        }
+    }
+}
