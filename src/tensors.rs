@@ -8,7 +8,9 @@
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::mpsc;
 
 use flate2::Crc;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
@@ -64,24 +66,56 @@ pub fn write(
     let header = header(notes, tensors)?;
     let mut failure = None;
     let written = files::write_atomically_with(path, |file| {
-        let mut body = Checked { file, crc: Crc::new() };
-        body.write_all(&(header.len() as u64).to_le_bytes())?;
-        body.write_all(&header)?;
-        let mut buffer = Vec::new();
-        for (_, tensor) in tensors {
-            if let Err(error) = copy(tensor, &mut buffer) {
+        side_by_side(file, |send| {
+            if let Err(error) = parts(header, tensors, send) {
                 failure = Some(error);
                 return Err(io::Error::other("libtorch"));
             }
-            body.write_all(&buffer)?;
-        }
-        let check = i64::from(body.crc.sum());
-        body.file.write_all(&check.to_le_bytes())
+            Ok(())
+        })
     });
     match failure {
         Some(error) => Err(Error::Torch(error)),
         None => Ok(written?),
     }
+}
+
+/// Writes what `make` sends to `file`, while it makes the next.
+fn side_by_side(
+    file: &mut File,
+    make: impl FnOnce(&mut dyn FnMut(Vec<u8>) -> ControlFlow<()>) -> io::Result<()>,
+) -> io::Result<()> {
+    std::thread::scope(|scope| {
+        let (sender, made) = mpsc::sync_channel::<Vec<u8>>(1);
+        let writer = scope.spawn(move || made.into_iter().try_for_each(|part| file.write_all(&part)));
+        let end = make(&mut |part| match sender.send(part) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(_) => ControlFlow::Break(()),
+        });
+        drop(sender);
+        let written = writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        end.and(written)
+    })
+}
+
+/// Sends the parts of a file in their order, until all are sent or nobody wants more.
+fn parts(
+    header: Vec<u8>,
+    tensors: &[(String, Tensor)],
+    send: &mut dyn FnMut(Vec<u8>) -> ControlFlow<()>,
+) -> Result<(), TchError> {
+    let mut crc = Crc::new();
+    let length = (header.len() as u64).to_le_bytes().to_vec();
+    let start = [Ok(length), Ok(header)].into_iter();
+    for part in start.chain(tensors.iter().map(|(_, tensor)| bytes_of(tensor))) {
+        let part = part?;
+        crc.update(&part);
+        if send(part).is_break() {
+            return Ok(());
+        }
+    }
+    let _ = send(i64::from(crc.sum()).to_le_bytes().to_vec());
+    Ok(())
 }
 
 /// Reads notes and tensors, on the CPU and in the order of their names.
@@ -144,7 +178,7 @@ fn header(notes: &impl Serialize, tensors: &[(String, Tensor)]) -> Result<Vec<u8
             .iter()
             .find(|(known, ..)| *known == kind)
             .ok_or_else(|| damaged(format!("{name}: a tensor of {kind:?} cannot be kept")))?;
-        if name == CHECK || !add(name, dtype, &shape, bytes_of(tensor)) {
+        if name == CHECK || !add(name, dtype, &shape, size_of_values(tensor)) {
             return Err(damaged(format!("{name}: another tensor has this name")));
         }
     }
@@ -154,32 +188,15 @@ fn header(notes: &impl Serialize, tensors: &[(String, Tensor)]) -> Result<Vec<u8
     Ok(header)
 }
 
-fn bytes_of(tensor: &Tensor) -> usize {
+fn size_of_values(tensor: &Tensor) -> usize {
     tensor.numel() * tensor.kind().elt_size_in_bytes()
 }
 
-/// Makes `buffer` the bytes of `tensor`, row by row.
-fn copy(tensor: &Tensor, buffer: &mut Vec<u8>) -> Result<(), TchError> {
-    buffer.resize(bytes_of(tensor), 0);
-    tensor.f_detach()?.f_contiguous()?.f_copy_data_u8(buffer, tensor.numel())
-}
-
-/// A file, and the check sum of what was written to it.
-struct Checked<'a> {
-    file: &'a mut File,
-    crc: Crc,
-}
-
-impl Write for Checked<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let count = self.file.write(bytes)?;
-        self.crc.update(&bytes[..count]);
-        Ok(count)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
-    }
+/// The values of `tensor`, row by row.
+fn bytes_of(tensor: &Tensor) -> Result<Vec<u8>, TchError> {
+    let mut bytes = vec![0; size_of_values(tensor)];
+    tensor.f_detach()?.f_contiguous()?.f_copy_data_u8(&mut bytes, tensor.numel())?;
+    Ok(bytes)
 }
 
 #[cfg(test)]
@@ -207,9 +224,7 @@ mod tests {
     }
 
     fn bits((name, tensor): &(String, Tensor)) -> (String, Kind, Vec<i64>, Vec<u8>) {
-        let mut bits = Vec::new();
-        copy(tensor, &mut bits).unwrap();
-        (name.clone(), tensor.kind(), tensor.size(), bits)
+        (name.clone(), tensor.kind(), tensor.size(), bytes_of(tensor).unwrap())
     }
 
     #[test]

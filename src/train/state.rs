@@ -31,7 +31,7 @@ const LOSSES: &str = "losses/sum";
 pub struct State {
     /// `weights/NAME`, every variable of the network; `optimizer/…`, what [`Frozen::state`] gives;
     /// `best/NAME`, the variables of the best step, unless that is the last of the schedule; and
-    /// `losses/sum`, of the batches since the last evaluation, if any. Copies, on the network's device.
+    /// `losses/sum`, of the batches since the last evaluation, if any; on the network's device.
     pub tensors: Vec<(String, Tensor)>,
     /// All that is no tensor.
     pub notes: Notes,
@@ -67,6 +67,18 @@ impl<'a, R: Rule> Run<'a, R> {
     /// # Errors
     /// What libtorch says.
     pub fn save(&self) -> Result<State, Error> {
+        let State { tensors, notes } = self.state()?;
+        let copy = |(name, tensor)| Ok((name, copy_of(&tensor)?));
+        let tensors = tensors.into_iter().map(copy).collect::<Result<_, TchError>>()?;
+        Ok(State { tensors, notes })
+    }
+
+    /// As [`save`](Self::save), but without copies: the tensors are those of the run, and change with its
+    /// next step. For who writes them down before.
+    ///
+    /// # Errors
+    /// What libtorch says.
+    pub fn state(&self) -> Result<State, Error> {
         Ok(State { tensors: self.tensors()?, notes: self.notes() })
     }
 
@@ -87,16 +99,16 @@ impl<'a, R: Rule> Run<'a, R> {
     fn tensors(&self) -> Result<Vec<(String, Tensor)>, Error> {
         let mut tensors = Vec::new();
         for (name, weight) in variables(self.task.variables) {
-            tensors.push((format!("{WEIGHTS}{name}"), copy_of(&weight)?));
+            tensors.push((format!("{WEIGHTS}{name}"), weight));
         }
-        for (name, tensor) in self.optimizer.state()? {
+        for (name, tensor) in self.optimizer.state_in_place()? {
             tensors.push((format!("{OPTIMIZER}{name}"), tensor));
         }
         for (name, weight) in &self.best.weights {
-            tensors.push((format!("{BEST}{name}"), copy_of(weight)?));
+            tensors.push((format!("{BEST}{name}"), weight.shallow_clone()));
         }
         if let Some(sum) = &self.losses.sum {
-            tensors.push((LOSSES.into(), copy_of(sum)?));
+            tensors.push((LOSSES.into(), sum.shallow_clone()));
         }
         Ok(tensors)
     }

@@ -70,7 +70,7 @@ impl<R: Rule> Frozen<R> {
             .weights()
             .map(|(name, weight)| (format!("{WEIGHTS}{name}"), weight.shallow_clone()))
             .collect();
-        let state = self.state()?;
+        let state = self.state_in_place()?;
         kept.extend(state.into_iter().map(|(name, tensor)| (format!("{OPTIMIZER}{name}"), tensor)));
         let path = path.as_ref();
         tensors::write(path, &self.notes(), &kept).map_err(|error| of_file(path, error))

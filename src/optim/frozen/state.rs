@@ -21,11 +21,17 @@ impl<R: Rule> Frozen<R> {
     /// # Errors
     /// What libtorch says.
     pub fn state(&self) -> Result<Vec<(String, Tensor)>, Error> {
+        let copy = |(name, tensor)| Ok((name, tensor_ops::copy_of(&tensor)?));
+        self.state_in_place()?.into_iter().map(copy).collect()
+    }
+
+    /// As [`state`](Self::state), but the tensors of the rule are its own, which change with the next step.
+    pub(crate) fn state_in_place(&self) -> Result<Vec<(String, Tensor)>, Error> {
         let mut state = Vec::new();
         for parameter in &self.parameters {
             let name = |part: &str| format!("{}.{part}", parameter.name);
             for (buffer, tensor) in self.rule.buffers().iter().zip(&parameter.buffers) {
-                state.push((name(buffer), tensor_ops::copy_of(tensor)?));
+                state.push((name(buffer), tensor.shallow_clone()));
             }
             for (number, value) in NUMBERS.iter().zip(parameter.numbers()?) {
                 state.push((name(number), Tensor::from(value as i64)));

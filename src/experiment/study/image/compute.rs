@@ -95,7 +95,7 @@ fn to_the_end(
             return Ok(Some(run.end()));
         }
         if progress.step > kept && watch.is_due(goes_on) {
-            let state = run.save()?;
+            let state = run.state()?;
             watch.keep(cell, progress.step, &state.notes, &state.tensors);
             kept = progress.step;
         }
