@@ -19,7 +19,7 @@ TORCH    := 2.2.2 2.11.0
 WHEEL    := target/python/wheel
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build data demo xor transfer figures audit bench bench-peers bench-pytorch python wheel test test-python lint lint-deep clean
+.PHONY: help setup build data demo xor transfer figures audit bench bench-peers bench-pytorch python wheel test test-python test-slurm torture lint lint-deep clean
 
 help:            ## Say what each target does
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 20
@@ -88,6 +88,16 @@ test-python: wheel ## The Python package's tests, one wheel beside each PyTorch 
 	@echo "polarity_torch without its compiled part"
 	@POLARITY_TORCH_TESTS=fallback target/python/torch-$(lastword $(TORCH))/bin/python -m pytest --quiet --no-header python/tests \
 	  --ignore python/tests/test_bench.py --ignore python/tests/test_examples.py
+
+test-slurm: setup ## The tests of `polarity slurm` on a real cluster of two nodes here (root; Debian's packages)
+	@command -v slurmctld slurmd munged > /dev/null || { test "$$(id -u)" = 0 && command -v apt-get > /dev/null && \
+	  { apt-get update -qq; apt-get install -y -qq slurm-wlm munge > /dev/null; }; } || \
+	  echo "test-slurm: skipped but for the scripts: install slurm-wlm and munge, as root"
+	cargo test --release --locked --test slurm
+
+KILLS    := 50
+torture: setup   ## Kills, full disks and shards by the hundred, and what came of them (KILLS=50 of each study)
+	@python3 tools/torture.py --kills $(KILLS) $(ARGS)
 
 lint: setup      ## Formatting and lints; warnings are errors
 	cargo fmt --all --check

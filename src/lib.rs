@@ -48,6 +48,7 @@
 //! | [`train`] | one training run |
 //! | [`experiment`] | YAML → plan → cells → tables |
 //! | [`results`] | finished tables, what they are about, and their report |
+//! | [`slurm`] | a grid as a Slurm job array |
 //! | [`stats`] | medians, intervals, tests |
 //! | [`figure`] | tables → PNG |
 //! | [`mod@bench`] | how fast all this is beside libtorch |
@@ -70,6 +71,7 @@ pub mod models;
 pub mod optim;
 mod range;
 pub mod results;
+pub mod slurm;
 pub mod stats;
 pub mod tensors;
 pub mod train;

@@ -87,7 +87,8 @@ fn side_by_side(
 ) -> io::Result<()> {
     std::thread::scope(|scope| {
         let (sender, made) = mpsc::sync_channel::<Vec<u8>>(1);
-        let writer = scope.spawn(move || made.into_iter().try_for_each(|part| file.write_all(&part)));
+        let writer =
+            scope.spawn(move || made.into_iter().try_for_each(|part| file.write_all(&part)));
         let end = make(&mut |part| match sender.send(part) {
             Ok(()) => ControlFlow::Continue(()),
             Err(_) => ControlFlow::Break(()),

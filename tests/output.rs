@@ -26,6 +26,9 @@ fn the_help_of_every_subcommand_is_as_documented() {
         &["data", "--help"],
         &["data", "fetch", "--help"],
         &["data", "list", "--help"],
+        &["slurm", "submit", "--help"],
+        &["slurm", "status", "--help"],
+        &["slurm", "merge", "--help"],
         &["bench", "--help"],
         &["doctor", "--help"],
     ] {
@@ -50,10 +53,10 @@ fn a_calibrated_plan_times_every_shape_of_cell_and_makes_nothing() {
     lab.add_trained_source();
     let text = stdout(&lab, &["plan", "tiny.yaml", "--calibrate"]);
     // Two arms hold signs, one does not; the source has batches of 10.
-    assert!(text.contains("12 cells, 8 images a step, signs held: "), "{text}");
-    assert!(text.contains("6 cells, 8 images a step, signs free: "), "{text}");
-    assert!(text.contains("1 cells, 10 images a step, signs free: "), "{text}");
-    assert!(text.contains("estimated from these steps: about "), "{text}");
+    assert!(text.contains("12 cells, batches of 8, signs held: "), "{text}");
+    assert!(text.contains("6 cells, batches of 8, signs free: "), "{text}");
+    assert!(text.contains("1 cells, batches of 10, signs free: "), "{text}");
+    assert!(text.contains("; from a few steps that were timed now"), "{text}");
     assert!(!lab.path("results").exists());
 }
 

@@ -89,8 +89,8 @@ fn tables(lab: &Laboratory) -> Vec<Option<Vec<u8>>> {
 
 /// Dates every file of the results as of another time, as a clock that jumps would.
 fn jump(lab: &Laboratory, random: &mut Stream) {
-    let time = SystemTime::UNIX_EPOCH
-        + Duration::from_secs_f64(f64::from(random.uniform()) * 4.0e9);
+    let time =
+        SystemTime::UNIX_EPOCH + Duration::from_secs_f64(f64::from(random.uniform()) * 4.0e9);
     for folder in ["cells", "work", ""] {
         let entries = fs::read_dir(lab.path(&format!("results/tiny/{folder}")));
         for entry in entries.into_iter().flatten().flatten() {

@@ -30,6 +30,16 @@ impl FromStr for DeviceArg {
 }
 
 impl DeviceArg {
+    /// What is planned for, here or elsewhere; nothing is looked at but for `auto`, which is a GPU where
+    /// one is asked for or is here.
+    pub(super) fn planned(self, asks_for_gpu: bool) -> Device {
+        match self {
+            DeviceArg::Auto if asks_for_gpu || Cuda::is_available() => Device::Cuda(0),
+            DeviceArg::Auto | DeviceArg::Cpu => Device::Cpu,
+            DeviceArg::Cuda(index) => Device::Cuda(index),
+        }
+    }
+
     pub(super) fn resolve(self) -> Result<Device, Failure> {
         let there = if Cuda::is_available() { Cuda::device_count().max(0) as usize } else { 0 };
         match self {

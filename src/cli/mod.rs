@@ -17,11 +17,13 @@ mod report;
 mod run;
 mod say;
 mod shown;
+mod slurm;
 mod template;
 
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
+use tch::Device;
 
 pub use failure::Failure;
 
@@ -65,6 +67,9 @@ enum Command {
     /// Get and list data sets and source weights
     #[command(subcommand)]
     Data(data::DataCommand),
+    /// Run an experiment on a Slurm cluster
+    #[command(subcommand)]
+    Slurm(slurm::SlurmCommand),
     /// Measure the optimizers and a training step beside libtorch's own
     Bench(bench::BenchCommand),
     /// Check libtorch, devices and data, and say how to mend what is missing
@@ -85,6 +90,7 @@ impl Cli {
             Command::Template(command) => command.run(),
             Command::Check(command) => command.run(),
             Command::Data(command) => command.run(),
+            Command::Slurm(command) => command.run(),
             Command::Bench(command) => command.run(),
             Command::Doctor => doctor::run(),
         }
@@ -103,9 +109,13 @@ struct ExperimentArgs {
 
 impl ExperimentArgs {
     fn plan(&self, device: device::DeviceArg) -> Result<Plan, Failure> {
+        self.plan_for(device.resolve()?)
+    }
+
+    /// The plan for a device that need not be here.
+    fn plan_for(&self, device: Device) -> Result<Plan, Failure> {
         let experiment = load(&self.file, &self.overrides)?;
         let checked = Checked::new(experiment, &self.file).map_err(Failure::input)?;
-        let device = device.resolve()?;
         let cache = match checked.needs_cache() {
             true => fetch::cache_dir().map_err(Failure::input)?,
             false => PathBuf::new(),

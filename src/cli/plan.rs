@@ -7,9 +7,8 @@ use indicatif::HumanDuration;
 
 use super::device::DeviceArg;
 use super::{ExperimentArgs, Failure, print};
-use crate::experiment::{Cell, Plan, Records, Shape, calibrate};
+use crate::experiment::{Basis, Cell, Estimate, Plan, Records, Shape};
 use crate::results::Status;
-use crate::stats::quantile::median;
 use crate::train::Rate;
 
 /// Say what an experiment would run; trains nothing
@@ -63,17 +62,17 @@ fn summary(plan: &Plan, records: &Records) -> String {
     if rate == Rate::Cosine {
         text += "the learning rate falls along a cosine\n";
     }
-    let seconds: Vec<f64> =
-        plan.cells().iter().filter_map(|cell| Some(records.finished(cell)?.timing.total)).collect();
-    match median(&seconds) {
+    match Estimate::of_finished(plan, records) {
         _ if left == 0 => {}
-        Some(seconds) => {
-            let cores = std::thread::available_parallelism().map_or(1, usize::from);
-            let workers = plan.workers(cores);
-            let rest = duration(seconds * left as f64 / workers as f64);
-            text += &format!("about {rest} left, {workers} cells at a time\n");
+        Some(estimate) => {
+            let cells = plan.all_cells().filter(|cell| records.finished(cell).is_none());
+            let seconds = cells.map(|cell| estimate.seconds(plan, cell)).sum();
+            text += &said(plan, seconds, estimate.basis);
         }
-        None => text += "no cell has run yet, so the time is not known\n",
+        None => {
+            text +=
+                "no cell has run yet, so the time is not known; `--calibrate` times a few steps\n"
+        }
     }
     match records.of_other_versions() {
         0 => {}
@@ -90,23 +89,26 @@ fn summary(plan: &Plan, records: &Records) -> String {
 fn calibration(plan: &Plan, records: &Records) -> Result<String, Failure> {
     let left = |cell: &&Cell| records.finished(cell).is_none();
     let cells: Vec<&Cell> = plan.all_cells().filter(left).collect();
-    let shapes = calibrate(plan, &cells).map_err(Failure::work)?;
+    let (estimate, shapes) = Estimate::rehearsed(plan, &cells).map_err(Failure::work)?;
     let mut text = String::new();
-    for Shape { batch, holds, cells, step, image, total } in &shapes {
-        let (hold, step, image) =
-            (if *holds { "held" } else { "free" }, 1000.0 * step, 1000.0 * image);
-        let each = total / *cells as f64;
-        text += &format!(
-            "  {cells} cells, {batch} images a step, signs {hold}: {step:.1} ms a step, {image:.2} ms an \
-             image evaluated, {each:.1} s a cell\n"
-        );
+    for Shape { batch, holds, cells, total } in &shapes {
+        let (hold, each) = (if *holds { "held" } else { "free" }, total / *cells as f64);
+        text += &format!("  {cells} cells, batches of {batch}, signs {hold}: {each:.1} s a cell\n");
     }
+    let seconds = shapes.iter().map(|shape| shape.total).sum();
+    Ok(text + &said(plan, seconds, estimate.basis))
+}
+
+/// That cells of `seconds` in all are left, and how that is known.
+fn said(plan: &Plan, seconds: f64, basis: Basis) -> String {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let workers = plan.workers(cores);
-    let seconds = shapes.iter().map(|shape| shape.total).sum::<f64>() / workers as f64;
-    let rest = duration(seconds);
-    text += &format!("estimated from these steps: about {rest} left, {workers} cells at a time\n");
-    Ok(text)
+    let rest = duration(seconds / workers as f64);
+    let basis = match basis {
+        Basis::Finished(cells) => format!("from {cells} finished cells"),
+        Basis::Rehearsed => "from a few steps that were timed now".into(),
+    };
+    format!("about {rest} left, {workers} cells at a time; {basis}\n")
 }
 
 /// `seconds` in words; what is too long to count is as long as can be counted.

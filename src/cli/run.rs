@@ -1,5 +1,6 @@
 //! `polarity run`: trains what is not finished.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -12,7 +13,7 @@ use super::device::DeviceArg;
 use super::progress::Progress;
 use super::say::say;
 use super::{ExperimentArgs, Failure};
-use crate::experiment::{self, Published, RunError, RunOptions, Shard};
+use crate::experiment::{self, Part, Published, RunError, RunOptions, Shard, Task};
 
 /// Train what an experiment has not finished yet, and rewrite its tables
 #[derive(Debug, Args)]
@@ -31,13 +32,17 @@ INT (Ctrl-C), TERM, USR1 and USR2 at once, else every ten minutes. A second Ctrl
 pub(super) struct Run {
     #[command(flatten)]
     experiment: ExperimentArgs,
-    /// Run part I of N of the cells, I from 0 on
+    /// Run part I of N of the cells, I from 0 on; parts cost about the same
     #[arg(long, value_name = "I/N", default_value = "0/1")]
     shard: Shard,
+    /// Run the cells of line N of a file, from 0 on, as `polarity slurm submit` writes it
+    #[arg(long, value_name = "FILE:N", value_parser = task, conflicts_with_all = ["shard", "redo"])]
+    task: Option<(PathBuf, usize)>,
     /// Where to compute: auto, cpu or cuda:0
     #[arg(long, default_value = "auto")]
     device: DeviceArg,
-    /// CPU threads in all; cells run side by side as far as they go [default: all cores]
+    /// CPU threads in all; cells run side by side as far as they go [default: all cores, or
+    /// SLURM_CPUS_PER_TASK]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
     /// Minutes that a cell trains until it is kept, to go on from there if it is cut off; 0: every step
@@ -51,10 +56,14 @@ pub(super) struct Run {
 impl Run {
     pub(super) fn run(self) -> Result<(), Failure> {
         let (stop, signal) = watch_signals().map_err(Failure::work)?;
+        let part = match &self.task {
+            Some((file, line)) => Part::Task(Task::read(file, *line).map_err(Failure::input)?),
+            None => Part::Shard(self.shard),
+        };
         let mut plan = self.experiment.plan(self.device)?;
         let options = RunOptions {
             threads: self.threads.map_or_else(cores, usize::from),
-            shard: self.shard,
+            part,
             redo: self.redo,
             keep_every: Duration::from_secs_f64(60.0 * self.checkpoint_every),
         };
@@ -112,12 +121,20 @@ fn watch_signals() -> std::io::Result<(Arc<AtomicBool>, Arc<AtomicUsize>)> {
     Ok((stop, number))
 }
 
+fn task(text: &str) -> Result<(PathBuf, usize), String> {
+    let parts =
+        text.rsplit_once(':').and_then(|(file, line)| Some((file.into(), line.parse().ok()?)));
+    parts.ok_or_else(|| "expected FILE:N with N from 0 on, for example tasks/1.txt:7".into())
+}
+
 fn minutes(text: &str) -> Result<f64, String> {
     const MOST: f64 = 60.0 * 24.0 * 365.0;
     let minutes = text.parse().ok().filter(|minutes| (0.0..=MOST).contains(minutes));
     minutes.ok_or_else(|| format!("expected minutes from 0 to {MOST}, a year"))
 }
 
+/// The cores that this process may use: those that Slurm gave it, where it says so.
 fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
+    let given = std::env::var("SLURM_CPUS_PER_TASK").ok().and_then(|cores| cores.parse().ok());
+    given.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
 }

@@ -10,6 +10,7 @@
 //! `file` ← `cell` ← `checked` ← `study` ← `check` ← `plan` ← `publish` ← `run`; `store` leans on `cell`
 //! only, `savepoint` on nothing. What a kind of study is stays behind `study::Study`.
 
+mod bundle;
 pub mod cell;
 mod check;
 mod checked;
@@ -23,13 +24,16 @@ mod savepoint;
 mod store;
 mod study;
 
+pub use bundle::Bundle;
 pub use cell::{Cell, RESULTS_VERSION, Spec};
 pub use check::check_shown;
 pub use checked::Checked;
-pub use estimate::{CalibrationError, Shape, calibrate};
+pub use estimate::{Basis, CalibrationError, Estimate, Shape, bundled};
 pub use file::{Error as FileError, Experiment, apply_overrides};
 pub use plan::Plan;
 pub use problem::{Mistakes, Problem};
 pub use publish::{Published, publish};
-pub use run::{Error as RunError, Event, Options as RunOptions, Shard, Summary, run};
+pub use run::{
+    Error as RunError, Event, Options as RunOptions, Part, Shard, Summary, Task, TaskError, run,
+};
 pub use store::{Damage, Error as StoreError, Record, Records, Store, write as write_results};

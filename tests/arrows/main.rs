@@ -39,7 +39,7 @@ const CRATES: [(&str, &str); 3] =
 const HELPERS: [&str; 7] = ["digest", "files", "lib", "memory", "nearest", "random", "range"];
 
 /// What a room may use beside the helpers.
-const ROOMS: [(&str, &[&str]); 25] = [
+const ROOMS: [(&str, &[&str]); 26] = [
     ("lib", &[]),
     ("digest", &[]),
     ("files", &[]),
@@ -49,6 +49,7 @@ const ROOMS: [(&str, &[&str]); 25] = [
     ("range", &[]),
     ("sign", &[]),
     ("kernel", &["sign"]),
+    ("slurm", &[]),
     ("stats", &[]),
     ("fetch", &[]),
     ("weights", &["fetch", "sign"]),
@@ -67,12 +68,12 @@ const ROOMS: [(&str, &[&str]); 25] = [
     ("main", &["cli"]),
 ];
 
-const BELOW_EXPERIMENT: [&str; 13] = [
-    "data", "fetch", "figure", "kernel", "models", "optim", "results", "sign", "stats", "tensors",
-    "train", "transfer", "weights",
+const BELOW_EXPERIMENT: [&str; 14] = [
+    "data", "fetch", "figure", "kernel", "models", "optim", "results", "sign", "slurm", "stats",
+    "tensors", "train", "transfer", "weights",
 ];
 
-const BELOW_CLI: [&str; 15] = [
+const BELOW_CLI: [&str; 16] = [
     "bench",
     "catalog",
     "data",
@@ -84,6 +85,7 @@ const BELOW_CLI: [&str; 15] = [
     "optim",
     "results",
     "sign",
+    "slurm",
     "stats",
     "train",
     "transfer",
@@ -99,7 +101,7 @@ const NARROW: [(&str, &str, &[&str]); 2] = [
 ];
 
 /// What a part of `experiment` may use of its other parts.
-const PARTS: [(&str, &[&str]); 12] = [
+const PARTS: [(&str, &[&str]); 13] = [
     ("problem", &[]),
     ("file", &["problem"]),
     ("cell", &["file", "problem"]),
@@ -110,10 +112,22 @@ const PARTS: [(&str, &[&str]); 12] = [
     ("plan", &["cell", "checked", "file", "problem", "study"]),
     ("store", &["cell"]),
     ("publish", &["cell", "plan", "store"]),
-    ("estimate", &["cell", "plan", "store", "study"]),
+    ("bundle", &["cell", "study"]),
+    ("estimate", &["bundle", "cell", "plan", "store", "study"]),
     (
         "run",
-        &["cell", "checked", "file", "plan", "problem", "publish", "savepoint", "store", "study"],
+        &[
+            "bundle",
+            "cell",
+            "checked",
+            "file",
+            "plan",
+            "problem",
+            "publish",
+            "savepoint",
+            "store",
+            "study",
+        ],
     ),
 ];
 
@@ -150,9 +164,10 @@ const WRITE: [&str; 11] = [
 ];
 
 /// Where it may stand, and what is written there: only the parts of `experiment` write under `results/`.
-const WRITERS: [(&str, &str); 9] = [
+const WRITERS: [(&str, &str); 10] = [
     ("experiment::publish", "tables"),
     ("experiment::run::firsts", "the weights of a source that was trained here"),
+    ("cli::slurm", "the tasks of a submission"),
     ("experiment::savepoint", "cells under way"),
     ("experiment::store", "cells and tables"),
     ("fetch", "the cache"),

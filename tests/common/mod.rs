@@ -40,7 +40,12 @@ plots: FOLDER/plots
 
 impl Laboratory {
     pub fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Laboratory::in_folder(&std::env::temp_dir())
+    }
+
+    /// One below `folder`.
+    pub fn in_folder(folder: &Path) -> Self {
+        let folder = tempfile::tempdir_in(folder).unwrap();
         let lab = Laboratory { folder };
         lab.write_images("train", 120);
         lab.write_images("test", 40);

@@ -24,6 +24,7 @@ pub use crate::results::claim::Claim;
 pub use crate::results::{
     Arm, Biases, Faithful, Figure, Hold, Magnitudes, Reference, Signs, Tabulated, Until, Zeros,
 };
+use crate::slurm::Settings;
 pub(crate) use data::IMAGE_SIZE;
 pub use data::{ChannelOrder, Data, IdxFiles, ImageFolder, Moments, Normalise};
 pub use parse::{Error, apply_overrides};
@@ -75,6 +76,9 @@ pub struct Experiment {
     /// What `polarity report` tabulates beside the test error.
     #[serde(default)]
     pub report: Tabulated,
+    /// What tasks ask of a Slurm cluster; no result depends on it.
+    #[serde(default, skip_serializing)]
+    pub slurm: Settings,
     /// The folder for `<name>/trials.csv` and the rest.
     #[serde(default = "results_folder")]
     pub results: PathBuf,

@@ -20,7 +20,8 @@ use crate::weights::{self, Checkpoint};
 
 impl Session<'_, '_> {
     /// What became of each of the sources `cells`: its weights from their file if that is here and whole,
-    /// else trained now, by this run or by another that is at it. A run that is stopped has not all.
+    /// else trained now, by this run or by another that is at it. Unless this run `waits`, those that another
+    /// is at are given back beside them. A run that is stopped has not all.
     ///
     /// # Errors
     /// When the results folder cannot be read or written.
@@ -28,10 +29,11 @@ impl Session<'_, '_> {
         &mut self,
         ground: &dyn Ground,
         cells: &[&'c Cell],
-    ) -> Result<Vec<(&'c Cell, First)>, Error> {
-        let (mut there, mut turns) = (Vec::new(), HashMap::new());
+        waits: bool,
+    ) -> Result<(Vec<(&'c Cell, First)>, Vec<&'c Cell>), Error> {
+        let (mut there, mut busy, mut turns) = (Vec::new(), Vec::new(), HashMap::new());
         if cells.is_empty() {
-            return Ok(there);
+            return Ok((there, busy));
         }
         let work = self.store.work_folder();
         fs::create_dir_all(&work)
@@ -40,9 +42,13 @@ impl Session<'_, '_> {
         let mut in_order = cells.to_vec();
         in_order.sort_by(|a, b| a.id.cmp(&b.id));
         for cell in in_order {
-            let Some(turn) = self.turn(cell)? else {
-                self.interrupted = true;
-                return Ok(there);
+            let Some(turn) = self.turn(cell, waits)? else {
+                if self.is_stopped() {
+                    self.interrupted = true;
+                    return Ok((there, busy));
+                }
+                busy.push(cell);
+                continue;
             };
             self.store.read_again()?;
             if let Some(reason) = self.died(cell) {
@@ -69,14 +75,18 @@ impl Session<'_, '_> {
             })?;
         }
         self.interrupted |= !turns.is_empty();
-        Ok(there)
+        Ok((there, busy))
     }
 
-    /// The right to train the source `cell`, once no other run is at it; none if this one was stopped.
-    fn turn(&mut self, cell: &Cell) -> Result<Option<Turn>, Error> {
+    /// The right to train the source `cell`, once no other run is at it; none where another is and this one
+    /// does not wait, or was stopped.
+    fn turn(&mut self, cell: &Cell, waits: bool) -> Result<Option<Turn>, Error> {
         let mut is_said = false;
         let lock = self.store.lock_file(&format!("source-{}", cell.id));
         let turn = Turn::wait(&lock, || {
+            if !waits {
+                return false;
+            }
             if !std::mem::replace(&mut is_said, true) {
                 (self.report)(Event::Waiting(cell));
             }

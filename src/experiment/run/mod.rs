@@ -8,6 +8,7 @@
 //! (two cores; `demo.yaml` with one arm, two seeds, 16 steps, `train.threads` 1 and 2).
 
 mod firsts;
+mod part;
 mod pool;
 mod shard;
 
@@ -25,6 +26,7 @@ use super::study::{Computed, Failure, Ground, Job, News};
 use crate::results::Timing;
 use crate::train::Progress;
 use crate::weights::Checkpoint;
+pub use part::{Part, Task, TaskError};
 use pool::Message;
 pub use shard::Shard;
 
@@ -34,7 +36,7 @@ pub struct Options {
     /// Threads in all; cells run side by side as far as they go.
     pub threads: usize,
     /// This run's part of the cells.
-    pub shard: Shard,
+    pub part: Part,
     /// A cell to compute again although it is finished.
     pub redo: Option<String>,
     /// How long a cell runs until it is kept, to go on from there if it is cut off.
@@ -150,14 +152,16 @@ pub fn run(
     report: &mut dyn FnMut(Event),
 ) -> Result<Summary, Error> {
     check_redo(plan, options)?;
-    let store = Store::open(&plan.results(), &options.shard.writer(), options.redo.as_deref())?;
+    let store = Store::open(&plan.results(), &options.part.writer(), options.redo.as_deref())?;
     if !store.set_aside().is_empty() {
         report(Event::Damaged(store.set_aside()));
     }
     let workers = plan.workers(options.threads);
     let threads = plan.threads(options.threads);
+    let ids = options.part.ids(plan);
     let Plan { cells, firsts, ground, .. } = plan;
-    let part = options.shard.part(cells);
+    let is_ours = |cell: &Cell| ids.as_ref().is_none_or(|ids| ids.contains(&cell.id));
+    let part: Vec<&Cell> = cells.iter().filter(|cell| is_ours(cell)).collect();
     let keeping = Keeping { work: store.work_folder(), every: options.keep_every };
     if let Some(id) = &options.redo {
         keeping.remove(id).map_err(kept(&keeping))?;
@@ -174,7 +178,7 @@ pub fn run(
         taken: HashMap::new(),
         dead: HashMap::new(),
     };
-    let (failed, interrupted) = session.run(&mut **ground, firsts, &part, workers)?;
+    let (failed, interrupted) = session.run(&mut **ground, firsts, is_ours, &part, workers)?;
     let published = publish(plan)?;
     Ok(Summary { failed, interrupted, published })
 }
@@ -185,11 +189,11 @@ fn check_redo(plan: &Plan, options: &Options) -> Result<(), Error> {
     if plan.firsts.iter().any(|cell| cell.id == *id) {
         return Ok(());
     }
-    let place = plan.cells.iter().position(|cell| cell.id == *id);
-    let place = place.ok_or_else(|| Error::UnknownCell(id.clone()))?;
-    match options.shard.with(place) {
-        part if part == options.shard => Ok(()),
-        part => Err(Error::OtherPart { id: id.clone(), part }),
+    let Part::Shard(shard) = options.part else { return Ok(()) };
+    match shard.with(plan, id) {
+        None => Err(Error::UnknownCell(id.clone())),
+        Some(part) if part == shard => Ok(()),
+        Some(part) => Err(Error::OtherPart { id: id.clone(), part }),
     }
 }
 
@@ -220,12 +224,13 @@ struct Session<'a, 'r> {
 }
 
 impl Session<'_, '_> {
-    /// Runs what of `part` is not finished, after the `firsts` that it needs; gives back what failed, and
-    /// whether the run was stopped.
+    /// Runs what of `part` is not finished, after the `firsts` that it needs and those that are of it; gives
+    /// back what failed, and whether the run was stopped. Cells of a source that another run is at come last.
     fn run(
         mut self,
         ground: &mut dyn Ground,
         firsts: &[Cell],
+        is_ours: impl Fn(&Cell) -> bool,
         part: &[&Cell],
         workers: usize,
     ) -> Result<(Vec<(String, String)>, bool), Error> {
@@ -237,30 +242,47 @@ impl Session<'_, '_> {
         let todo = self.begin(ground, part, workers);
         let is_wanted = |first: &&Cell| {
             let is_needed = todo.iter().any(|cell| cell.spec.source() == Some(&first.id));
-            is_needed || self.store.records().finished(first).is_none()
+            is_needed || is_ours(first) && self.store.records().finished(first).is_none()
         };
         let wanted: Vec<&Cell> = firsts.iter().filter(is_wanted).collect();
-        self.take_from(ground, &wanted)?;
+        let busy = self.take_from(ground, &wanted, false)?;
         // A source may have come to other weights than those that finished cells took.
         let todo = match self.unfinished(part) {
             more if more.len() > todo.len() => self.begin(ground, part, workers),
             todo => todo,
         };
+        let of_busy = |cell: &&Cell| busy.iter().any(|first| cell.spec.source() == Some(&first.id));
+        let (later, now): (Vec<&Cell>, Vec<&Cell>) = todo.into_iter().partition(of_busy);
+        self.work_off(ground, now, workers)?;
+        if !busy.is_empty() && !self.is_stopped() {
+            self.take_from(ground, &busy, true)?;
+            self.work_off(ground, later, workers)?;
+        }
+        self.interrupted |= self.is_stopped() && !self.unfinished(part).is_empty();
+        self.store.sync()?;
+        Ok((self.failed, self.interrupted))
+    }
+
+    /// Runs `cells`, but for those whose source has no weights: they fail.
+    fn work_off(
+        &mut self,
+        ground: &mut dyn Ground,
+        cells: Vec<&Cell>,
+        workers: usize,
+    ) -> Result<(), Error> {
         let (ready, orphans): (Vec<&Cell>, Vec<&Cell>) =
-            todo.iter().partition(|cell| self.reason_against(cell).is_none());
+            cells.into_iter().partition(|cell| self.reason_against(cell).is_none());
         for cell in orphans {
             let reason = self.reason_against(cell).cloned().unwrap_or_default();
             self.end(cell, Record::failed(cell, reason, 0.0))?;
         }
-        if !self.is_stopped() {
-            ground.prepare(&ready);
-            let jobs = ground.jobs(&ready);
-            let workers = workers.min(jobs.len().max(1));
-            self.work(ground, jobs, workers)?;
+        if self.is_stopped() {
+            return Ok(());
         }
-        self.interrupted |= self.is_stopped() && !self.unfinished(&ready).is_empty();
-        self.store.sync()?;
-        Ok((self.failed, self.interrupted))
+        ground.prepare(&ready);
+        let jobs = ground.jobs(&ready);
+        let workers = workers.min(jobs.len().max(1));
+        self.work(ground, jobs, workers)
     }
 
     /// The cells of `part` that are to run, said.
@@ -298,9 +320,16 @@ impl Session<'_, '_> {
         self.stop.load(Ordering::Relaxed)
     }
 
-    /// Lets the cells that need one of the sources `firsts` take from it.
-    fn take_from(&mut self, ground: &mut dyn Ground, firsts: &[&Cell]) -> Result<(), Error> {
-        for (cell, first) in self.sources(ground, firsts)? {
+    /// Lets the cells that need one of the sources `firsts` take from it; gives back those that another run is
+    /// at, unless this one is to wait for them.
+    fn take_from<'c>(
+        &mut self,
+        ground: &mut dyn Ground,
+        firsts: &[&'c Cell],
+        waits: bool,
+    ) -> Result<Vec<&'c Cell>, Error> {
+        let (there, busy) = self.sources(ground, firsts, waits)?;
+        for (cell, first) in there {
             match first {
                 First::Dead(reason) => {
                     self.dead.insert(cell.id.clone(), reason);
@@ -316,7 +345,7 @@ impl Session<'_, '_> {
                 }
             }
         }
-        Ok(())
+        Ok(busy)
     }
 
     /// Runs `jobs` and keeps what they come to.

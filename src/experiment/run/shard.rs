@@ -1,8 +1,14 @@
 //! A part of an experiment's cells, for one of several runs.
+//!
+//! Every run divides all cells by what they cost, whether they are finished or not, so runs agree on their parts
+//! without a word.
 
+use std::collections::HashSet;
 use std::str::FromStr;
 
+use crate::experiment::bundle::{bundles, dealt};
 use crate::experiment::cell::Cell;
+use crate::experiment::plan::Plan;
 
 /// Part `index` of `parts`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,20 +21,34 @@ impl Shard {
     /// All cells.
     pub const WHOLE: Shard = Shard { index: 0, parts: 1 };
 
-    /// The cells of `all` that are of this part.
-    pub(super) fn part(self, all: &[Cell]) -> Vec<&Cell> {
-        all.iter().skip(self.index).step_by(self.parts).collect()
+    /// The ids of the cells of `plan` that are of this part.
+    pub(super) fn part(self, plan: &Plan) -> HashSet<String> {
+        self.divided(plan)
+            .filter(|(_, part)| *part == self)
+            .map(|(cell, _)| cell.id.clone())
+            .collect()
+    }
+
+    /// The part that has the cell `id`, if any has.
+    pub(super) fn with(self, plan: &Plan, id: &str) -> Option<Self> {
+        self.divided(plan).find(|(cell, _)| cell.id == id).map(|(_, part)| part)
+    }
+
+    /// Every cell of `plan` and its part.
+    fn divided(self, plan: &Plan) -> impl Iterator<Item = (&Cell, Shard)> {
+        let cells: Vec<&Cell> = plan.cells.iter().collect();
+        let bundles = bundles(&*plan.ground, &cells);
+        let costs: Vec<f64> = bundles.iter().map(|bundle| bundle.cost).collect();
+        let parts = dealt(&costs, self.parts);
+        bundles.into_iter().zip(parts).flat_map(move |(bundle, index)| {
+            bundle.cells.into_iter().map(move |cell| (cell, Shard { index, ..self }))
+        })
     }
 
     /// The name of the segment that this part's run writes.
     pub(super) fn writer(self) -> String {
         let Shard { index, parts } = self;
         if parts == 1 { "main".into() } else { format!("shard-{index}-of-{parts}") }
-    }
-
-    /// The part that has the cell at `place` in the order of the tables.
-    pub(super) fn with(self, place: usize) -> Self {
-        Shard { index: place % self.parts, ..self }
     }
 }
 

@@ -96,6 +96,13 @@ pub(crate) trait Ground: Debug + Send + Sync {
     /// `cells` in jobs, in their order.
     fn jobs<'a>(&self, cells: &[&'a Cell]) -> Vec<Job<'a>>;
 
+    /// `cells` in bundles that are best computed by one run, in their order; the same on every machine.
+    fn bundles<'a>(&self, cells: &[&'a Cell]) -> Vec<Job<'a>>;
+
+    /// What `cell` costs in a unit of the study, by its specification alone: cells take about as long as
+    /// they cost.
+    fn cost(&self, cell: &Cell) -> f64;
+
     /// Draws or prepares what `cells` need; called once before they are computed.
     fn prepare(&mut self, cells: &[&Cell]);
 
@@ -109,14 +116,11 @@ pub(crate) trait Ground: Debug + Send + Sync {
     /// failure, and its other cells stay unfinished.
     fn compute(&self, job: &[&Cell], watch: &Watch) -> Vec<Result<Computed, Failure>>;
 
-    /// How fast cells like `cell` are, timed over `steps` steps.
+    /// Seconds a unit of cost, of cells like `cell`, from a few steps that are timed now.
     ///
     /// # Errors
-    /// When they cannot be timed one at a time, or libtorch fails.
-    fn pace(&self, cell: &Cell, steps: u64) -> Result<Pace, Failure>;
-
-    /// How much there is to do for `cell`, where it can be told.
-    fn work(&self, cell: &Cell) -> Option<Work>;
+    /// When libtorch fails.
+    fn pace(&self, cell: &Cell) -> Result<f64, Failure>;
 }
 
 /// Is told how far cells are, keeps them and stops them.
@@ -223,24 +227,6 @@ pub(crate) struct Computed {
     pub(crate) weights: Option<Checkpoint>,
 }
 
-/// How fast cells of one shape are.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Pace {
-    /// Seconds a step.
-    pub(crate) step: f64,
-    /// Seconds an image that is evaluated.
-    pub(crate) image: f64,
-}
-
-/// What a cell has to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Work {
-    /// Images of a full batch.
-    pub(crate) batch: usize,
-    /// Images evaluated in all.
-    pub(crate) evaluated: usize,
-}
-
 /// Why a cell could not be computed.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs)]
@@ -264,9 +250,6 @@ pub(crate) enum Failure {
     /// The cell is of another kind of study.
     #[error("a cell of another kind of study")]
     OtherKind,
-    /// Cells are computed together, so one has no time of its own.
-    #[error("cells of points are computed many at a time; run some, and the plan knows")]
-    Together,
 }
 
 impl Failure {

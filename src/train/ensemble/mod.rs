@@ -30,6 +30,7 @@ use block::Training;
 pub use block::{Paused, Underway};
 use nets::{Nets, Points};
 pub use rehearsal::Rehearsal;
+pub use vector::MOST_LANES;
 use vector::{Job, Vector};
 
 use super::order::epoch_order;

@@ -7,7 +7,7 @@
 use crate::optim::fused::Path;
 
 /// The most lanes of a vector.
-pub(super) const MOST_LANES: usize = 16;
+pub const MOST_LANES: usize = 16;
 
 /// A float32 of each net of a block.
 ///

@@ -14,7 +14,7 @@ use crate::data::subset::{self, Split};
 use crate::experiment::cell::{ArmSpec, Cell, DataSpec, ImageSpec, Spec};
 use crate::experiment::file::Select;
 use crate::experiment::savepoint::Kept;
-use crate::experiment::study::{Computed, Failure, Pace, Watch};
+use crate::experiment::study::{Computed, Failure, Watch};
 use crate::models::Network;
 use crate::optim::{Frozen, Optimizer};
 use crate::random::Stream;
@@ -106,12 +106,21 @@ fn to_the_end(
     }
 }
 
+/// How fast a cell is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pace {
+    /// Seconds a step.
+    pub(super) step: f64,
+    /// Seconds an image that is evaluated.
+    pub(super) image: f64,
+}
+
 /// How fast the cell `spec` is, timed over
 /// `steps` steps after some that are not. The arm takes nothing from a source, which costs the same.
 ///
 /// # Errors
 /// What libtorch says, when memory runs out for example.
-pub(crate) fn rehearse(
+pub(super) fn rehearse(
     spec: &Spec,
     material: &Material,
     device: Device,

@@ -6,14 +6,17 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use tch::Device;
 
-use super::compute::{self, images};
+use super::compute::{self, Pace, images};
 use super::knowledge::Knowledge;
 use super::material::Material;
 use super::sources::{PlannedSource, SourceState};
-use crate::experiment::cell::{Cell, Spec};
+use crate::experiment::cell::{Cell, ImageSpec, Spec};
 use crate::experiment::file::Select;
-use crate::experiment::study::{Computed, Failure, Ground, Job, Pace, Watch, Work};
+use crate::experiment::study::{Computed, Failure, Ground, Job, Watch};
 use crate::weights::Checkpoint;
+
+/// Steps that are timed to know how fast cells are, after some that are not.
+const REHEARSED_STEPS: u64 = 4;
 
 /// Images, and sources by their digest.
 #[derive(Debug)]
@@ -55,6 +58,17 @@ impl ImageGround {
         known.map(Some).ok_or_else(|| Failure::NoSource(digest.to_owned()))
     }
 
+    /// Images that a cell evaluates in all.
+    fn evaluated(&self, cell: &Cell, spec: &ImageSpec) -> u64 {
+        let evaluations = cell.spec.train.evaluate_at.steps().len() * spec.validation;
+        // The last weights, and the best ones.
+        let tests = match cell.spec.train.select {
+            Select::Best => 2,
+            Select::Last => 1,
+        };
+        (evaluations + tests * (spec.train_size + self.material(cell).test.len())) as u64
+    }
+
     fn cell(&self, cell: &Cell, watch: &Watch) -> Result<Computed, Failure> {
         let source = self.source(&cell.spec)?;
         compute::cell(cell, self.material(cell), source, self.device, watch)
@@ -64,6 +78,18 @@ impl ImageGround {
 impl Ground for ImageGround {
     fn jobs<'a>(&self, cells: &[&'a Cell]) -> Vec<Job<'a>> {
         cells.iter().map(|cell| vec![*cell]).collect()
+    }
+
+    fn bundles<'a>(&self, cells: &[&'a Cell]) -> Vec<Job<'a>> {
+        self.jobs(cells)
+    }
+
+    /// Images through the network: thrice in a step, once in an evaluation.
+    fn cost(&self, cell: &Cell) -> f64 {
+        let Ok(spec) = images(&cell.spec) else { return 0.0 };
+        let train = &cell.spec.train;
+        let learned = 3 * train.batch.min(spec.train_size) as u64 * train.steps;
+        (learned + self.evaluated(cell, spec)) as f64
     }
 
     fn prepare(&mut self, _: &[&Cell]) {}
@@ -78,22 +104,11 @@ impl Ground for ImageGround {
         job.iter().map(|cell| self.cell(cell, watch)).collect()
     }
 
-    fn pace(&self, cell: &Cell, steps: u64) -> Result<Pace, Failure> {
-        compute::rehearse(&cell.spec, self.material(cell), self.device, steps)
-    }
-
-    fn work(&self, cell: &Cell) -> Option<Work> {
-        let spec = images(&cell.spec).ok()?;
-        let material = self.material(cell);
-        let evaluations = cell.spec.train.evaluate_at.steps().len() * spec.validation;
-        // The last weights, and the best ones.
-        let tests = match cell.spec.train.select {
-            Select::Best => 2,
-            Select::Last => 1,
-        };
-        Some(Work {
-            batch: cell.spec.train.batch.min(spec.train_size),
-            evaluated: evaluations + tests * (spec.train_size + material.test.len()),
-        })
+    fn pace(&self, cell: &Cell) -> Result<f64, Failure> {
+        let spec = images(&cell.spec)?;
+        let Pace { step, image } =
+            compute::rehearse(&cell.spec, self.material(cell), self.device, REHEARSED_STEPS)?;
+        let evaluation = self.evaluated(cell, spec) as f64 * image;
+        Ok((cell.spec.train.steps as f64 * step + evaluation) / self.cost(cell))
     }
 }

@@ -4,15 +4,16 @@
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
+use std::time::Instant;
 
 use tch::Device;
 
 use super::lessons::{Given, Lessons, start_of};
 use super::paused;
 use crate::data::xor::Point;
-use crate::experiment::cell::{Cell, Spec};
+use crate::experiment::cell::{Cell, Spec, XorSpec};
 use crate::experiment::savepoint::Kept;
-use crate::experiment::study::{Computed, Failure, Ground, Job, Pace, Watch, Work};
+use crate::experiment::study::{Computed, Failure, Ground, Job, Watch};
 use crate::models::mlp::Weights;
 use crate::results::table::{Milestones, Outcome, Status};
 use crate::train::ensemble::{self, Course, Member, Paused, Trained};
@@ -21,6 +22,9 @@ use crate::weights::Checkpoint;
 
 /// The validation error up to which a network counts as having learned XOR.
 const LEARNED: f64 = 0.10;
+
+/// Epochs that are timed to know how fast cells are.
+const REHEARSED_EPOCHS: u64 = 50;
 
 /// The points and batch orders of the cells that run.
 #[derive(Debug)]
@@ -62,7 +66,19 @@ impl XorGround {
 
 impl Ground for XorGround {
     fn jobs<'a>(&self, cells: &[&'a Cell]) -> Vec<Job<'a>> {
-        groups(cells)
+        groups(cells, ensemble::lanes())
+    }
+
+    /// As many as any CPU has lanes.
+    fn bundles<'a>(&self, cells: &[&'a Cell]) -> Vec<Job<'a>> {
+        groups(cells, ensemble::MOST_LANES)
+    }
+
+    /// Points through hidden units: thrice in a step, once in an evaluation.
+    fn cost(&self, cell: &Cell) -> f64 {
+        let Ok(given) = Given::new(&cell.spec) else { return 0.0 };
+        let XorSpec { train_size, validation, .. } = given.data;
+        (given.course.epochs * (3 * train_size + validation) as u64) as f64 * given.width() as f64
     }
 
     fn prepare(&mut self, cells: &[&Cell]) {
@@ -80,17 +96,25 @@ impl Ground for XorGround {
         }
     }
 
-    fn pace(&self, _: &Cell, _: u64) -> Result<Pace, Failure> {
-        Err(Failure::Together)
-    }
-
-    fn work(&self, _: &Cell) -> Option<Work> {
-        None
+    /// Of cells that fill the CPU's lanes, like `cell` but for fewer epochs.
+    fn pace(&self, cell: &Cell) -> Result<f64, Failure> {
+        let mut like = cell.clone();
+        let given = Given::new(&cell.spec)?;
+        let epochs = given.course.epochs.min(REHEARSED_EPOCHS);
+        like.spec.train.steps = epochs * (cell.spec.train.steps / given.course.epochs);
+        let cells = vec![&like; ensemble::lanes()];
+        let lessons = Lessons::new(&cells);
+        let given = Given::new(&like.spec)?;
+        let members: Vec<Member> = cells.iter().map(|_| lessons.member(&given)).collect();
+        let begun = Instant::now();
+        let go_on = &mut |_, _: &dyn Fn() -> Paused| ControlFlow::Continue(());
+        ensemble::train_block(&members, &given.course, None, go_on).ok_or(train::Error::Stopped)?;
+        Ok(begun.elapsed().as_secs_f64() / (cells.len() as f64 * self.cost(&like)))
     }
 }
 
-/// `cells` in groups that are computed together, in their order.
-fn groups<'a>(cells: &[&'a Cell]) -> Vec<Vec<&'a Cell>> {
+/// `cells` in groups of at most `size` that are computed together, in their order.
+fn groups<'a>(cells: &[&'a Cell], size: usize) -> Vec<Vec<&'a Cell>> {
     let mut alike: BTreeMap<String, Vec<&Cell>> = BTreeMap::new();
     let mut order = Vec::new();
     for &cell in cells {
@@ -104,8 +128,7 @@ fn groups<'a>(cells: &[&'a Cell]) -> Vec<Vec<&'a Cell>> {
         }
         group.push(cell);
     }
-    let lanes = ensemble::lanes();
-    order.iter().flat_map(|key| alike[key].chunks(lanes).map(<[_]>::to_vec)).collect()
+    order.iter().flat_map(|key| alike[key].chunks(size).map(<[_]>::to_vec)).collect()
 }
 
 /// Trains the `members` of the cells of `job` at the same time, from where they were paused.

@@ -45,6 +45,11 @@ impl<'a> Given<'a> {
         Ok(Given { spec, arm, data, width: *hidden, course })
     }
 
+    /// Hidden units.
+    pub(super) fn width(&self) -> usize {
+        self.width
+    }
+
     /// The seed of the points and of their order.
     pub(super) fn data_seed(&self) -> u64 {
         if self.data.one_draw { ONE_DRAW } else { self.spec.seed }

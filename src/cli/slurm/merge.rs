@@ -1,0 +1,53 @@
+//! `polarity slurm merge`: the tables of what there is.
+
+use clap::Args;
+
+use crate::cli::device::DeviceArg;
+use crate::cli::{ExperimentArgs, Failure, print};
+use crate::experiment::{Cell, Published, Records, publish};
+
+/// Write the tables of what there is, and say what is missing
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  polarity slurm merge experiments/xor5d.yaml    as the last job of a submission does
+
+Nothing is trained. A table that stands there is not replaced by one that lacks cells of it.")]
+pub(in crate::cli) struct Merge {
+    #[command(flatten)]
+    experiment: ExperimentArgs,
+    /// What the cells were computed on: auto, cpu or cuda:0
+    #[arg(long, default_value = "auto")]
+    device: DeviceArg,
+}
+
+impl Merge {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let plan = self.experiment.plan_for(self.device.planned(false))?;
+        let published = publish(&plan).map_err(Failure::work)?;
+        let records = Records::read(&plan.results()).map_err(Failure::work)?;
+        let missing: Vec<&Cell> =
+            plan.all_cells().filter(|cell| records.finished(cell).is_none()).collect();
+        let (name, all) = (&plan.experiment().name, plan.all_cells().count());
+        let table = plan.results().join("trials.csv");
+        let mut text = format!("{name}: {} of {all} cells\n", all - missing.len());
+        match published {
+            Published::Written { .. } => text += &format!("results: {}\n", table.display()),
+            Published::Kept { rows } => {
+                text += &format!(
+                    "{}: left as it is, {rows} of its rows are missing here\n",
+                    table.display()
+                );
+            }
+        }
+        if let Some(first) = missing.first() {
+            let file = self.experiment.file.display();
+            text += &format!(
+                "missing: {} cells, {} of arm {} first; `polarity slurm submit {file}` submits them again\n",
+                missing.len(),
+                first.id,
+                first.key.arm
+            );
+        }
+        print(&text)
+    }
+}

@@ -1,0 +1,76 @@
+//! What was submitted: `results/<name>/slurm/<number>.json` beside the file of its tasks.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, anyhow};
+use serde::{Deserialize, Serialize};
+
+use crate::files::write_atomically;
+use crate::slurm::queue::States;
+
+/// One call of `polarity slurm submit`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Submission {
+    /// The name of its jobs.
+    pub(super) name: String,
+    /// The ids of the cells of each task.
+    pub(super) tasks: Vec<Vec<String>>,
+    /// Its job arrays.
+    pub(super) arrays: Vec<Submitted>,
+}
+
+/// A job array: `count` tasks from the task `first` on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Submitted {
+    pub(super) job: u64,
+    pub(super) first: usize,
+    pub(super) count: usize,
+}
+
+impl Submission {
+    /// All submissions of the results folder `results`, the newest last.
+    pub(super) fn all(results: &Path) -> anyhow::Result<Vec<(usize, Self)>> {
+        let folder = folder(results);
+        let mut all = Vec::new();
+        for entry in std::fs::read_dir(&folder).into_iter().flatten() {
+            let path = entry.with_context(|| folder.display().to_string())?.path();
+            if path.extension().is_none_or(|ending| ending != "json") {
+                continue;
+            }
+            let number = path.file_stem().and_then(|stem| stem.to_str()?.parse().ok());
+            let number = number.ok_or_else(|| anyhow!("{}: no submission", path.display()))?;
+            let text =
+                std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+            let read = serde_json::from_str(&text);
+            let one =
+                read.with_context(|| format!("{}: cut off or altered; remove it", path.display()))?;
+            all.push((number, one));
+        }
+        all.sort_by_key(|(number, _)| *number);
+        Ok(all)
+    }
+
+    /// Keeps it as the submission `number` of the results folder.
+    pub(super) fn write(&self, results: &Path, number: usize) -> anyhow::Result<()> {
+        let path = folder(results).join(format!("{number}.json"));
+        let text = serde_json::to_string_pretty(self)?;
+        write_atomically(&path, text.as_bytes()).with_context(|| path.display().to_string())
+    }
+
+    /// The state of the task `index` in the queue; none where it has ended.
+    pub(super) fn state<'s>(&self, index: usize, states: &'s States) -> Option<&'s str> {
+        let holds = |array: &&Submitted| (array.first..array.first + array.count).contains(&index);
+        let array = self.arrays.iter().find(holds)?;
+        states.get(&(array.job, index - array.first)).map(String::as_str)
+    }
+
+    /// How many of its tasks are in the queue.
+    pub(super) fn queued(&self, states: &States) -> usize {
+        (0..self.tasks.len()).filter(|index| self.state(*index, states).is_some()).count()
+    }
+}
+
+/// Where submissions are kept.
+pub(super) fn folder(results: &Path) -> PathBuf {
+    results.join("slurm")
+}

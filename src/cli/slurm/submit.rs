@@ -1,0 +1,352 @@
+//! `polarity slurm submit`: what is left, as a job array.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, anyhow};
+use clap::Args;
+
+use super::submission::{Submission, Submitted, folder};
+use crate::cli::device::DeviceArg;
+use crate::cli::say::say;
+use crate::cli::{ExperimentArgs, Failure, print};
+use crate::experiment::{Basis, Bundle, Cell, Estimate, Plan, Records, bundled};
+use crate::files::write_atomically;
+use crate::slurm::{Array, Closing, Command, Settings, Walltime, queue};
+
+/// Submit what an experiment has not finished yet as a job array
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  polarity slurm submit experiments/xor5d.yaml --partition cpu --cpus 4
+  polarity slurm submit experiments/paper/transfer-fashion.yaml --gres gpu:1 --time 4:00:00 --max-running 8
+  polarity slurm submit experiments/xor5d.yaml --sbatch qos=low --sbatch exclusive
+  polarity slurm submit experiments/xor5d.yaml --dry-run    the scripts; nothing is submitted
+
+What is said here takes the place of the experiment's block `slurm: {partition: cpu, cpus: 4}`, and that of
+~/.config/polarity/slurm.yaml. Any option of `sbatch` stands there by its long name.
+
+Failed and lost cells are submitted again by the same command, finished ones never.")]
+pub(in crate::cli) struct Submit {
+    #[command(flatten)]
+    experiment: ExperimentArgs,
+    /// The partition
+    #[arg(long)]
+    partition: Option<String>,
+    /// The account to charge
+    #[arg(long)]
+    account: Option<String>,
+    /// The longest time of a task, as `sbatch` has it: minutes, h:m:s or days-hours
+    #[arg(long)]
+    time: Option<String>,
+    /// Other resources, for example gpu:1
+    #[arg(long)]
+    gres: Option<String>,
+    /// CPU cores of a task
+    #[arg(long)]
+    cpus: Option<String>,
+    /// Memory of a task, for example 8G
+    #[arg(long)]
+    mem: Option<String>,
+    /// The most tasks that run at once
+    #[arg(long, value_name = "N")]
+    max_running: Option<String>,
+    /// Minutes that the cells of a task take together [default: 30]
+    #[arg(long, value_name = "MINUTES")]
+    minutes_per_task: Option<String>,
+    /// Any other option of `sbatch`, by its long name
+    #[arg(long, value_name = "NAME[=VALUE]")]
+    sbatch: Vec<String>,
+    /// What the nodes compute on: auto (a GPU where --gres asks for one), cpu or cuda:0
+    #[arg(long, default_value = "auto")]
+    device: DeviceArg,
+    /// Print the scripts, and submit nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// What goes into the queue.
+struct Work<'a> {
+    plan: &'a Plan,
+    settings: &'a Settings,
+    command: Command,
+    /// The ids of the cells of each task; a source is a task of its own, and these come first.
+    tasks: Vec<Vec<String>>,
+    /// Which submission of the results folder it is.
+    number: usize,
+    name: String,
+}
+
+impl Submit {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let settings = self.settings()?;
+        let asks_for_gpu =
+            settings.options().any(|option| option.starts_with("g") && option.contains("gpu"));
+        let plan = self.experiment.plan_for(self.device.planned(asks_for_gpu))?;
+        let records = Records::read(&plan.results()).map_err(Failure::work)?;
+        let submissions = Submission::all(&plan.results()).map_err(Failure::Work)?;
+        let is_left = |cell: &&Cell| records.finished(cell).is_none();
+        let left: Vec<&Cell> = plan.cells().iter().filter(is_left).collect();
+        let firsts: Vec<&Cell> = plan.sources().iter().filter(is_left).collect();
+        if left.is_empty() && firsts.is_empty() {
+            return print("nothing is left: all cells are finished\n");
+        }
+        let estimate = self.estimate(&plan, &records, &left, &firsts)?;
+        check_walltime(&plan, &estimate, &settings, left.iter().chain(&firsts))?;
+        let cores = settings.cores().map_err(Failure::input)?;
+        let seconds = 60.0 * settings.minutes_per_task().map_err(Failure::input)?;
+        let of_sources = firsts.iter().map(|cell| vec![cell.id.clone()]);
+        let of_cells =
+            tasks(&bundled(&plan, &left), &estimate, seconds * plan.workers(cores) as f64);
+        let work = Work {
+            plan: &plan,
+            settings: &settings,
+            command: self.command(&plan)?,
+            tasks: of_sources.chain(of_cells).collect(),
+            number: submissions.last().map_or(1, |(number, _)| number + 1),
+            name: format!("polarity-{}", plan.experiment().name),
+        };
+        if self.dry_run {
+            let size = work.tasks.len();
+            let scripts = work.scripts(size).map_err(Failure::input)?;
+            let scripts: Vec<String> = scripts.into_iter().map(|(.., script)| script).collect();
+            return print(&format!("{}\n{}", scripts.join("\n"), work.closing()));
+        }
+        refuse_twice(&submissions, &work.name)?;
+        check_shared(&plan.results())?;
+        let jobs = work.submit()?;
+        let (tasks, cells) = (work.tasks.len(), left.len() + firsts.len());
+        let file = self.experiment.file.display();
+        print(&format!(
+            "{cells} cells in {tasks} tasks, job {jobs}; `polarity slurm status {file}` says how far they are\n"
+        ))
+    }
+
+    fn settings(&self) -> Result<Settings, Failure> {
+        let experiment = crate::cli::load(&self.experiment.file, &self.experiment.overrides)?;
+        let mut settings = users_own()?.with(experiment.slurm);
+        for (name, value) in [
+            ("partition", &self.partition),
+            ("account", &self.account),
+            ("time", &self.time),
+            ("gres", &self.gres),
+            ("cpus", &self.cpus),
+            ("mem", &self.mem),
+            ("max-running", &self.max_running),
+            ("minutes-per-task", &self.minutes_per_task),
+        ] {
+            if let Some(value) = value {
+                settings.set(name, value);
+            }
+        }
+        for option in &self.sbatch {
+            let (name, value) = option.split_once('=').unwrap_or((option, ""));
+            settings.set(name, value);
+        }
+        settings.check().map_err(Failure::input)?;
+        Ok(settings)
+    }
+
+    /// How long cells take, from those that are finished or else from a few steps here.
+    fn estimate(
+        &self,
+        plan: &Plan,
+        records: &Records,
+        left: &[&Cell],
+        firsts: &[&Cell],
+    ) -> Result<Estimate, Failure> {
+        if let Some(estimate) = Estimate::of_finished(plan, records) {
+            if let Basis::Finished(cells) = estimate.basis {
+                say(&format!("how long cells take is known from {cells} that are finished"));
+            }
+            return Ok(estimate);
+        }
+        say("no cell has run yet: a few steps are timed here to know how long they take");
+        let cells = [left, firsts].concat();
+        let (estimate, _) = Estimate::rehearsed(plan, &cells).map_err(Failure::work)?;
+        Ok(estimate)
+    }
+
+    /// How a task calls the program, here and with this experiment.
+    fn command(&self, plan: &Plan) -> Result<Command, Failure> {
+        let program =
+            std::env::current_exe().context("the program's own path").map_err(Failure::Work)?;
+        let here = std::env::current_dir()
+            .context("the folder it was called in")
+            .map_err(Failure::Work)?;
+        let file = self.experiment.file.display().to_string();
+        let mut experiment = vec![file];
+        experiment.extend(self.experiment.overrides.iter().cloned());
+        experiment.push(format!("--device={}", plan.device_name()));
+        Ok(Command { program, folder: here, experiment })
+    }
+}
+
+/// The bundles of cells, as many to a task as take about `seconds`.
+fn tasks(bundles: &[Bundle], estimate: &Estimate, seconds: f64) -> Vec<Vec<String>> {
+    let mut tasks: Vec<Vec<String>> = Vec::new();
+    let mut taken = f64::INFINITY;
+    for bundle in bundles {
+        let takes = estimate.seconds_of(bundle);
+        if taken + takes > seconds {
+            tasks.push(Vec::new());
+            taken = 0.0;
+        }
+        taken += takes;
+        if let Some(task) = tasks.last_mut() {
+            task.extend(bundle.cells.iter().map(|cell| cell.id.clone()));
+        }
+    }
+    tasks
+}
+
+/// Refuses a time that one cell does not fit into.
+fn check_walltime<'a>(
+    plan: &Plan,
+    estimate: &Estimate,
+    settings: &Settings,
+    cells: impl Iterator<Item = &'a &'a Cell>,
+) -> Result<(), Failure> {
+    let Some(Walltime(allowed)) = settings.walltime().map_err(Failure::input)? else {
+        return Ok(());
+    };
+    // To Slurm it is no limit.
+    if allowed == 0 {
+        return Ok(());
+    }
+    let takes = |cell: &&&Cell| estimate.seconds(plan, cell);
+    let Some(longest) = cells.max_by(|a, b| takes(a).total_cmp(&takes(b))) else { return Ok(()) };
+    let seconds = takes(&longest);
+    if seconds <= allowed as f64 {
+        return Ok(());
+    }
+    Err(Failure::Input(anyhow!(
+        "slurm.time: {allowed} seconds, but cell {} of arm {} takes about {:.0}; ask for --time {:.0}",
+        longest.id,
+        longest.key.arm,
+        seconds,
+        (seconds * 1.5 / 60.0).ceil()
+    )))
+}
+
+/// Refuses a grid that is in the queue already.
+fn refuse_twice(submissions: &[(usize, Submission)], name: &str) -> Result<(), Failure> {
+    if submissions.is_empty() {
+        return Ok(());
+    }
+    let states = queue::states(name).map_err(Failure::work)?;
+    for (number, submission) in submissions {
+        let queued = submission.queued(&states);
+        if queued > 0 {
+            let jobs: Vec<String> =
+                submission.arrays.iter().map(|array| array.job.to_string()).collect();
+            return Err(Failure::Input(anyhow!(
+                "{queued} tasks of submission {number} are in the queue; wait for them, or \
+                 `scancel {}` first",
+                jobs.join(" ")
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a results folder that every machine has for itself.
+fn check_shared(results: &Path) -> Result<(), Failure> {
+    let place =
+        std::path::absolute(results).context("the results folder").map_err(Failure::Work)?;
+    let own = ["/tmp", "/var/tmp", "/dev/shm", "/run"].iter().find(|own| place.starts_with(own));
+    match own {
+        None => Ok(()),
+        Some(own) => Err(Failure::Input(anyhow!(
+            "{}: every node has a {own} of its own; choose a folder that the nodes share with `results=DIR`",
+            place.display()
+        ))),
+    }
+}
+
+/// The settings of the user's own file, if there is one.
+fn users_own() -> Result<Settings, Failure> {
+    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".config"));
+    let config = std::env::var_os("XDG_CONFIG_HOME").map(PathBuf::from).or_else(home);
+    let Some(path) = config.map(|config| config.join("polarity/slurm.yaml")) else {
+        return Ok(Settings::default());
+    };
+    let text = match fs::read_to_string(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Ok(Settings::default());
+        }
+        text => text.with_context(|| path.display().to_string()).map_err(Failure::Input)?,
+    };
+    serde_yaml::from_str(&text).map_err(|error| {
+        Failure::Input(anyhow!(
+            "{}: {error}; expected `partition: cpu` and the like",
+            path.display()
+        ))
+    })
+}
+
+impl Work<'_> {
+    /// The scripts of arrays of at most `size` tasks, with the task each begins at and their number.
+    fn scripts(&self, size: usize) -> Result<Vec<(usize, usize, String)>, anyhow::Error> {
+        let tasks = self.tasks_file();
+        let logs = self.logs();
+        let starts = (0..self.tasks.len()).step_by(size);
+        let scripts = starts.map(|first| {
+            let count = size.min(self.tasks.len() - first);
+            let array = Array {
+                name: &self.name,
+                command: &self.command,
+                tasks: &tasks,
+                first,
+                count,
+                logs: &logs,
+                settings: self.settings,
+            };
+            Ok((first, count, array.script()?))
+        });
+        scripts.collect()
+    }
+
+    fn closing(&self) -> String {
+        let (name, command, settings) = (&*self.name, &self.command, self.settings);
+        Closing { name, command, logs: &self.logs(), settings }.script()
+    }
+
+    /// Puts all into the queue; gives back the numbers of the jobs.
+    fn submit(&self) -> Result<String, Failure> {
+        let size = queue::largest_array().map_err(Failure::input)?;
+        let scripts = self.scripts(size).map_err(Failure::Input)?;
+        let closing = self.closing();
+        let results = self.plan.results();
+        for script in scripts.iter().map(|(.., script)| script).chain([&closing]) {
+            queue::would_take(script).map_err(Failure::input)?;
+        }
+        let lines: Vec<String> = self.tasks.iter().map(|ids| ids.join(" ") + "\n").collect();
+        let tasks = self.tasks_file();
+        let written = fs::create_dir_all(self.logs())
+            .and_then(|()| write_atomically(&tasks, lines.concat().as_bytes()));
+        written.with_context(|| tasks.display().to_string()).map_err(Failure::Work)?;
+        let (name, tasks) = (self.name.clone(), self.tasks.clone());
+        let mut submission = Submission { name, tasks, arrays: Vec::new() };
+        for (first, count, script) in scripts {
+            let job = queue::submit(&script, &[]).map_err(Failure::work)?;
+            submission.arrays.push(Submitted { job, first, count });
+            // At once, so that what is in the queue is known whatever comes next.
+            submission.write(&results, self.number).map_err(Failure::Work)?;
+        }
+        let jobs: Vec<u64> = submission.arrays.iter().map(|array| array.job).collect();
+        queue::submit(&closing, &jobs).map_err(Failure::work)?;
+        Ok(jobs.iter().map(u64::to_string).collect::<Vec<_>>().join(" "))
+    }
+
+    fn tasks_file(&self) -> PathBuf {
+        self.place(format!("{}.tasks", self.number))
+    }
+
+    fn logs(&self) -> PathBuf {
+        self.place(format!("{}", self.number))
+    }
+
+    fn place(&self, name: String) -> PathBuf {
+        self.command.folder.join(folder(&self.plan.results())).join(name)
+    }
+}

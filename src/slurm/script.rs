@@ -1,0 +1,188 @@
+//! The batch scripts, each a pure function of what is to run.
+
+use std::path::{Path, PathBuf};
+
+use super::{Settings, SettingsError};
+
+/// How the program is called in a task: where, and with which experiment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Command {
+    /// The program.
+    pub program: PathBuf,
+    /// The folder that it is called in.
+    pub folder: PathBuf,
+    /// The experiment's file and the changes to it.
+    pub experiment: Vec<String>,
+}
+
+/// Tasks that are submitted as one job array.
+#[derive(Clone, Debug)]
+pub struct Array<'a> {
+    /// The name of the job.
+    pub name: &'a str,
+    /// How a task is called.
+    pub command: &'a Command,
+    /// The file with a line a task.
+    pub tasks: &'a Path,
+    /// Its first line that is of this array.
+    pub first: usize,
+    /// How many lines are.
+    pub count: usize,
+    /// Where what the tasks say is kept.
+    pub logs: &'a Path,
+    /// What tasks ask of the cluster.
+    pub settings: &'a Settings,
+}
+
+/// The job after all tasks: the tables of what there is, and what is missing.
+#[derive(Clone, Debug)]
+pub struct Closing<'a> {
+    /// The name of the job.
+    pub name: &'a str,
+    /// How the program is called.
+    pub command: &'a Command,
+    /// Where what it says is kept.
+    pub logs: &'a Path,
+    /// What tasks ask of the cluster.
+    pub settings: &'a Settings,
+}
+
+/// Seconds before its time is over that a task is told so.
+const WARNING: u32 = 90;
+
+impl Array<'_> {
+    /// The script.
+    ///
+    /// A task whose time is nearly over keeps its cell and is put back into the queue; one that is told to end
+    /// keeps it too.
+    ///
+    /// # Errors
+    /// When a setting cannot be.
+    pub fn script(&self) -> Result<String, SettingsError> {
+        let Array { name, command, tasks, first, count, logs, settings } = self;
+        let Command { program, folder, experiment } = command;
+        let most = settings.max_running()?.map_or(String::new(), |most| format!("%{most}"));
+        let mut options = vec![
+            format!("job-name={name}"),
+            format!("array=0-{}{most}", count - 1),
+            "requeue".into(),
+            format!("signal=B:USR1@{WARNING}"),
+            "open-mode=append".into(),
+            format!("output={}", logs.join(format!("{first}+%a.log")).display()),
+        ];
+        options.extend(settings.options());
+        let experiment: Vec<String> = experiment.iter().map(|word| quoted(word)).collect();
+        Ok(format!(
+            "#!/bin/bash
+{}
+# A line of the file of tasks holds the ids of the cells of one task. What is finished is never computed again.
+cd {} || exit 1
+task=$(({first} + SLURM_ARRAY_TASK_ID))
+{} run {} --task {}:\"$task\" &
+run=$!
+trap 'kill -USR1 \"$run\" 2>/dev/null' USR1
+trap 'kill -TERM \"$run\" 2>/dev/null' TERM
+while true; do
+  wait \"$run\"; status=$?
+  kill -0 \"$run\" 2>/dev/null || break
+done
+# 128 + USR1: the time is over, and the cell under way is kept. It goes on from there.
+if [ \"$status\" = 138 ]; then scontrol requeue \"$SLURM_JOB_ID\"; fi
+exit \"$status\"
+",
+            directives(&options),
+            quoted(&folder.display().to_string()),
+            quoted(&program.display().to_string()),
+            experiment.join(" "),
+            quoted(&tasks.display().to_string()),
+        ))
+    }
+}
+
+impl Closing<'_> {
+    /// The script.
+    pub fn script(&self) -> String {
+        let Closing { name, command, logs, settings } = self;
+        let Command { program, folder, experiment } = command;
+        let is_of_place = |option: &String| {
+            ["partition=", "account=", "qos=", "time="].iter().any(|kept| option.starts_with(kept))
+        };
+        let mut options = vec![
+            format!("job-name={name}-merge"),
+            format!("output={}", logs.join("merge.log").display()),
+        ];
+        options.extend(settings.options().filter(is_of_place));
+        let experiment: Vec<String> = experiment.iter().map(|word| quoted(word)).collect();
+        // The tables know what they were computed on.
+        let is_device = |word: &&String| word.starts_with("--device=");
+        let file: Vec<&str> =
+            experiment.iter().filter(|word| !is_device(word)).map(String::as_str).collect();
+        let file = file.join(" ");
+        format!(
+            "#!/bin/bash
+{}
+# The tables, the report and the figures of what there is.
+cd {} || exit 1
+polarity={}
+\"$polarity\" slurm merge {} || exit
+\"$polarity\" report {file} > {} && \"$polarity\" plot {file}
+",
+            directives(&options),
+            quoted(&folder.display().to_string()),
+            quoted(&program.display().to_string()),
+            experiment.join(" "),
+            quoted(&logs.join("report.md").display().to_string()),
+        )
+    }
+}
+
+fn directives(options: &[String]) -> String {
+    let lines: Vec<String> =
+        options.iter().map(|option| format!("#SBATCH --{}", line(option))).collect();
+    lines.join("\n")
+}
+
+/// An option as a line of a script has it: quotes where its value has spaces.
+fn line(option: &str) -> String {
+    match option.split_once('=') {
+        Some((name, value)) if value.contains(char::is_whitespace) => {
+            format!("{name}=\"{}\"", value.replace('"', "\\\""))
+        }
+        _ => option.to_owned(),
+    }
+}
+
+/// `word` as the shell reads it back.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-=+:@%,".contains(c);
+    match !word.is_empty() && word.chars().all(is_plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn words_that_the_shell_would_read_are_quoted() {
+        assert_eq!(quoted("seeds=0..4"), "seeds=0..4");
+        assert_eq!(quoted("arms.\"a b\".reset=flip"), "'arms.\"a b\".reset=flip'");
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+        assert_eq!(quoted(""), "''");
+    }
+
+    proptest! {
+        #[test]
+        fn the_shell_reads_a_word_back(word in "[^\0]{0,20}") {
+            let echoed = std::process::Command::new("sh")
+                .args(["-c", &format!("printf %s {}", quoted(&word))])
+                .output()
+                .unwrap();
+            prop_assert_eq!(String::from_utf8(echoed.stdout).unwrap(), word);
+        }
+    }
+}
