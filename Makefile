@@ -24,8 +24,8 @@ WHEEL    := target/python/wheel
 help:            ## Say what each target does
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 20
 
-setup:           ## Fetch libtorch (once, 540 MB); instant when it is there
-	@python3 tools/libtorch.py
+setup:           ## Fetch libtorch (once, 540 MB); instant when it is there. DEVICE=cuda: the one with CUDA (2.7 GB)
+	@python3 tools/libtorch.py $(DEVICE)
 
 build: setup     ## Build the program
 	cargo build --release --locked

@@ -44,6 +44,7 @@
 //! | [`weights`] | other people's checkpoints as named arrays |
 //! | [`models`] | architectures, their names and initialisation |
 //! | [`data`] | data sets and the order in which a seed takes their images |
+//! | [`cuda`] | loading CUDA where it is, and what is missing where it is not |
 //! | [`fetch`], [`catalog`] | published files, brought into the cache and pinned by digest |
 //! | [`train`] | one training run |
 //! | [`experiment`] | YAML → plan → cells → tables |
@@ -62,6 +63,7 @@
 pub mod bench;
 pub mod catalog;
 pub mod cli;
+pub mod cuda;
 pub mod data;
 pub mod experiment;
 pub mod fetch;

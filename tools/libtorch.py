@@ -2,6 +2,7 @@
 """Puts libtorch 2.11.0 where cargo finds it: the link `.libtorch` at the root of this checkout.
 
     python3 tools/libtorch.py           set up what is missing; instant when nothing is
+    python3 tools/libtorch.py cuda      the one with CUDA (3 GB more); `cpu` goes back to the other
     LIBTORCH=DIR python3 tools/libtorch.py               use that libtorch, if its version fits
     LIBTORCH_USE_PYTORCH=1 python3 tools/libtorch.py     use the PyTorch of this Python, likewise
 
@@ -9,6 +10,9 @@ The CPU half of the PyTorch wheel is a whole libtorch. The wheels (540 MB) come 
 against the digests in tools/libtorch.txt, and are deleted once unpacked (500 MB) into
 $POLARITY_CACHE, by default ~/.cache/polarity, which all checkouts share. A download cut off half-way
 leaves the finished wheels in place, and the next call goes on from there.
+
+With CUDA it is the whole of PyTorch's libraries and NVIDIA's beside them (tools/libtorch-cuda.txt), in one folder. A
+program that was built beside either runs with both: it looks for `libtorch_cuda.so` when it starts.
 """
 
 import os
@@ -25,7 +29,15 @@ ROOT = Path(__file__).resolve().parent.parent
 LINK = ROOT / ".libtorch"
 # The newest glibc tag first; pip matches each one exactly.
 PLATFORMS = [f"manylinux_2_{minor}_x86_64" for minor in range(28, 16, -1)] + ["manylinux2014_x86_64"]
-WANTED = ("libtorch_cpu.so", "libc10.so", "libgomp", "libcudart.so.", "libcupti.so.")
+# What is taken of the wheels' `lib` folders; nothing of CUDA needs the rest of PyTorch's.
+WANTED = {
+    "cpu": ("libtorch_cpu.so", "libc10.so", "libgomp", "libcudart.so.", "libcupti.so."),
+    "cuda": ("lib",),
+}
+LEFT_OUT = ("libtorch_python.so", "libtorch_global_deps.so", "libshm.so", "libtorch.so")
+LISTS = {"cpu": "libtorch.txt", "cuda": "libtorch-cuda.txt"}
+HEAVY = {"cpu": "540 MB", "cuda": "2.7 GB"}
+ROOM = {"cpu": "3 GB", "cuda": "12 GB"}
 
 
 def main():
@@ -33,10 +45,20 @@ def main():
         return report(python_torch(), "the PyTorch of python3 (LIBTORCH_USE_PYTORCH)")
     if given := os.environ.get("LIBTORCH"):
         return report(given_libtorch(Path(given)), f"{given} (LIBTORCH)")
-    home = cache() / f"libtorch-{VERSION}"
+    device = wanted_device()
+    home = cache() / ("libtorch-" + VERSION + ("-cuda" if device == "cuda" else ""))
     if not (home / "build-version").exists():
-        fetch(home)
+        fetch(home, device)
     link(home)
+
+
+def wanted_device():
+    """`cpu` or `cuda`: what was asked for, else what is linked already, else `cpu`."""
+    if sys.argv[1:] and sys.argv[1:] not in (["cpu"], ["cuda"]):
+        fail(f"expected `cpu` or `cuda`, got `{' '.join(sys.argv[1:])}`; for example `make setup DEVICE=cuda`")
+    if sys.argv[1:]:
+        return sys.argv[1]
+    return "cuda" if LINK.is_symlink() and LINK.resolve().name.endswith("-cuda") else "cpu"
 
 
 def cache():
@@ -72,28 +94,28 @@ def given_libtorch(home):
     fail(f"LIBTORCH={home}: neither `build-version` nor `version.py` in it, so its version is unknown")
 
 
-def fetch(home):
+def fetch(home, device):
     if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
         fail(
             f"no ready libtorch for {platform.system()} {platform.machine()}: `pip install torch=={VERSION}` "
             "and set LIBTORCH_USE_PYTORCH=1"
         )
-    wheels = cache() / "wheels"
+    wheels = cache() / ("wheels" if device == "cpu" else "wheels-cuda")
     try:
         wheels.mkdir(parents=True, exist_ok=True)
-        download(wheels)
-        unpack(wheels, home)
+        download(wheels, device)
+        unpack(wheels, home, device)
     except OSError as error:
-        fail(f"{error}; free some room (3 GB), or choose another folder with POLARITY_CACHE=DIR")
+        fail(f"{error}; free some room ({ROOM[device]}), or choose another folder with POLARITY_CACHE=DIR")
     shutil.rmtree(wheels)
 
 
-def download(wheels):
-    print(f"fetching libtorch {VERSION} (540 MB, once) ...", flush=True)
+def download(wheels, device):
+    print(f"fetching libtorch {VERSION} for {device} ({HEAVY[device]}, once) ...", flush=True)
     pip = [sys.executable, "-m", "pip", "download", "--no-deps", "--require-hashes", "--only-binary=:all:"]
     target = ["--implementation", "cp", "--python-version", "3.12"]
     target += [word for tag in PLATFORMS for word in ("--platform", tag)]
-    files = ["--dest", str(wheels), "--requirement", str(ROOT / "tools" / "libtorch.txt")]
+    files = ["--dest", str(wheels), "--requirement", str(ROOT / "tools" / LISTS[device])]
     quiet = ["--quiet", "--disable-pip-version-check"]
     if subprocess.run(pip + target + files + quiet).returncode != 0:
         fail(
@@ -102,21 +124,22 @@ def download(wheels):
         )
 
 
-def unpack(wheels, home):
+def unpack(wheels, home, device):
     with tempfile.TemporaryDirectory(dir=home.parent) as scratch:
         new = Path(scratch) / "libtorch"
         (new / "lib").mkdir(parents=True)
         for wheel in sorted(wheels.glob("*.whl")):
             with zipfile.ZipFile(wheel) as archive:
                 for member in archive.infolist():
-                    place(archive, member, new)
+                    place(archive, member, new, device)
         (new / "build-version").write_text(f"{VERSION}\n")
         new.rename(home)
 
 
-def place(archive, member, new):
+def place(archive, member, new, device):
     name = Path(member.filename)
-    if name.parts[-2:-1] == ("lib",) and name.name.startswith(WANTED):
+    is_library = name.parts[-2:-1] == ("lib",) and ".so" in name.name and name.name not in LEFT_OUT
+    if is_library and name.name.startswith(WANTED[device]):
         target = new / "lib" / name.name
     elif name.parts[:2] == ("torch", "include") and not member.is_dir():
         target = new / Path(*name.parts[1:])

@@ -3,9 +3,10 @@
 use std::str::FromStr;
 
 use anyhow::anyhow;
-use tch::{Cuda, Device};
+use tch::Device;
 
 use super::Failure;
+use crate::cuda;
 
 /// A device as typed; whether it is there is looked at by [`resolve`](Self::resolve).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,22 +35,25 @@ impl DeviceArg {
     /// one is asked for or is here.
     pub(super) fn planned(self, asks_for_gpu: bool) -> Device {
         match self {
-            DeviceArg::Auto if asks_for_gpu || Cuda::is_available() => Device::Cuda(0),
+            DeviceArg::Auto if asks_for_gpu || cuda::devices().is_ok() => Device::Cuda(0),
             DeviceArg::Auto | DeviceArg::Cpu => Device::Cpu,
             DeviceArg::Cuda(index) => Device::Cuda(index),
         }
     }
 
     pub(super) fn resolve(self) -> Result<Device, Failure> {
-        let there = if Cuda::is_available() { Cuda::device_count().max(0) as usize } else { 0 };
         match self {
-            DeviceArg::Auto if there > 0 => Ok(Device::Cuda(0)),
-            DeviceArg::Auto | DeviceArg::Cpu => Ok(Device::Cpu),
-            DeviceArg::Cuda(index) if index < there => Ok(Device::Cuda(index)),
-            DeviceArg::Cuda(index) => Err(Failure::Input(anyhow!(
-                "--device cuda:{index}: libtorch sees {there} CUDA devices; `polarity doctor` says why, \
-                 `--device cpu` goes without"
-            ))),
+            DeviceArg::Cpu => Ok(Device::Cpu),
+            DeviceArg::Auto => Ok(cuda::devices().map_or(Device::Cpu, |_| Device::Cuda(0))),
+            DeviceArg::Cuda(index) => match cuda::devices() {
+                Ok(there) if index < there => Ok(Device::Cuda(index)),
+                Ok(there) => Err(Failure::Input(anyhow!(
+                    "--device cuda:{index}: there are {there} CUDA devices, from cuda:0 on"
+                ))),
+                Err(lack) => Err(Failure::Input(anyhow!(
+                    "--device cuda:{index}: {lack}; `--device cpu` goes without"
+                ))),
+            },
         }
     }
 }

@@ -3,10 +3,11 @@
 use std::path::Path;
 
 use anyhow::anyhow;
-use tch::{Cuda, Device, Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use super::{Failure, data, print};
 use crate::catalog;
+use crate::cuda;
 use crate::fetch::{State, cache_dir};
 
 /// One thing looked at.
@@ -67,11 +68,9 @@ fn libtorch() -> Check {
 }
 
 fn devices() -> Check {
-    let cuda = if Cuda::is_available() { Cuda::device_count() } else { 0 };
-    let found = match cuda {
-        0 => "cpu; no CUDA (for CUDA, build with LIBTORCH_USE_PYTORCH=1 beside a CUDA PyTorch)"
-            .into(),
-        count => format!("cpu and {count} CUDA devices"),
+    let found = match cuda::devices() {
+        Ok(count) => format!("cpu and {count} CUDA devices"),
+        Err(lack) => format!("cpu; for CUDA: {lack}"),
     };
     Check { what: "devices".into(), found: Ok(found) }
 }

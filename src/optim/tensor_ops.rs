@@ -41,23 +41,35 @@ pub(super) fn project(
     violators.f_sum(Kind::Int64)
 }
 
-/// The uniform numbers that `key` gives the weights, in [0, 1): what `kernel::draw` defines, in integers
-/// of 64 bits because libtorch has no unsigned ones of 32.
+/// The uniform numbers that `key` gives the weights, in [0, 1): what `kernel::draw` defines. Integers of 32
+/// bits wrap around as it asks for; their shifts to the right are signed, so the bits that come in are cleared.
 fn uniform(key: ResetKey, weight: &Tensor) -> Result<Tensor, TchError> {
+    let count = weight.numel() as i64;
+    if count > i64::from(i32::MAX) {
+        return Err(TchError::Kind(format!("a tensor of {count} weights, more than 2³¹ − 1")));
+    }
     // One key for all indices below 2³².
     let mixed = key.mixed(0);
     let (low, high) = (mixed as u32, (mixed >> 32) as u32);
-    let low_half = |x: Tensor| x.f_bitwise_and(0xffff_ffff_i64);
-    let shifted = |x: &Tensor, bits: i64| x.f_bitwise_right_shift_tensor_scalar(bits);
-    let fold = |x: &Tensor, bits: i64| x.f_bitwise_xor_tensor(&shifted(x, bits)?);
-    let index = Tensor::f_arange(weight.numel() as i64, (Kind::Int64, weight.device()))?;
-    let x = low_half(index.f_add_scalar(i64::from(low))?)?;
-    let x = low_half(fold(&x, 17)?.f_mul_scalar(0xed5a_d4bb_i64)?)?;
-    let x = fold(&x, 11)?.f_bitwise_xor(i64::from(high))?;
-    let x = low_half(x.f_mul_scalar(0xac4c_1b51_i64)?)?;
-    let x = low_half(fold(&x, 15)?.f_mul_scalar(0x3184_8bab_i64)?)?;
-    let x = shifted(&fold(&x, 14)?, 8)?.f_to_kind(Kind::Float)?;
-    x.f_mul_scalar(1.0 / f64::from(1 << 24))?.f_reshape(weight.size())
+    let signed = |bits: u32| i64::from(bits as i32);
+    let shifted = |x: &Tensor, bits: u32| {
+        let mut x = x.f_bitwise_right_shift_tensor_scalar(i64::from(bits))?;
+        x.f_bitwise_and_(signed(u32::MAX >> bits))
+    };
+    let mut x = Tensor::f_arange(count, (Kind::Int, weight.device()))?;
+    let _ = x.f_add_scalar_(signed(low))?;
+    for (bits, key, factor) in
+        [(17, 0, 0xed5a_d4bb), (11, high, 0xac4c_1b51), (15, 0, 0x3184_8bab)]
+    {
+        let _ = x.f_bitwise_xor_tensor_(&shifted(&x, bits)?)?;
+        if key != 0 {
+            let _ = x.f_bitwise_xor_(signed(key))?;
+        }
+        let _ = x.f_mul_scalar_(signed(factor))?;
+    }
+    let _ = x.f_bitwise_xor_tensor_(&shifted(&x, 14)?)?;
+    let mut x = shifted(&x, 8)?.f_to_kind(Kind::Float)?;
+    x.f_mul_scalar_(1.0 / f64::from(1 << 24))?.f_reshape(weight.size())
 }
 
 /// How many weights are strictly on one side of zero in `before` and on the other in `after`.

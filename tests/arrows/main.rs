@@ -39,7 +39,7 @@ const CRATES: [(&str, &str); 3] =
 const HELPERS: [&str; 7] = ["digest", "files", "lib", "memory", "nearest", "random", "range"];
 
 /// What a room may use beside the helpers.
-const ROOMS: [(&str, &[&str]); 26] = [
+const ROOMS: [(&str, &[&str]); 27] = [
     ("lib", &[]),
     ("digest", &[]),
     ("files", &[]),
@@ -49,6 +49,7 @@ const ROOMS: [(&str, &[&str]); 26] = [
     ("range", &[]),
     ("sign", &[]),
     ("kernel", &["sign"]),
+    ("cuda", &[]),
     ("slurm", &[]),
     ("stats", &[]),
     ("fetch", &[]),
@@ -73,9 +74,10 @@ const BELOW_EXPERIMENT: [&str; 14] = [
     "tensors", "train", "transfer", "weights",
 ];
 
-const BELOW_CLI: [&str; 16] = [
+const BELOW_CLI: [&str; 17] = [
     "bench",
     "catalog",
+    "cuda",
     "data",
     "experiment",
     "fetch",
@@ -140,7 +142,18 @@ const FOREIGN: [(&str, &[&str]); 7] = [
     ("serde_yaml", &["cli", "experiment"]),
     (
         "tch",
-        &["bench", "cli", "data", "experiment", "models", "optim", "tensors", "train", "transfer"],
+        &[
+            "bench",
+            "cli",
+            "cuda",
+            "data",
+            "experiment",
+            "models",
+            "optim",
+            "tensors",
+            "train",
+            "transfer",
+        ],
     ),
     ("ureq", &["fetch"]),
 ];
