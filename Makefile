@@ -19,7 +19,7 @@ TORCH    := 2.2.2 2.11.0
 WHEEL    := target/python/wheel
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build data demo xor transfer figures audit bench bench-peers bench-pytorch python wheel test test-python test-slurm torture lint lint-deep clean
+.PHONY: help setup build data demo xor transfer figures audit bench bench-peers bench-pytorch python wheel test test-python test-slurm test-cuda torture lint lint-deep clean
 
 help:            ## Say what each target does
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 20
@@ -94,6 +94,9 @@ test-slurm: setup ## The tests of `polarity slurm` on a real cluster of two node
 	  { apt-get update -qq; apt-get install -y -qq slurm-wlm munge > /dev/null; }; } || \
 	  echo "test-slurm: skipped but for the scripts: install slurm-wlm and munge, as root"
 	cargo test --release --locked --test slurm
+
+test-cuda: setup ## What needs a GPU: agreement with the CPU, a small study (says "skipped: no device" where there is none)
+	cargo test --release --locked --test cuda -- --nocapture --test-threads 1
 
 KILLS    := 50
 torture: setup   ## Kills, full disks and shards by the hundred, and what came of them (KILLS=50 of each study)

@@ -9,9 +9,4 @@ fn main() {
     println!("cargo:rustc-link-arg=-Wl,-rpath,{lib}");
     // An rpath of the old kind comes before LD_LIBRARY_PATH, where another libtorch may lie.
     println!("cargo:rustc-link-arg=-Wl,--disable-new-dtags");
-    if std::path::Path::new(&lib).join("libtorch_cuda.so").exists() {
-        // Nothing refers to libtorch_cuda by name, so the linker would drop it, and CUDA with it.
-        println!("cargo:rustc-link-arg=-Wl,--no-as-needed");
-        println!("cargo:rustc-link-arg=-ltorch_cuda");
-    }
 }

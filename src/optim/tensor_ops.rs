@@ -58,8 +58,7 @@ fn uniform(key: ResetKey, weight: &Tensor) -> Result<Tensor, TchError> {
     };
     let mut x = Tensor::f_arange(count, (Kind::Int, weight.device()))?;
     let _ = x.f_add_scalar_(signed(low))?;
-    for (bits, key, factor) in
-        [(17, 0, 0xed5a_d4bb), (11, high, 0xac4c_1b51), (15, 0, 0x3184_8bab)]
+    for (bits, key, factor) in [(17, 0, 0xed5a_d4bb), (11, high, 0xac4c_1b51), (15, 0, 0x3184_8bab)]
     {
         let _ = x.f_bitwise_xor_tensor_(&shifted(&x, bits)?)?;
         if key != 0 {
