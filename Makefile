@@ -16,10 +16,13 @@ ARGS     :=
 # The versions of PyTorch that `make test-python` runs beside: the oldest that is supported, and the one that the
 # Rust side is built on. Any others of the registry will do: make test-python TORCH="2.6.0 2.15.0"
 TORCH    := 2.2.2 2.11.0
+
+# How many inputs each reader is handed by `make fuzz`.
+RUNS     := 100000
 WHEEL    := target/python/wheel
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build data demo xor transfer figures audit bench bench-peers bench-pytorch python wheel test test-python test-slurm test-cuda torture lint lint-deep clean
+.PHONY: help setup build data demo xor transfer figures audit bench bench-peers bench-pytorch python wheel test test-python test-slurm test-cuda fuzz torture lint lint-deep clean
 
 help:            ## Say what each target does
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 20
@@ -102,10 +105,18 @@ KILLS    := 50
 torture: setup   ## Kills, full disks and shards by the hundred, and what came of them (KILLS=50 of each study)
 	@python3 tools/torture.py --kills $(KILLS) $(ARGS)
 
+fuzz: setup      ## Fuzz every reader of strangers' files: RUNS=100000 executions each, FORMATS="npy npz" for some
+	@python3 fuzz/run.py --runs $(RUNS) $(addprefix --only ,$(FORMATS))
+
 lint: setup      ## Formatting and lints; warnings are errors
 	cargo fmt --all --check
 	cargo clippy --workspace --release --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --release --locked --no-deps --quiet
+	@if ! cargo deny --version > /dev/null 2>&1; then \
+	  echo "lint: no cargo-deny here, so advisories are not checked; \`cargo install cargo-deny\`"; \
+	elif test -d "$${CARGO_HOME:-$$HOME/.cargo}/advisory-dbs"; then cargo deny --offline --locked check; \
+	else echo "lint: no database of advisories here; \`cargo deny fetch\`"; \
+	  cargo deny --offline --locked check licenses bans sources; fi
 
 # Miri sees more, and the portable path only; valgrind sees what runs, AVX2 at most: it hides AVX-512.
 lint-deep:       ## The core's tests, its kernels' unsafe code among them, under Miri or valgrind (minutes)

@@ -124,17 +124,16 @@ fn parts(
 /// # Errors
 /// When the file cannot be read, is damaged, or has other notes.
 pub fn read<N: DeserializeOwned>(path: &Path) -> Result<(N, Vec<(String, Tensor)>), Error> {
-    parse(&fs::read(path)?)
+    of_bytes(&fs::read(path)?)
 }
 
-/// What a file of these `bytes` holds.
-fn parse<N: DeserializeOwned>(bytes: &[u8]) -> Result<(N, Vec<(String, Tensor)>), Error> {
-    let whole = bytes.split_last_chunk::<CHECK_BYTES>().is_some_and(|(body, check)| {
-        let mut crc = Crc::new();
-        crc.update(body);
-        i64::from(crc.sum()) == i64::from_le_bytes(*check)
-    });
-    if !whole {
+/// What a file of these `bytes` holds, as [`read`] reads it.
+///
+/// # Errors
+/// When it is damaged, or has other notes.
+pub fn of_bytes<N: DeserializeOwned>(bytes: &[u8]) -> Result<(N, Vec<(String, Tensor)>), Error> {
+    let check = bytes.split_last_chunk::<CHECK_BYTES>();
+    if check.is_none_or(|(body, check)| check_of(body) != *check) {
         return Err(damaged("cut off or altered: its check sum is another"));
     }
     let (_, about) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
@@ -151,6 +150,13 @@ fn parse<N: DeserializeOwned>(bytes: &[u8]) -> Result<(N, Vec<(String, Tensor)>)
     Ok((notes, read))
 }
 
+/// The bytes that end a file which begins with `body`: its CRC-32 as an int64, little-endian.
+pub fn check_of(body: &[u8]) -> [u8; CHECK_BYTES] {
+    let mut crc = Crc::new();
+    crc.update(body);
+    i64::from(crc.sum()).to_le_bytes()
+}
+
 fn damaged(what: impl ToString) -> Error {
     Error::Damaged(what.to_string())
 }
@@ -158,7 +164,13 @@ fn damaged(what: impl ToString) -> Error {
 fn tensor(view: &TensorView) -> Result<Tensor, Error> {
     let kind = KINDS.iter().find(|(_, dtype, _)| *dtype == view.dtype());
     let (kind, ..) = kind.ok_or_else(|| damaged(format!("a tensor of {:?}", view.dtype())))?;
-    let shape: Vec<i64> = view.shape().iter().map(|&side| side as i64).collect();
+    let shape = view.shape().iter().map(|&side| i64::try_from(side).ok());
+    let shape: Option<Vec<i64>> = shape.collect();
+    // Where a side is 0 the others may be anything, and their product more than can be counted.
+    let countable =
+        |shape: &Vec<i64>| shape.iter().try_fold(1_i64, |count, side| count.checked_mul(*side));
+    let shape = shape.filter(|shape| countable(shape).is_some());
+    let shape = shape.ok_or_else(|| damaged(format!("a tensor of shape {:?}", view.shape())))?;
     Ok(Tensor::f_from_data_size(view.data(), &shape, *kind)?)
 }
 
@@ -230,7 +242,7 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_bit_for_bit() {
-        let (notes, read) = parse::<(String, u32)>(&bytes()).unwrap();
+        let (notes, read) = of_bytes::<(String, u32)>(&bytes()).unwrap();
         assert_eq!(notes, ("seed".into(), 3));
         let mut written: Vec<_> = tensors().iter().map(bits).collect();
         written.sort_by(|a, b| a.0.cmp(&b.0));
@@ -252,7 +264,7 @@ mod tests {
     fn a_file_cut_anywhere_is_called_damaged() {
         let bytes = bytes();
         for length in 0..bytes.len() {
-            let error = parse::<(String, u32)>(&bytes[..length]).unwrap_err();
+            let error = of_bytes::<(String, u32)>(&bytes[..length]).unwrap_err();
             assert!(matches!(error, Error::Damaged(_)), "{length}: {error}");
         }
     }
@@ -274,7 +286,7 @@ mod tests {
         ) {
             let mut bytes = bytes();
             bytes[place] ^= mask;
-            prop_assert!(matches!(parse::<(String, u32)>(&bytes), Err(Error::Damaged(_))));
+            prop_assert!(matches!(of_bytes::<(String, u32)>(&bytes), Err(Error::Damaged(_))));
         }
     }
 }

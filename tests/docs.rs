@@ -19,13 +19,15 @@ use polarity::results::table::{
 use polarity::sign::Rules;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
-const PAGES: [&str; 6] = [
+const PAGES: [&str; 8] = [
     "README.md",
     "docs/guide.md",
     "docs/results.md",
     "docs/formats.md",
     "docs/pytorch.md",
+    "docs/reliability.md",
     "python/README.md",
+    "SECURITY.md",
 ];
 
 /// Subcommands that need the network or an idle machine: they must be there, and do not run here.

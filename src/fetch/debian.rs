@@ -1,16 +1,17 @@
 //! Data out of a Debian package, without root and without installing it.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::command::run;
 
-/// Unpacks the newest version of `package` into `target`, working in `scratch`.
+/// The files of the newest version of `package` as a tar archive in `scratch`. None of its scripts is
+/// run.
 ///
 /// apt checks the archive's signatures; its own lists of packages are used, or, where it has none,
 /// lists of our own that live as long as `scratch`.
-pub(super) fn unpack(package: &str, scratch: &Path, target: &Path) -> Result<(), String> {
+pub(super) fn archive(package: &str, scratch: &Path) -> Result<PathBuf, String> {
     let io = |error: std::io::Error| error.to_string();
     if download(package, scratch, &[]).is_err() {
         let mut options = Vec::new();
@@ -25,12 +26,15 @@ pub(super) fn unpack(package: &str, scratch: &Path, target: &Path) -> Result<(),
         run(Command::new("apt-get").args(&options).arg("update"))?;
         download(package, scratch, &options)?;
     }
-    let archive = fs::read_dir(scratch)
+    let package = fs::read_dir(scratch)
         .map_err(io)?
         .filter_map(|entry| Some(entry.ok()?.path()))
         .find(|path| path.extension().is_some_and(|extension| extension == "deb"))
         .ok_or("`apt-get` left no package file")?;
-    run(Command::new("dpkg-deb").arg("-x").arg(archive).arg(target))
+    let archive = scratch.join("files.tar");
+    let out = fs::File::create(&archive).map_err(io)?;
+    run(Command::new("dpkg-deb").arg("--fsys-tarfile").arg(package).stdout(out))?;
+    Ok(archive)
 }
 
 fn download(package: &str, folder: &Path, options: &[String]) -> Result<(), String> {

@@ -6,32 +6,100 @@ use std::path::Path;
 use std::time::Duration;
 
 use ureq::http::{StatusCode, header};
+use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig};
 
 /// Room for what compression and its headers may add to a file that does not shrink.
-const OVERHEAD: u64 = 1 << 20;
+pub(super) const OVERHEAD: u64 = 1 << 20;
 
-/// Writes what `url` gives to `part`, after what `part` has already.
+/// How often a download that was cut off is continued before it is given up.
+const TRIES: usize = 3;
+
+/// The most bytes of a page of text.
+const LONGEST_PAGE: u64 = 64 << 20;
+
+/// Who asks servers.
+pub(super) struct Agent(ureq::Agent);
+
+impl Agent {
+    /// One that trusts the usual authorities, or those in the file of `certificates`.
+    pub(super) fn trusting(certificates: Option<&Path>) -> Result<Self, String> {
+        let mut tls = TlsConfig::builder();
+        if let Some(path) = certificates {
+            tls = tls.root_certs(RootCerts::from(read_certificates(path)?));
+        }
+        let config = ureq::Agent::config_builder()
+            .tls_config(tls.build())
+            .timeout_resolve(Some(Duration::from_secs(10)))
+            .timeout_connect(Some(Duration::from_secs(10)))
+            .timeout_recv_response(Some(Duration::from_secs(30)))
+            .timeout_per_read(Some(Duration::from_secs(30)));
+        Ok(Agent(ureq::Agent::new_with_config(config.build())))
+    }
+
+    /// The text at `url`, in one of the forms of `accept`.
+    pub(super) fn text(&self, url: &str, accept: &str) -> Result<String, String> {
+        let response = self.0.get(url).header(header::ACCEPT, accept).call();
+        let mut body = response.map_err(|error| error.to_string())?.into_body();
+        let text = body.with_config().limit(LONGEST_PAGE).read_to_string();
+        text.map_err(|error| error.to_string())
+    }
+}
+
+fn read_certificates(path: &Path) -> Result<Vec<Certificate<'static>>, String> {
+    let within = |what: String| format!("the certificates in {}: {what}", path.display());
+    let pem = fs::read(path).map_err(|error| within(error.to_string()))?;
+    let found: Vec<_> = ureq::tls::parse_pem(&pem)
+        .filter_map(|item| match item {
+            Ok(PemItem::Certificate(certificate)) => Some(certificate),
+            _ => None,
+        })
+        .collect();
+    if found.is_empty() { Err(within("expected at least one, got none".into())) } else { Ok(found) }
+}
+
+/// Writes what `url` gives to `part`, after what `part` has already; where it is cut off it goes on, a
+/// few times.
 ///
 /// Nothing is checked but the length that the server announces: the digest of the file decides, and
 /// `part` must be removed when it is wrong. No more is taken than a file of `bytes` bytes can need.
-pub(super) fn download(url: &str, part: &Path, bytes: u64) -> Result<(), String> {
-    let limit = bytes + OVERHEAD;
+pub(super) fn download(agent: &Agent, url: &str, part: &Path, bytes: u64) -> Result<(), String> {
+    let mut tries = 1;
+    loop {
+        match once(agent, url, part, bytes + OVERHEAD) {
+            Err(Failure::Cut(_)) if tries < TRIES => tries += 1,
+            Err(Failure::Cut(reason)) => {
+                return Err(format!("cut off {TRIES} times: {reason}; a next try continues"));
+            }
+            Err(Failure::Other(reason)) => return Err(reason),
+            Ok(()) => return Ok(()),
+        }
+    }
+}
+
+fn once(agent: &Agent, url: &str, part: &Path, limit: u64) -> Result<(), Failure> {
     let have = match fs::metadata(part) {
         Ok(found) if found.len() < limit => found.len(),
         _ => 0,
     };
     if have > 0 {
-        match get(url, have) {
+        match get(agent, url, have) {
             Ok(body) => return append(body, part, have, limit),
             Err(Refusal::Range) => {}
-            Err(Refusal::Other(reason)) => return Err(reason),
+            Err(Refusal::Other(reason)) => return Err(Failure::Other(reason)),
         }
     }
-    match get(url, 0) {
+    match get(agent, url, 0) {
         Ok(body) => append(body, part, 0, limit),
-        Err(Refusal::Range) => Err("the server gives no part of the file".into()),
-        Err(Refusal::Other(reason)) => Err(reason),
+        Err(Refusal::Range) => Err(Failure::Other("the server gives no part of the file".into())),
+        Err(Refusal::Other(reason)) => Err(Failure::Other(reason)),
     }
+}
+
+/// Why a file did not come.
+enum Failure {
+    /// Its connection ended too early, or the disk failed.
+    Cut(io::Error),
+    Other(String),
 }
 
 enum Refusal {
@@ -41,17 +109,9 @@ enum Refusal {
 }
 
 /// The contents of `url` from byte `start` on.
-fn get(url: &str, start: u64) -> Result<impl Read, Refusal> {
-    let agent = ureq::Agent::new_with_config(
-        ureq::Agent::config_builder()
-            .timeout_resolve(Some(Duration::from_secs(10)))
-            .timeout_connect(Some(Duration::from_secs(10)))
-            .timeout_recv_response(Some(Duration::from_secs(30)))
-            .timeout_per_read(Some(Duration::from_secs(30)))
-            .build(),
-    );
+fn get(agent: &Agent, url: &str, start: u64) -> Result<impl Read, Refusal> {
     // A body that is compressed on the way could not be continued.
-    let mut request = agent.get(url).header(header::ACCEPT_ENCODING, "identity");
+    let mut request = agent.0.get(url).header(header::ACCEPT_ENCODING, "identity");
     if start > 0 {
         request = request.header(header::RANGE, format!("bytes={start}-"));
     }
@@ -71,15 +131,15 @@ fn get(url: &str, start: u64) -> Result<impl Read, Refusal> {
     Ok(response.into_body().into_reader())
 }
 
-fn append(body: impl Read, part: &Path, start: u64, limit: u64) -> Result<(), String> {
+fn append(body: impl Read, part: &Path, start: u64, limit: u64) -> Result<(), Failure> {
     let write = || -> io::Result<u64> {
         let mut file = File::options().create(true).append(true).open(part)?;
         file.set_len(start)?;
         io::copy(&mut body.take(limit - start), &mut file)
     };
-    let written = write().map_err(|error| format!("cut off: {error}; a next try continues"))?;
+    let written = write().map_err(Failure::Cut)?;
     if start + written == limit {
-        return Err(format!("the server sent {limit} bytes and had more"));
+        return Err(Failure::Other(format!("the server sent {limit} bytes and had more")));
     }
     Ok(())
 }
@@ -88,6 +148,10 @@ fn append(body: impl Read, part: &Path, start: u64, limit: u64) -> Result<(), St
 mod tests {
     use super::*;
     use crate::fetch::tests::server::{answer, serve};
+
+    fn download(url: &str, part: &Path, bytes: u64) -> Result<(), String> {
+        super::download(&Agent::trusting(None).unwrap(), url, part, bytes)
+    }
 
     fn whole() -> Vec<u8> {
         answer("200 OK\r\nContent-Length: 6", "abcdef")
@@ -111,12 +175,28 @@ mod tests {
         let rest =
             answer("206 Partial Content\r\nContent-Range: bytes 3-5/6\r\nContent-Length: 3", "def");
         let (base, server) = serve(vec![cut, rest]);
-        let error = download(&format!("{base}file.gz"), &part, 6).unwrap_err();
-        assert!(error.starts_with("cut off: "), "{error}");
-        assert_eq!(fs::read_to_string(&part).unwrap(), "abc");
         download(&format!("{base}file.gz"), &part, 6).unwrap();
         assert_eq!(fs::read_to_string(&part).unwrap(), "abcdef");
         assert!(server.join().unwrap()[1].contains("range: bytes=3-\r\n"));
+    }
+
+    #[test]
+    fn a_download_that_is_cut_off_again_and_again_is_given_up_and_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let part = folder.path().join("part");
+        let cut = |start: usize, body: &str| {
+            let range =
+                format!("Content-Range: bytes {start}-5/6\r\nContent-Length: {}", 6 - start);
+            answer(&format!("206 Partial Content\r\n{range}"), body)
+        };
+        let first = answer("200 OK\r\nContent-Length: 6", "a");
+        let (base, server) = serve(vec![first, cut(1, "b"), cut(2, "c"), cut(3, "def")]);
+        let error = download(&format!("{base}file.gz"), &part, 6).unwrap_err();
+        assert!(error.starts_with("cut off 3 times: "), "{error}");
+        assert_eq!(fs::read_to_string(&part).unwrap(), "abc");
+        download(&format!("{base}file.gz"), &part, 6).unwrap();
+        assert_eq!(fs::read_to_string(&part).unwrap(), "abcdef");
+        server.join().unwrap();
     }
 
     #[test]

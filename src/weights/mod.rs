@@ -67,6 +67,7 @@ use pick::Picked;
 use tree::Group;
 use value::Pickle;
 
+use crate::memory;
 pub use crate::memory::TooMuch;
 use crate::sign::Template;
 
@@ -156,14 +157,36 @@ pub fn load(path: &Path) -> Result<Checkpoint, Error> {
 pub fn open(path: &Path, wanted: &Wanted) -> Result<Contents, Error> {
     let within = |problem| Error { file: path.to_owned(), problem };
     let (group, files) = tree_of(path)?;
-    let mut provenance = Provenance::of_files(path, files);
-    let picked = pick::pick(group, wanted.key.as_deref(), &wanted.naming).map_err(within)?;
+    let provenance = Provenance::of_files(path, files);
+    let mut contents = contents(group, provenance, wanted).map_err(within)?;
+    contents.account.is_one_of_several = shards::is_one_of_several(path);
+    Ok(contents)
+}
+
+/// What is `wanted` of `group`.
+fn contents(
+    group: Group,
+    mut provenance: Provenance,
+    wanted: &Wanted,
+) -> Result<Contents, Problem> {
+    let picked = pick::pick(group, wanted.key.as_deref(), &wanted.naming)?;
     if let Some(key) = &picked.key {
         provenance.note(&format!(", `{}` in it", key.escape_debug()));
     }
-    let (views, mut account) = views(picked, &wanted.naming).map_err(within)?;
-    account.is_one_of_several = shards::is_one_of_several(path);
+    let (views, account) = views(picked, &wanted.naming)?;
     Ok(Contents { views, account, provenance })
+}
+
+/// The tensors that are `wanted` of the file that `bytes` are, called `name`.
+///
+/// # Errors
+/// As [`open`], but for an index of several files, which is none that this reads.
+pub fn read(bytes: Vec<u8>, name: &str, wanted: &Wanted) -> Result<Contents, Problem> {
+    let bytes = Bytes::from(bytes);
+    let path = Path::new(name);
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    let group = parse(&bytes, &stem)?;
+    contents(group, Provenance::of_files(path, vec![bytes]), wanted)
 }
 
 /// The signs of those tensors that have two or more dimensions.
@@ -187,8 +210,13 @@ pub fn signs(views: &Views, provenance: Provenance) -> Result<Template, Problem>
 /// The values of `views` as float32.
 ///
 /// # Errors
-/// When a float64 does not fit, or the file cannot be read.
+/// When a float64 does not fit, the file cannot be read, or all together are more than the memory holds.
 pub fn checkpoint(views: &Views) -> Result<Checkpoint, Problem> {
+    // Tensors may share their values; each array has its own.
+    let bytes = views.values().fold(0_u64, |sum, view| {
+        sum.saturating_add((view.len() as u64).saturating_mul(size_of::<f32>() as u64))
+    });
+    memory::check(bytes).map_err(Problem::TooMuch)?;
     let array = |(name, view): (&String, &View)| match view.array() {
         Ok(array) => Ok((name.clone(), array)),
         Err(defect) => Err(Problem::Defect { array: name.clone(), defect }),

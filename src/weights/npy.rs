@@ -55,7 +55,7 @@ pub(super) fn node(data: &Arc<Data>, name: &str) -> Result<Node, Problem> {
             Ok(Node::Group(group))
         }
         Element::Object => {
-            let bytes = data.open().map_err(Problem::Read)?.after(start as u64);
+            let bytes = data.open_words().map_err(Problem::Read)?.after(start as u64);
             walk::tree(&Pickle::parse(&bytes)?, &Storages::default(), name).map(Node::Group)
         }
     }

@@ -55,11 +55,18 @@ struct Machine<'a> {
     /// Stack heights at the open marks.
     marks: Vec<usize>,
     memo: BTreeMap<u64, Id>,
+    /// How many more bytes may be copied of values that are there already: a few bytes of instructions
+    /// can ask for a copy of the longest list, as often as they like.
+    copies: u64,
 }
+
+/// What every file may copy, whatever its length.
+const COPIES: u64 = 1 << 20;
 
 impl<'a> Machine<'a> {
     fn new(bytes: &'a Bytes) -> Self {
         Machine {
+            copies: COPIES.saturating_add(bytes.len().saturating_mul(8)),
             input: Window::new(bytes),
             values: Vec::new(),
             stack: Vec::new(),
@@ -178,6 +185,7 @@ impl<'a> Machine<'a> {
             0x93 => {
                 let [module, name] = self.pop_last()?;
                 let path = [self.as_text(module)?, self.as_text(name)?];
+                self.copied(path[0].len() + path[1].len())?;
                 self.push(Value::Global(Box::new(path)));
             }
             b'P' => {
@@ -262,7 +270,18 @@ impl<'a> Machine<'a> {
             }
             _ => None,
         };
+        let copied = match &plain {
+            Some(Value::Dict(items)) => size_of_val(items.as_slice()),
+            Some(Value::Set(items)) => size_of_val(items.as_slice()),
+            _ => 0,
+        };
         self.push(plain.unwrap_or_else(|| object(class, arguments, Vec::new())));
+        self.copied(copied)
+    }
+
+    /// Counts `bytes` that were copied.
+    fn copied(&mut self, bytes: usize) -> Result<(), Fault> {
+        self.copies = self.copies.checked_sub(bytes as u64).ok_or(Fault::Copies)?;
         Ok(())
     }
 

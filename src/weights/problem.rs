@@ -7,6 +7,7 @@ use super::defect::Defect;
 use super::fault::Fault as PickleFault;
 use super::left::LeftOut;
 use super::stranger::Stranger;
+use crate::memory::TooMuch;
 use crate::nearest::hint;
 
 /// What can be wrong with a checkpoint.
@@ -171,6 +172,9 @@ pub enum Problem {
         /// Why.
         defect: Defect,
     },
+    /// All tensors together take more memory than there is.
+    #[error("all its tensors as float32: {0}")]
+    TooMuch(TooMuch),
     /// PyTorch's file is from a machine that writes the high byte first.
     #[error("expected little-endian values, got big-endian ones")]
     ByteOrder,

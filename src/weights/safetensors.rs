@@ -1,5 +1,6 @@
 //! Reads safetensors files: floating-point numbers of 8 to 64 bits.
 
+use std::io;
 use std::sync::Arc;
 
 use safetensors::tensor::{Metadata, TensorInfo};
@@ -13,9 +14,13 @@ use super::left::Kind;
 use super::strides::row_major;
 use super::tree::{Group, Node};
 use super::view::View;
+use crate::memory;
 
 /// The longest header that the format allows.
 const LONGEST_HEADER: u64 = 100_000_000;
+
+/// Bytes of memory that a byte of a header may take while it is read.
+const HEADER_COST: u64 = 64;
 
 /// How long the header of `head` is, if it is one of a safetensors file.
 pub(super) fn header_length(head: &[u8]) -> Option<u64> {
@@ -31,6 +36,9 @@ pub(super) fn parse(bytes: &Bytes) -> Result<Group, Problem> {
     let length = header_length(&head).ok_or(unsound(SafeTensorError::HeaderTooLarge))?;
     let header =
         bytes.part(8, length).ok_or(Problem::CutOff("a safetensors file in its header"))?;
+    // A list of the shortest numbers takes this much of each of its bytes.
+    let memory = memory::check(HEADER_COST * length).map_err(io::Error::other);
+    memory.map_err(Problem::Read)?;
     let header = header.all().map_err(Problem::Read)?;
     let header: Metadata = serde_json::from_slice(&header)
         .map_err(|error| unsound(SafeTensorError::InvalidHeaderDeserialization(error)))?;

@@ -102,6 +102,7 @@ impl View {
     pub fn signs(&self) -> Result<SignMask, Defect> {
         let Values { float, negated, .. } = self.values;
         let words = self.len().div_ceil(WORD);
+        self.check_spread()?;
         // Two bits a value, and what is written of them.
         memory::check(4 * 8 * words as u64)?;
         let (mut sign, mut held) = (Vec::with_capacity(words), Vec::with_capacity(words));
@@ -128,6 +129,7 @@ impl View {
     /// # Errors
     /// When a float64 does not fit, or a value cannot be read.
     pub fn array(&self) -> Result<Array, Defect> {
+        self.check_spread()?;
         memory::check(4 * self.len() as u64)?;
         let mut values = Vec::with_capacity(self.len());
         let Values { float, negated, .. } = self.values;
@@ -136,6 +138,19 @@ impl View {
             values.iter_mut().for_each(|value| *value = -*value);
         }
         Ok(Array::new(self.shape.clone(), values).expect("a run for each value of the shape"))
+    }
+
+    /// Refuses a view that shows a value again and again, as a broadcast tensor does, until they are more
+    /// than a network has where the file has none: what is asked of the memory is what the file holds.
+    fn check_spread(&self) -> Result<(), Defect> {
+        const MOST_SPREAD: u64 = 1 << 24;
+        let stored = self.data.size() / self.values.float.width() as u64;
+        match self.len() as u64 {
+            shown if shown > stored.saturating_add(MOST_SPREAD) => {
+                Err(Defect::Spread { shown, stored })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Shows the values in row-major order as runs of bytes, lowest first, each but the last a
@@ -395,11 +410,21 @@ mod tests {
     }
 
     #[test]
-    fn a_value_shown_a_million_million_times_is_refused_with_the_memory_it_takes() {
+    fn a_value_shown_a_million_million_times_is_refused() {
         let shape = vec![1 << 20, 1 << 28];
         let view = View::new(shape, &[0, 0], 0, data(&[1.0]), Float::F32.into()).unwrap();
         for refused in [view.signs().unwrap_err(), view.array().unwrap_err()] {
-            assert!(matches!(refused, Defect::TooMuch(_)), "{refused}");
+            assert!(matches!(refused, Defect::Spread { stored: 1, .. }), "{refused}");
+        }
+        let few = View::new(vec![1 << 10, 1 << 10], &[0, 0], 0, data(&[-1.0]), Float::F32.into());
+        assert_eq!(few.unwrap().signs().unwrap().get((1 << 20) - 1), -1);
+    }
+
+    #[test]
+    fn a_shape_whose_bytes_run_over_64_bits_is_refused() {
+        let view = View::new(vec![1 << 62], &[0], 0, data(&[1.0]), Float::F32.into()).unwrap();
+        for refused in [view.signs().unwrap_err(), view.array().unwrap_err()] {
+            assert!(refused.to_string().starts_with("shows 4611686018427387904 values of 1 "));
         }
     }
 

@@ -5,6 +5,8 @@
 //! is left out, and counted by its class. An object may be met more than once, as tied weights are, but
 //! not without end.
 
+use std::collections::BTreeSet;
+
 use super::Problem;
 use super::left::Kind;
 use super::numpy::Numpy;
@@ -14,6 +16,11 @@ use super::tree::{Found, Group, LONGEST_NAME, Node, Role, joined};
 use super::value::{Call, Id, Object, Pickle, Value};
 
 const DEEPEST: usize = 200;
+
+/// What may be met, whatever the length of the pickle: a value counts one, and a tensor, of which more is
+/// kept, [`TENSOR`] and its key.
+const ALWAYS: usize = 16_000;
+const TENSOR: usize = 16;
 
 /// The tree of all that `pickle` holds; a tensor that is alone there is called `name`.
 ///
@@ -31,7 +38,7 @@ pub(super) fn from(
     name: &str,
 ) -> Result<Group, Problem> {
     // Tied weights are met a few times each. A few objects could be met 2⁶⁰ times.
-    let left = 1000 + 8 * pickle.values().count();
+    let left = ALWAYS + 8 * pickle.values().count();
     let mut walk = Walk { pickle, storages, open: Vec::new(), left };
     match walk.node(root, "")? {
         Node::Group(group) => Ok(group),
@@ -48,7 +55,7 @@ struct Walk<'p> {
     storages: &'p Storages,
     /// The values around the one that is looked at.
     open: Vec<Id>,
-    /// How many more values may be looked at.
+    /// How much more may be met.
     left: usize,
 }
 
@@ -58,15 +65,24 @@ impl Walk<'_> {
         if self.open.len() > DEEPEST {
             return Err(Problem::Depth { name: shown(name), max: DEEPEST });
         }
-        self.left =
-            self.left.checked_sub(1).ok_or_else(|| Problem::Endless { name: shown(name) })?;
+        self.meet(1, name)?;
         if self.open.contains(&id) {
             return Ok(only(Kind::Circle));
         }
         self.open.push(id);
         let node = self.inside(id, name);
         self.open.pop();
+        if !matches!(&node, Ok(Node::Group(group)) if group.members.is_empty()) {
+            let key = name.rsplit('.').next().unwrap_or(name);
+            self.meet(TENSOR + key.len() / TENSOR, name)?;
+        }
         node
+    }
+
+    fn meet(&mut self, cost: usize, name: &str) -> Result<(), Problem> {
+        let left = self.left.checked_sub(cost);
+        self.left = left.ok_or_else(|| Problem::Endless { name: shown(name) })?;
+        Ok(())
     }
 
     fn inside(&mut self, id: Id, name: &str) -> Result<Node, Problem> {
@@ -216,11 +232,11 @@ impl Walk<'_> {
         let pickle = self.pickle;
         let passing = attributes.iter().find_map(|&(key, value)| match pickle.get(value) {
             Value::Set(names) if pickle.text(key) == Some("_non_persistent_buffers_set") => {
-                Some(names.iter().filter_map(|&name| pickle.text(name)).collect())
+                Some(names.iter().filter_map(|&name| pickle.text(name)).collect::<BTreeSet<_>>())
             }
             _ => None,
         });
-        let passing: Vec<&str> = passing.unwrap_or_default();
+        let passing = passing.unwrap_or_default();
         let mut all = Group { role: Role::Network, ..Group::default() };
         for &(key, value) in attributes {
             let Some("_parameters" | "_buffers" | "_modules") = pickle.text(key) else { continue };
@@ -229,7 +245,7 @@ impl Walk<'_> {
                 _ => continue,
             };
             all.left.add_all(group.left);
-            let is_kept = |(name, _): &(String, Node)| !passing.contains(&name.as_str());
+            let is_kept = |(name, _): &(String, Node)| !passing.contains(name.as_str());
             all.members.extend(group.members.into_iter().filter(is_kept));
         }
         Ok(all)

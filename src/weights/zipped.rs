@@ -40,7 +40,7 @@ fn folder(archive: &Archive) -> Result<Option<String>, Problem> {
 fn torch(archive: &Archive, folder: &str, name: &str) -> Result<Group, Problem> {
     let part = format!("{folder}data.pkl");
     let data = archive.part(&part).expect("its folder was made from its name");
-    let bytes = data.open().map_err(|error| Problem::archive(&part, error))?;
+    let bytes = data.open_words().map_err(|error| Problem::archive(&part, error))?;
     walk::tree(&Pickle::parse(&bytes)?, &Storages::in_archive(archive, folder)?, name)
 }
 
@@ -128,6 +128,24 @@ mod tests {
         assert!(file.len() < 100_000, "{} bytes", file.len());
         let signs = read_views(&file, "").unwrap().0["w"].signs().unwrap();
         assert_eq!((signs.len(), signs.held_count()), (8 << 20, 0));
+    }
+
+    #[test]
+    fn parts_that_lie_over_each_other_are_refused() {
+        let mut file = zipped(&[("a.npy", &zeros(3)), ("b.npy", &zeros(3))]);
+        assert_eq!(read(&file, "").unwrap().len(), 2);
+        // Where the second part begins, in the central directory.
+        let at = file.windows(4).rposition(|bytes| bytes == b"PK\x01\x02").unwrap() + 42;
+        file[at..at + 4].fill(0);
+        assert_eq!(refusal(&file), "`b.npy`: lies over another part");
+    }
+
+    #[test]
+    fn a_pickle_that_is_a_bomb_is_refused_before_it_is_unpacked() {
+        let refused = refusal(&zipped(&[("x/data.pkl", &vec![b'N'; 8 << 20])]));
+        assert!(refused.starts_with("`x/data.pkl`: unpacks to 8388608 bytes from "), "{refused}");
+        let order = zipped(&[("x/data.pkl", b"N."), ("x/byteorder", &vec![0; 8 << 20])]);
+        assert!(refusal(&order).starts_with("`x/byteorder`: unpacks to 8388608 bytes from "));
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod misfit;
 mod overrides;
 mod parse;
 mod seeds;
+mod size;
 mod source;
 mod train;
 mod values;

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::misfit::{Step, written};
+use super::size;
 use super::values::{in_words, to_json};
 use crate::nearest::nearest;
 
@@ -49,7 +50,8 @@ impl Applied<'_> {
 /// What is wrong with it.
 pub(super) fn apply<'a>(document: &mut Value, text: &'a str) -> Result<Applied<'a>, String> {
     let (keys, value) = split(text)?;
-    let value = serde_yaml::from_str(value).map_err(|error| in_words(&error))?;
+    let value = size::check(value).and_then(|()| serde_yaml::from_str(value));
+    let value = value.map_err(|error| in_words(&error))?;
     let value = to_json(value)?;
     let mut made = None;
     let mut place = document;
@@ -80,6 +82,9 @@ fn check_quotes(map: &Map<String, Value>, keys: &[String]) -> Result<(), String>
     }
 }
 
+/// The most keys of an override.
+const DEEPEST: usize = 32;
+
 /// The keys before the first `=` outside quotes, and the text behind it.
 fn split(text: &str) -> Result<(Vec<String>, &str), String> {
     let mut keys = Vec::new();
@@ -95,6 +100,11 @@ fn split(text: &str) -> Result<(Vec<String>, &str), String> {
             return Err("an empty key".into());
         }
         keys.push(key.to_owned());
+        if keys.len() > DEEPEST {
+            return Err(format!(
+                "more than {DEEPEST} keys, which no experiment has inside each other"
+            ));
+        }
         let mut characters = after.chars();
         match characters.next() {
             Some('=') => return Ok((keys, characters.as_str())),

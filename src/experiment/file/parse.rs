@@ -20,6 +20,7 @@ use serde_json::Value;
 use super::Experiment;
 use super::misfit::{Step, read, written};
 use super::overrides::{Applied, apply};
+use super::size;
 use super::values::{in_words, to_json};
 use crate::experiment::problem::Problem;
 use crate::models::REGISTRY;
@@ -99,6 +100,7 @@ impl Experiment {
         };
         // Some editors begin a file with a mark of its byte order.
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        size::check(text).map_err(yaml)?;
         let mut document: serde_yaml::Value = serde_yaml::from_str(text).map_err(yaml)?;
         document.apply_merge().map_err(yaml)?;
         let mut document =
