@@ -56,10 +56,11 @@ def fuzz(name, runs):
     for folder in (found, crashes):
         folder.mkdir(parents=True, exist_ok=True)
     before = set(crashes.iterdir())
+    longest = max(4096, *(path.stat().st_size for path in (HERE / "corpus" / name).iterdir()))
     start = time.monotonic()
     # The seed is fixed, so that two calls on the same program and corpus do the same.
     output = subprocess.run(
-        [PROGRAM, f"-runs={runs}", "-seed=1", "-max_len=16384", "-timeout=20", "-rss_limit_mb=0"]
+        [PROGRAM, f"-runs={runs}", "-seed=1", f"-max_len={longest}", "-timeout=20", "-rss_limit_mb=0"]
         + ["-len_control=0", "-print_final_stats=1", f"-artifact_prefix={crashes}/", found, HERE / "corpus" / name],
         env={**os.environ, "POLARITY_FUZZ": name, "RUST_BACKTRACE": "1"},
         stdout=subprocess.PIPE,
