@@ -7,14 +7,24 @@ use std::time::Duration;
 
 use ureq::http::{StatusCode, header};
 
+/// How many bytes pass between two lines about them.
+const STEP: u64 = 20_000_000;
+
 /// Room for what compression and its headers may add to a file that does not shrink.
 const OVERHEAD: u64 = 1 << 20;
 
-/// Writes what `url` gives to `part`, after what `part` has already.
+/// Writes what `url` gives to `part`, after what `part` has already, and tells `progress` how far it is.
 ///
 /// Nothing is checked but the length that the server announces: the digest of the file decides, and
 /// `part` must be removed when it is wrong. No more is taken than a file of `bytes` bytes can need.
-pub(super) fn download(url: &str, part: &Path, bytes: u64) -> Result<(), String> {
+pub(super) fn download(
+    url: &str,
+    part: &Path,
+    bytes: u64,
+    progress: &mut dyn FnMut(&str),
+) -> Result<(), String> {
+    let progress =
+        &mut |done: u64| progress(&format!("got {} of {}", megabytes(done), megabytes(bytes)));
     let limit = bytes + OVERHEAD;
     let have = match fs::metadata(part) {
         Ok(found) if found.len() < limit => found.len(),
@@ -22,13 +32,13 @@ pub(super) fn download(url: &str, part: &Path, bytes: u64) -> Result<(), String>
     };
     if have > 0 {
         match get(url, have) {
-            Ok(body) => return append(body, part, have, limit),
+            Ok(body) => return append(body, part, have, limit, progress),
             Err(Refusal::Range) => {}
             Err(Refusal::Other(reason)) => return Err(reason),
         }
     }
     match get(url, 0) {
-        Ok(body) => append(body, part, 0, limit),
+        Ok(body) => append(body, part, 0, limit, progress),
         Err(Refusal::Range) => Err("the server gives no part of the file".into()),
         Err(Refusal::Other(reason)) => Err(reason),
     }
@@ -71,17 +81,37 @@ fn get(url: &str, start: u64) -> Result<impl Read, Refusal> {
     Ok(response.into_body().into_reader())
 }
 
-fn append(body: impl Read, part: &Path, start: u64, limit: u64) -> Result<(), String> {
-    let write = || -> io::Result<u64> {
+fn append(
+    mut body: impl Read,
+    part: &Path,
+    start: u64,
+    limit: u64,
+    progress: &mut dyn FnMut(u64),
+) -> Result<(), String> {
+    let mut write = || -> io::Result<u64> {
         let mut file = File::options().create(true).append(true).open(part)?;
         file.set_len(start)?;
-        io::copy(&mut body.take(limit - start), &mut file)
+        let mut done = start;
+        loop {
+            let asked = STEP.min(limit - done);
+            let got = io::copy(&mut body.by_ref().take(asked), &mut file)?;
+            done += got;
+            if got < STEP {
+                return Ok(done);
+            }
+            progress(done);
+        }
     };
-    let written = write().map_err(|error| format!("cut off: {error}; a next try continues"))?;
-    if start + written == limit {
+    let done = write().map_err(|error| format!("cut off: {error}; a next try continues"))?;
+    if done == limit {
         return Err(format!("the server sent {limit} bytes and had more"));
     }
     Ok(())
+}
+
+/// Bytes in words.
+pub(super) fn megabytes(bytes: u64) -> String {
+    format!("{} MB", (bytes + 500_000) / 1_000_000)
 }
 
 #[cfg(test)]
@@ -98,7 +128,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let part = folder.path().join("part");
         let (base, server) = serve(vec![whole()]);
-        download(&format!("{base}file.gz"), &part, 6).unwrap();
+        download(&format!("{base}file.gz"), &part, 6, &mut |_| {}).unwrap();
         assert_eq!(fs::read_to_string(&part).unwrap(), "abcdef");
         assert!(!server.join().unwrap()[0].contains("range:"));
     }
@@ -111,10 +141,10 @@ mod tests {
         let rest =
             answer("206 Partial Content\r\nContent-Range: bytes 3-5/6\r\nContent-Length: 3", "def");
         let (base, server) = serve(vec![cut, rest]);
-        let error = download(&format!("{base}file.gz"), &part, 6).unwrap_err();
+        let error = download(&format!("{base}file.gz"), &part, 6, &mut |_| {}).unwrap_err();
         assert!(error.starts_with("cut off: "), "{error}");
         assert_eq!(fs::read_to_string(&part).unwrap(), "abc");
-        download(&format!("{base}file.gz"), &part, 6).unwrap();
+        download(&format!("{base}file.gz"), &part, 6, &mut |_| {}).unwrap();
         assert_eq!(fs::read_to_string(&part).unwrap(), "abcdef");
         assert!(server.join().unwrap()[1].contains("range: bytes=3-\r\n"));
     }
@@ -126,7 +156,7 @@ mod tests {
             let part = folder.path().join("part");
             fs::write(&part, "something else").unwrap();
             let (base, server) = serve(vec![refusal, whole()]);
-            download(&format!("{base}file.gz"), &part, 6).unwrap();
+            download(&format!("{base}file.gz"), &part, 6, &mut |_| {}).unwrap();
             assert_eq!(fs::read_to_string(&part).unwrap(), "abcdef");
             server.join().unwrap();
         }
@@ -138,9 +168,23 @@ mod tests {
         let (base, server) =
             serve(vec![answer("200 OK", &"a".repeat(usize::try_from(OVERHEAD).unwrap() + 100))]);
         let error =
-            download(&format!("{base}file.gz"), &folder.path().join("part"), 6).unwrap_err();
+            download(&format!("{base}file.gz"), &folder.path().join("part"), 6, &mut |_| {})
+                .unwrap_err();
         assert_eq!(error, "the server sent 1048582 bytes and had more");
         drop(server);
+    }
+
+    #[test]
+    fn a_long_download_says_how_far_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let bytes = 2 * STEP + 1;
+        let head = format!("200 OK\r\nContent-Length: {bytes}");
+        let (base, server) = serve(vec![answer(&head, vec![b'a'; bytes as usize])]);
+        let (part, mut lines) = (folder.path().join("part"), Vec::new());
+        download(&base, &part, bytes, &mut |line| lines.push(line.to_owned())).unwrap();
+        assert_eq!(lines, ["got 20 MB of 40 MB", "got 40 MB of 40 MB"]);
+        assert_eq!(fs::metadata(&part).unwrap().len(), bytes);
+        server.join().unwrap();
     }
 
     #[test]
@@ -148,7 +192,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (base, server) = serve(vec![answer("404 Not Found\r\nContent-Length: 0", "")]);
         let error =
-            download(&format!("{base}file.gz"), &folder.path().join("part"), 6).unwrap_err();
+            download(&format!("{base}file.gz"), &folder.path().join("part"), 6, &mut |_| {})
+                .unwrap_err();
         assert!(error.contains("404"), "{error}");
         server.join().unwrap();
     }

