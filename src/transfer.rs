@@ -22,7 +22,7 @@ use tch::{Kind, TchError, Tensor, nn};
 pub use self::check::{Kept, Violator, check};
 pub use self::rules::{ruled_signs, ruled_signs_of};
 use crate::sign::{NotANumber, RuleError, SignMask, Template, TemplateError, is_below};
-use crate::weights::{Checkpoint, Naming, bare, renamed};
+use crate::weights::{Checkpoint, Defect, Naming, bare, renamed};
 
 /// What to transfer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -121,6 +121,14 @@ pub enum Error {
         name: String,
         /// Which weight.
         error: NotANumber,
+    },
+    /// A tensor of a checkpoint cannot be used.
+    #[error("{name}: {defect}")]
+    Defect {
+        /// The tensor.
+        name: String,
+        /// What is wrong with it.
+        defect: Defect,
     },
     /// The checkpoint lacks tensors of the template, or has them in another shape.
     #[error("the checkpoint does not fit the template: {}", .0.join("; "))]

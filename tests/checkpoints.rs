@@ -179,6 +179,18 @@ fn a_sign_needs_no_float32() {
 }
 
 #[test]
+fn a_check_looks_at_signs_and_makes_no_float32() {
+    let lab = Laboratory::new();
+    for name in ["pth-float64-tiny", "pth-float64-bias-tiny"] {
+        let model = file(name);
+        let model = model.to_str().unwrap();
+        stdout(&lab, &["template", "extract", model, "-o", "t.safetensors"]);
+        let said = stdout(&lab, &["check", model, "t.safetensors"]);
+        assert!(said.contains("keeps all"), "{said}");
+    }
+}
+
+#[test]
 fn parameters_subclasses_and_modules_are_tensors() {
     are_read(&["pth-tensor-subclass", "subclass-old", "parameter-with-attributes"]);
     are_read(&["module", "module-old", "module-of-data-parallel", "module-in-a-training"]);

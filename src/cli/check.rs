@@ -7,7 +7,6 @@ use super::reading::Reading;
 use super::{Failure, print};
 use crate::sign::Template;
 use crate::transfer::{self, Kept, Violator};
-use crate::weights;
 
 /// Check that a checkpoint keeps every sign of a template
 #[derive(Debug, Args)]
@@ -16,7 +15,6 @@ use crate::weights;
   polarity check trained.npz alexnet-imagenet
 
 Read is all that `template extract` reads. A weight of 0 violates nothing, nor does a free one.
-Numbers are looked at in float32.
 
 Exit codes: 0 every sign is kept, 1 some are violated, 2 the two do not fit or a weight is NaN.")]
 pub(super) struct Check {
@@ -35,8 +33,7 @@ impl Check {
         let within = |error: String| Failure::Input(anyhow!("{model}: {error}"));
         let names = held.names().map(str::to_owned).collect();
         let views = reading.open(&model, names)?.views;
-        let weights = weights::checkpoint(&views).map_err(|error| within(error.to_string()))?;
-        let kept = transfer::check(&held, &weights).map_err(|error| within(error.to_string()))?;
+        let kept = transfer::check(&held, &views).map_err(|error| within(error.to_string()))?;
         print(&table(&kept))?;
         let violators: usize = kept.iter().map(|kept| kept.violators).sum();
         let (weights, tensors) = (held.held(), held.len());
@@ -58,9 +55,15 @@ fn table(kept: &[Kept]) -> String {
     for Kept { name, held, violators, first } in kept {
         let first = first.as_ref().map_or("-".into(), |Violator { place, weight }| {
             let side = if *weight < 0.0 { "positive" } else { "negative" };
-            format!("{place:?} is {weight:e}, held {side}")
+            format!("{place:?} is {}, held {side}", shortest(*weight))
         });
         text += &format!("{name:<width$}  {held:>10}  {violators:>10}  {first}\n");
     }
     text
+}
+
+/// A weight with no more digits than tell it from its neighbours; most are float32.
+fn shortest(weight: f64) -> String {
+    let narrow = weight as f32;
+    if f64::from(narrow) == weight { format!("{narrow:e}") } else { format!("{weight:e}") }
 }

@@ -1,7 +1,5 @@
 //! How a command failed, and the exit code that says so.
 
-use std::process::ExitCode;
-
 use super::say::say;
 
 /// Why a command did not do what was asked.
@@ -25,13 +23,13 @@ impl Failure {
     }
 
     /// Says on stderr what happened, and gives back the exit code.
-    pub fn report(self) -> ExitCode {
+    pub fn report(self) -> u8 {
         let (error, code) = match self {
             Failure::Input(error) => (error, 2),
             Failure::Work(error) => (error, 1),
-            Failure::Signal(number) => return ExitCode::from(128 + number),
+            Failure::Signal(number) => return 128 + number,
         };
         say(&format!("polarity: {error}"));
-        ExitCode::from(code)
+        code
     }
 }

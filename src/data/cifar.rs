@@ -3,7 +3,11 @@
 //!
 //! A record is 3,073 bytes: the label, then 32 rows of 32 pixels of each channel, red, green, blue.
 //! The batches are read out of their folder, `cifar-10-batches-bin`, or out of the archive as it is
-//! published.
+//! published; `pictures` makes them of another publisher's files.
+
+mod pictures;
+
+pub(super) use pictures::batch as batch_of_pictures;
 
 use std::fs;
 use std::io::{self, Read};
@@ -11,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use flate2::read::GzDecoder;
 
-use super::Images;
+use super::{Images, Raw};
 use crate::digest::sha256;
 
 /// What each class shows.
@@ -19,7 +23,7 @@ pub(super) const CLASS_NAMES: &[&str] =
     &["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
 
 /// The files, in the order of the images; the last has the test images.
-const BATCHES: [&str; 6] = [
+pub(super) const BATCHES: [&str; 6] = [
     "data_batch_1.bin",
     "data_batch_2.bin",
     "data_batch_3.bin",
@@ -48,14 +52,14 @@ pub(super) fn open(path: &Path) -> Result<Cifar, Error> {
     read(path, RECORDS)
 }
 
-/// CIFAR-10 from the bytes of the archive `path`.
-pub(super) fn from_archive(bytes: &[u8], path: &Path) -> Result<Cifar, Error> {
-    from_archive_of(bytes, path, RECORDS)
-}
-
-/// The same where a batch has so many records.
+/// CIFAR-10 from the bytes of the archive `path`, whose batches have so many records.
 pub(super) fn from_archive_of(bytes: &[u8], path: &Path, records: usize) -> Result<Cifar, Error> {
     assemble(unpack(bytes, path, records)?, records)
+}
+
+/// CIFAR-10 from its six batches, the last of which is the test's.
+pub(super) fn from_batches(batches: Vec<Raw>) -> Result<Cifar, Error> {
+    assemble(batches, RECORDS)
 }
 
 fn read(path: &Path, records: usize) -> Result<Cifar, Error> {
@@ -68,24 +72,18 @@ fn read(path: &Path, records: usize) -> Result<Cifar, Error> {
         return assemble(unpack(&bytes, path, records)?, records);
     }
     let batch = |name: &str| {
-        let file = path.join(name);
-        let bytes = fs::read(&file).map_err(within(&file))?;
-        Ok(Batch { file, bytes })
+        let path = path.join(name);
+        let bytes = fs::read(&path).map_err(within(&path))?;
+        Ok(Raw { path, bytes })
     };
     assemble(BATCHES.iter().map(|name| batch(name)).collect::<Result<_, _>>()?, records)
 }
 
-/// One file of records.
-struct Batch {
-    file: PathBuf,
-    bytes: Vec<u8>,
-}
-
 /// The six batches of the archive `bytes`.
-fn unpack(bytes: &[u8], path: &Path, records: usize) -> Result<Vec<Batch>, Error> {
+fn unpack(bytes: &[u8], path: &Path, records: usize) -> Result<Vec<Raw>, Error> {
     let within = |problem| Error { file: path.to_owned(), problem };
     let damaged = |cause| within(Problem::Read(cause));
-    let mut found: [Option<Batch>; BATCHES.len()] = Default::default();
+    let mut found: [Option<Raw>; BATCHES.len()] = Default::default();
     let mut archive = tar::Archive::new(GzDecoder::new(bytes));
     // Raw: what stands before an entry to give it a long name may be as long as it likes, and is read
     // whole by who asks for it.
@@ -100,17 +98,17 @@ fn unpack(bytes: &[u8], path: &Path, records: usize) -> Result<Vec<Batch>, Error
         // One byte too many is enough to know, however far a small archive may swell.
         let most = (records * RECORD + 1) as u64;
         entry.take(most).read_to_end(&mut bytes).map_err(damaged)?;
-        found[place] = Some(Batch { file: path.join(name), bytes });
+        found[place] = Some(Raw { path: path.join(name), bytes });
     }
     let all = found.into_iter().zip(BATCHES);
     all.map(|(batch, name)| batch.ok_or_else(|| within(Problem::Missing(name)))).collect()
 }
 
-fn assemble(batches: Vec<Batch>, records: usize) -> Result<Cifar, Error> {
+fn assemble(batches: Vec<Raw>, records: usize) -> Result<Cifar, Error> {
     let digests: String =
         batches.iter().map(|batch| format!("{}\n", sha256(&batch.bytes))).collect();
     for batch in &batches {
-        batch.check(records)?;
+        check(batch, records)?;
     }
     let (test, train) = batches.split_last().expect("there are six batches");
     Ok(Cifar {
@@ -120,22 +118,20 @@ fn assemble(batches: Vec<Batch>, records: usize) -> Result<Cifar, Error> {
     })
 }
 
-impl Batch {
-    fn check(&self, records: usize) -> Result<(), Error> {
-        let refuse = |problem| Err(Error { file: self.file.clone(), problem });
-        let (expected, got) = (records * RECORD, self.bytes.len());
-        if got != expected {
-            return refuse(Problem::Length { records, expected, got });
-        }
-        let labels = self.bytes.iter().step_by(RECORD).copied();
-        match labels.enumerate().find(|(_, label)| usize::from(*label) >= CLASS_NAMES.len()) {
-            Some((record, got)) => refuse(Problem::Label { record, got }),
-            None => Ok(()),
-        }
+fn check(batch: &Raw, records: usize) -> Result<(), Error> {
+    let refuse = |problem| Err(Error { file: batch.path.clone(), problem });
+    let (expected, got) = (records * RECORD, batch.bytes.len());
+    if got != expected {
+        return refuse(Problem::Length { records, expected, got });
+    }
+    let labels = batch.bytes.iter().step_by(RECORD).copied();
+    match labels.enumerate().find(|(_, label)| usize::from(*label) >= CLASS_NAMES.len()) {
+        Some((record, got)) => refuse(Problem::Label { record, got }),
+        None => Ok(()),
     }
 }
 
-fn images(batches: &[Batch]) -> Images {
+fn images(batches: &[Raw]) -> Images {
     let records = || batches.iter().flat_map(|batch| batch.bytes.chunks_exact(RECORD));
     Images {
         channels: CHANNELS,

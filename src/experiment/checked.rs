@@ -135,15 +135,15 @@ fn origin(key: &str, source: &Source) -> Result<Origin, Problem> {
     let Source { template, weights, layout, key: inner, rename, train, .. } = source;
     if *layout != Layout::default() && weights.is_none() {
         let why = format!("`{layout}` says how a file of `{key}.weights` is laid out");
-        return Err(Problem::conflict(format!("{key}.layout"), why));
+        return Err(Problem::unfit(format!("{key}.layout"), why));
     }
     if inner.is_some() && weights.is_none() {
         let why = format!("it names a dict in a file of `{key}.weights`");
-        return Err(Problem::conflict(format!("{key}.key"), why));
+        return Err(Problem::unfit(format!("{key}.key"), why));
     }
     if !rename.is_empty() && train.is_some() {
         let why = "a network that is trained here has the names of the fresh one";
-        return Err(Problem::conflict(format!("{key}.rename"), why));
+        return Err(Problem::unfit(format!("{key}.rename"), why));
     }
     match (template, weights, train) {
         (Some(template), None, None) => Ok(Origin::Template(template.clone())),

@@ -33,10 +33,7 @@ pub enum Problem {
     /// Something that is said and changes nothing.
     #[error("{key}: {why}; take it out")]
     NoEffect { key: String, why: String },
-    /// Values that do not go together.
-    #[error("{key}: {why}")]
-    Conflict { key: String, why: String },
-    /// Data or a source that are missing, damaged, or do not fit.
+    /// Values that do not go together, or data or a source that are missing, damaged, or do not fit.
     #[error("{key}: {why}")]
     Unfit { key: String, why: String },
 }
@@ -115,10 +112,6 @@ impl Problem {
 
     pub(crate) fn no_effect(key: impl Into<String>, why: impl Into<String>) -> Self {
         Problem::NoEffect { key: key.into(), why: why.into() }
-    }
-
-    pub(crate) fn conflict(key: impl Into<String>, why: impl Into<String>) -> Self {
-        Problem::Conflict { key: key.into(), why: why.into() }
     }
 
     pub(crate) fn unfit(key: impl Into<String>, why: impl ToString) -> Self {

@@ -52,7 +52,8 @@ pub fn publish(plan: &Plan) -> Result<Published, store::Error> {
     let trials = ended.iter().map(trial);
     store::write(&folder, "trials.csv", &table::write_trials(&settings, trials))?;
     let curves = ended.iter().flat_map(curve);
-    store::write(&folder, "curves.csv", &table::write_curves(&settings, curves))?;
+    let text = table::write_curves(&settings, tensors(&ended), curves);
+    store::write(&folder, "curves.csv", &text)?;
     let times = ended.iter().map(time);
     store::write(&folder, TIMINGS, &table::write_timings(times))?;
     store::write(&folder, "manifest.json", &plan.manifest())?;
@@ -70,7 +71,13 @@ fn trial((key, record): &Ended) -> Trial {
     Trial { key: (*key).clone(), outcome: outcome.clone(), reason: reason.clone() }
 }
 
-fn curve<'a>((key, record): &Ended<'a>) -> impl Iterator<Item = CurveRow> + Clone + use<'a> {
+/// The names of the weight tensors that the curves of `ended` tell apart, as often as they do.
+fn tensors<'a>(ended: &[Ended<'a>]) -> impl Iterator<Item = &'a str> {
+    let points = ended.iter().flat_map(|(_, record)| &record.curve);
+    points.flat_map(|point| &point.tensors).map(|counts| counts.name.as_str())
+}
+
+fn curve<'a>((key, record): &Ended<'a>) -> impl Iterator<Item = CurveRow> + use<'a> {
     let key: &'a Key = key;
     record.curve.iter().map(move |point| CurveRow { key: key.clone(), point: point.clone() })
 }

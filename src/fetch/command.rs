@@ -16,10 +16,13 @@ pub(super) fn run(command: &mut Command) -> Result<(), String> {
         return Ok(());
     }
     let complaint = String::from_utf8_lossy(&output.stderr);
-    // Package managers say what is wrong in the last line that is marked as an error.
-    let lines = || complaint.lines().map(str::trim).filter(|line| !line.is_empty()).rev();
-    let marked = lines().find(|line| line.starts_with("E:") || line.starts_with("ERROR:"));
-    let reason = marked.or(lines().next()).unwrap_or("it did not say why");
+    // Package managers say what is wrong in the last line that is marked as an error, but npm in the
+    // first.
+    let lines = || complaint.lines().map(str::trim).filter(|line| !line.is_empty());
+    let of_npm = |line: &&str| line.starts_with("npm error") || line.starts_with("npm ERR!");
+    let marked = lines().rfind(|line| line.starts_with("E:") || line.starts_with("ERROR:"));
+    let reason = marked.or(lines().find(of_npm)).or(lines().next_back());
+    let reason = reason.unwrap_or("it did not say why");
     Err(format!("`{program}` failed ({}): {reason}", output.status))
 }
 
@@ -42,6 +45,11 @@ mod tests {
         assert_eq!(
             shell("(echo W: a; echo E: no such package; echo b) >&2; exit 3"),
             Err(quoted.into())
+        );
+        let first = "`sh` failed (exit status: 1): npm error code E404";
+        assert_eq!(
+            shell("(echo npm warn a; echo npm error code E404; echo npm error b) >&2; exit 1"),
+            Err(first.into())
         );
         let last = "`sh` failed (exit status: 1): second";
         assert_eq!(shell("(echo first; echo second; echo) >&2; exit 1"), Err(last.into()));

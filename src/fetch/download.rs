@@ -2,11 +2,14 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ureq::http::{StatusCode, header};
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig};
+
+/// How many bytes pass between two lines about them.
+const STEP: u64 = 20_000_000;
 
 /// Room for what compression and its headers may add to a file that does not shrink.
 pub(super) const OVERHEAD: u64 = 1 << 20;
@@ -36,6 +39,12 @@ impl Agent {
         Ok(Agent(ureq::Agent::new_with_config(config.build())))
     }
 
+    /// One that trusts what the user has set.
+    pub(super) fn usual() -> Result<Self, String> {
+        let certificates = std::env::var_os("SSL_CERT_FILE").map(PathBuf::from);
+        Agent::trusting(certificates.as_deref())
+    }
+
     /// The text at `url`, in one of the forms of `accept`.
     pub(super) fn text(&self, url: &str, accept: &str) -> Result<String, String> {
         let response = self.0.get(url).header(header::ACCEPT, accept).call();
@@ -58,14 +67,22 @@ fn read_certificates(path: &Path) -> Result<Vec<Certificate<'static>>, String> {
 }
 
 /// Writes what `url` gives to `part`, after what `part` has already; where it is cut off it goes on, a
-/// few times.
+/// few times. `progress` is told how far it is.
 ///
 /// Nothing is checked but the length that the server announces: the digest of the file decides, and
 /// `part` must be removed when it is wrong. No more is taken than a file of `bytes` bytes can need.
-pub(super) fn download(agent: &Agent, url: &str, part: &Path, bytes: u64) -> Result<(), String> {
+pub(super) fn download(
+    agent: &Agent,
+    url: &str,
+    part: &Path,
+    bytes: u64,
+    progress: &mut dyn FnMut(&str),
+) -> Result<(), String> {
+    let progress =
+        &mut |done: u64| progress(&format!("got {} of {}", megabytes(done), megabytes(bytes)));
     let mut tries = 1;
     loop {
-        match once(agent, url, part, bytes + OVERHEAD) {
+        match once(agent, url, part, bytes + OVERHEAD, progress) {
             Err(Failure::Cut(_)) if tries < TRIES => tries += 1,
             Err(Failure::Cut(reason)) => {
                 return Err(format!("cut off {TRIES} times: {reason}; a next try continues"));
@@ -76,20 +93,26 @@ pub(super) fn download(agent: &Agent, url: &str, part: &Path, bytes: u64) -> Res
     }
 }
 
-fn once(agent: &Agent, url: &str, part: &Path, limit: u64) -> Result<(), Failure> {
+fn once(
+    agent: &Agent,
+    url: &str,
+    part: &Path,
+    limit: u64,
+    progress: &mut dyn FnMut(u64),
+) -> Result<(), Failure> {
     let have = match fs::metadata(part) {
         Ok(found) if found.len() < limit => found.len(),
         _ => 0,
     };
     if have > 0 {
         match get(agent, url, have) {
-            Ok(body) => return append(body, part, have, limit),
+            Ok(body) => return append(body, part, have, limit, progress),
             Err(Refusal::Range) => {}
             Err(Refusal::Other(reason)) => return Err(Failure::Other(reason)),
         }
     }
     match get(agent, url, 0) {
-        Ok(body) => append(body, part, 0, limit),
+        Ok(body) => append(body, part, 0, limit, progress),
         Err(Refusal::Range) => Err(Failure::Other("the server gives no part of the file".into())),
         Err(Refusal::Other(reason)) => Err(Failure::Other(reason)),
     }
@@ -131,17 +154,37 @@ fn get(agent: &Agent, url: &str, start: u64) -> Result<impl Read, Refusal> {
     Ok(response.into_body().into_reader())
 }
 
-fn append(body: impl Read, part: &Path, start: u64, limit: u64) -> Result<(), Failure> {
-    let write = || -> io::Result<u64> {
+fn append(
+    mut body: impl Read,
+    part: &Path,
+    start: u64,
+    limit: u64,
+    progress: &mut dyn FnMut(u64),
+) -> Result<(), Failure> {
+    let mut write = || -> io::Result<u64> {
         let mut file = File::options().create(true).append(true).open(part)?;
         file.set_len(start)?;
-        io::copy(&mut body.take(limit - start), &mut file)
+        let mut done = start;
+        loop {
+            let asked = STEP.min(limit - done);
+            let got = io::copy(&mut body.by_ref().take(asked), &mut file)?;
+            done += got;
+            if got < STEP {
+                return Ok(done);
+            }
+            progress(done);
+        }
     };
-    let written = write().map_err(Failure::Cut)?;
-    if start + written == limit {
+    let done = write().map_err(Failure::Cut)?;
+    if done == limit {
         return Err(Failure::Other(format!("the server sent {limit} bytes and had more")));
     }
     Ok(())
+}
+
+/// Bytes in words.
+pub(super) fn megabytes(bytes: u64) -> String {
+    format!("{} MB", (bytes + 500_000) / 1_000_000)
 }
 
 #[cfg(test)]
@@ -150,7 +193,7 @@ mod tests {
     use crate::fetch::tests::server::{answer, serve};
 
     fn download(url: &str, part: &Path, bytes: u64) -> Result<(), String> {
-        super::download(&Agent::trusting(None).unwrap(), url, part, bytes)
+        super::download(&Agent::trusting(None).unwrap(), url, part, bytes, &mut |_| {})
     }
 
     fn whole() -> Vec<u8> {
@@ -221,6 +264,21 @@ mod tests {
             download(&format!("{base}file.gz"), &folder.path().join("part"), 6).unwrap_err();
         assert_eq!(error, "the server sent 1048582 bytes and had more");
         drop(server);
+    }
+
+    #[test]
+    fn a_long_download_says_how_far_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let bytes = 2 * STEP + 1;
+        let head = format!("200 OK\r\nContent-Length: {bytes}");
+        let (base, server) = serve(vec![answer(&head, vec![b'a'; bytes as usize])]);
+        let (part, mut lines) = (folder.path().join("part"), Vec::new());
+        let agent = Agent::trusting(None).unwrap();
+        let tell = &mut |line: &str| lines.push(line.to_owned());
+        super::download(&agent, &base, &part, bytes, tell).unwrap();
+        assert_eq!(lines, ["got 20 MB of 40 MB", "got 40 MB of 40 MB"]);
+        assert_eq!(fs::metadata(&part).unwrap().len(), bytes);
+        server.join().unwrap();
     }
 
     #[test]

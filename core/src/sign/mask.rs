@@ -289,13 +289,19 @@ impl SignMask {
         self.iter().zip(weights).filter(violates).count()
     }
 
-    /// Where the first of the [`violators`](Self::violators) is; `None` when there is none.
+    /// Where both masks hold a sign and not the same one, in order.
     ///
     /// # Panics
-    /// When there are more or fewer weights than entries.
-    pub fn first_violator(&self, weights: &[f32]) -> Option<usize> {
-        assert_eq!(self.len, weights.len(), "weights beside a mask of another length");
-        self.iter().zip(weights).position(|(sign, weight)| f32::from(sign) * *weight < 0.0)
+    /// When the masks differ in length.
+    pub fn opposed<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = usize> + 'a {
+        assert_eq!(self.len, other.len, "masks of different lengths cannot be opposed");
+        let in_word = |word: usize| {
+            let held = self.held_word(word) & other.held_word(word);
+            let opposed = held & (self.sign[word] ^ other.sign[word]);
+            let bits = (0..WORD).filter(move |bit| opposed >> bit & 1 == 1);
+            bits.map(move |bit| word * WORD + bit)
+        };
+        (0..self.sign.len()).flat_map(in_word)
     }
 
     fn held_word(&self, word: usize) -> u64 {
@@ -458,8 +464,6 @@ mod tests {
         let mask = SignMask::from_signs(&[1, 1, -1, -1, 0, 1, -1]);
         let weights = [-1e-45, -0.0, 0.0, f32::INFINITY, -1.0, f32::NAN, -2.0];
         assert_eq!(mask.violators(&weights), 2);
-        assert_eq!(mask.first_violator(&weights), Some(0));
-        assert_eq!(mask.first_violator(&[0.0; 7]), None);
     }
 
     #[test]
@@ -469,6 +473,16 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn masks_are_opposed_where_their_signs_are(
+            pairs in prop::collection::vec((-1_i8..=1, -1_i8..=1), 0..200),
+        ) {
+            let (ours, others): (Vec<i8>, Vec<i8>) = pairs.iter().copied().unzip();
+            let [mask, other] = [&ours, &others].map(|signs| SignMask::from_signs(signs));
+            let expected: Vec<usize> = (0..pairs.len()).filter(|&i| ours[i] * others[i] < 0).collect();
+            prop_assert_eq!(mask.opposed(&other).collect::<Vec<_>>(), expected);
+        }
+
         #[test]
         fn unpacking_gives_what_was_packed(signs in signs()) {
             let mask = SignMask::from_signs(&signs);

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::Cursor;
 use std::num::NonZeroUsize;
+use std::panic::{UnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::thread;
 
@@ -56,7 +57,7 @@ pub(super) fn decode(classes: &[Class], root: &Path, side: usize) -> Result<Vec<
             .collect();
         let mut pictures = Vec::with_capacity(files.len());
         for worker in workers {
-            pictures.extend(worker.join().expect("decoding gives errors and does not panic")?);
+            pictures.extend(worker.join().expect("a panic in a decoder is an error")?);
         }
         Ok(pictures)
     })
@@ -64,14 +65,24 @@ pub(super) fn decode(classes: &[Class], root: &Path, side: usize) -> Result<Vec<
 
 fn picture(file: &Path, root: &Path, side: usize, label: u16) -> Result<Picture, Error> {
     let bytes = fs::read(file).map_err(|cause| Error::Read { path: file.to_owned(), cause })?;
-    let decoded = decoded(&bytes).map_err(|cause| Error::Image { file: file.to_owned(), cause })?;
-    if decoded.width() == 0 || decoded.height() == 0 {
-        return Err(Error::Image { file: file.to_owned(), cause: "it has no pixel".into() });
-    }
-    let middle = without_ends(decoded);
-    let pixels = middle.resize_to_fill(side as u32, side as u32, FilterType::Triangle);
+    let pixels = without_panic(|| square(&bytes, side as u32))
+        .map_err(|cause| Error::Image { file: file.to_owned(), cause })?;
     let place = file.strip_prefix(root).unwrap_or(file).display();
     Ok(Picture { pixels, label, digest: format!("{} {place}", sha256(&bytes)) })
+}
+
+/// What `decode` gives. A panic of a decoder is a fault of the file as well: it was written by strangers.
+fn without_panic<T>(decode: impl FnOnce() -> Result<T, String> + UnwindSafe) -> Result<T, String> {
+    catch_unwind(decode).unwrap_or_else(|_| Err("its decoder gave up".into()))
+}
+
+/// The middle of the picture `bytes`, `side` pixels wide and high.
+fn square(bytes: &[u8], side: u32) -> Result<DynamicImage, String> {
+    let decoded = decoded(bytes)?;
+    if decoded.width() == 0 || decoded.height() == 0 {
+        return Err("it has no pixel".into());
+    }
+    Ok(without_ends(decoded).resize_to_fill(side, side, FilterType::Triangle))
 }
 
 fn decoded(bytes: &[u8]) -> Result<DynamicImage, String> {
@@ -130,5 +141,12 @@ mod tests {
         assert!(refused.starts_with("16000 × 16000 pixels are more than its "), "{refused}");
         let refused = decoded(&claims(1 << 30, 1)).unwrap_err();
         assert!(refused.contains("1073741824"), "{refused}");
+    }
+
+    #[test]
+    fn a_panic_in_a_decoder_is_an_error() {
+        let error = without_panic::<()>(|| panic!("index out of bounds")).unwrap_err();
+        assert_eq!(error, "its decoder gave up");
+        assert_eq!(without_panic(|| Ok(1)), Ok(1));
     }
 }

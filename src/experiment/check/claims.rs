@@ -33,7 +33,7 @@ pub(super) fn check_claims(
             problems.add(Problem::unknown(key("arms"), arm, known));
         }
         problems.check(claim.arms[0] != claim.arms[1], || {
-            Problem::conflict(key("arms"), "an arm does not differ from itself; name two")
+            Problem::unfit(key("arms"), "an arm does not differ from itself; name two")
         });
         check_expected(claim, problems);
         check_measure(claim, problems);
@@ -48,7 +48,7 @@ fn check_expected(claim: &Claim, problems: &mut Problems) {
         Problem::missing(key(""), "exactly one of `direction` and `within`")
     });
     problems.check(margin.is_none() || within.is_none(), || {
-        Problem::conflict(
+        Problem::unfit(
             key(".margin"),
             "`within` is a margin itself; `margin` goes with `direction`",
         )
@@ -111,7 +111,7 @@ pub(super) fn check_asked(experiment: &Experiment, settings: &[&str], problems: 
         problems.check(claim.unit == Unit::Seed || has_sources(experiment, claim), || {
             let why = "needs an arm that takes from a source with several seeds \
                        (`source.train.seeds`); use `seed`";
-            Problem::conflict(key("unit"), why)
+            Problem::unfit(key("unit"), why)
         });
     }
 }

@@ -122,7 +122,7 @@ fn said_itself(said: &str, mut path: Vec<Step>, document: &Value) -> (Vec<Step>,
     let (key, expected) = match said.split_once("expected ") {
         Some(("", expected)) => (None, expected),
         Some((key, expected)) if key.ends_with(": ") => (key.strip_suffix(": "), expected),
-        _ => return (path.clone(), Problem::conflict(written(&path), said)),
+        _ => return (path.clone(), Problem::unfit(written(&path), said)),
     };
     path.extend(key.map(|key| Step::Key(key.into())));
     let expected = expected.split_once(", got ").map_or(expected, |(expected, _)| expected);

@@ -1,5 +1,6 @@
 //! Whole fetches, from a server on this machine.
 
+mod archives;
 pub(super) mod server;
 
 use std::thread;
@@ -17,7 +18,13 @@ fn package(bases: &[&str]) -> Package {
     let source = |base: &&str| Source {
         origin: Origin::Server { base: base.to_string().leak() },
         paths: &["abc.gz", "def.gz"],
+        convert: None,
     };
+    of_sources(bases.iter().map(source).collect())
+}
+
+/// The same files, at the given sources.
+fn of_sources(sources: Vec<Source>) -> Package {
     Package {
         name: "small",
         help: "two short files",
@@ -27,7 +34,7 @@ fn package(bases: &[&str]) -> Package {
             File { name: "abc", bytes: 3, sha256: ABC },
             File { name: "def", bytes: 3, sha256: DEF },
         ],
-        sources: bases.iter().map(source).collect::<Vec<_>>().leak(),
+        sources: sources.leak(),
     }
 }
 
@@ -50,7 +57,8 @@ fn contents(package: &Package, cache: &Path) -> Vec<(String, String)> {
         let entry = entry.unwrap();
         let name = entry.file_name().into_string().unwrap();
         if name != ".lock" {
-            found.push((name, fs::read_to_string(entry.path()).unwrap()));
+            let bytes = fs::read(entry.path()).unwrap();
+            found.push((name, String::from_utf8_lossy(&bytes).into_owned()));
         }
     }
     found.sort();

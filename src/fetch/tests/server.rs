@@ -25,6 +25,7 @@ pub(in crate::fetch) fn serve(answers: Vec<Vec<u8>>) -> (String, thread::JoinHan
     (base, server)
 }
 
-pub(in crate::fetch) fn answer(head: &str, body: &str) -> Vec<u8> {
-    format!("HTTP/1.1 {head}\r\nConnection: close\r\n\r\n{body}").into_bytes()
+pub(in crate::fetch) fn answer(head: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
+    let head = format!("HTTP/1.1 {head}\r\nConnection: close\r\n\r\n");
+    [head.as_bytes(), body.as_ref()].concat()
 }

@@ -106,26 +106,26 @@ pub const BY_TENSOR: [Column<TensorCounts>; 2] = [
     },
 ];
 
-/// `curves.csv` as text, rows in the order given; they are walked twice, and none is kept.
-pub fn write_curves(settings: &[String], curves: impl Iterator<Item = CurveRow> + Clone) -> String {
-    let tensors = tensors(curves.clone());
+/// `curves.csv` as text, rows in the order given. The columns of `tensors` stand in name order, however
+/// often and in what order they are named.
+pub fn write_curves<'a>(
+    settings: &[String],
+    tensors: impl Iterator<Item = &'a str>,
+    curves: impl Iterator<Item = CurveRow>,
+) -> String {
+    let tensors: BTreeSet<&str> = tensors.collect();
     let more: Vec<String> = tensors
         .iter()
         .flat_map(|tensor| BY_TENSOR.map(|column| column.name.to_owned() + tensor))
         .collect();
     let more_of = |row: &CurveRow<f64>| -> Vec<String> {
-        let of_tensor = |tensor: &String| {
+        let of_tensor = |tensor: &&str| {
             let counts = row.point.tensors.iter().find(|counts| counts.name == *tensor);
             BY_TENSOR.map(|column| counts.map(column.write).unwrap_or_default())
         };
         tensors.iter().flat_map(of_tensor).collect()
     };
     write(settings, &CURVE.each_ref(), &more, curves.map(CurveRow::shares), more_of)
-}
-
-/// The weight tensors of all `curves`, each once, in name order.
-fn tensors(curves: impl Iterator<Item = CurveRow>) -> BTreeSet<String> {
-    curves.flat_map(|row| row.point.tensors).map(|counts| counts.name).collect()
 }
 
 /// Reads the `curves.csv` that stands beside `trials`, which say of how many images its errors are.

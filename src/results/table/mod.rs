@@ -107,8 +107,9 @@ mod tests {
         let mut told_apart = plain.clone();
         let counts = |name: &str| TensorCounts { name: name.into(), resets: 3, sign_flips: 1 };
         told_apart.point.tensors = vec![counts("a.weight"), counts("b.weight")];
-        let text =
-            write_curves(&["train_size".into()], [plain.clone(), told_apart.clone()].into_iter());
+        let tensors = ["b.weight", "a.weight", "b.weight"].into_iter();
+        let rows = [plain.clone(), told_apart.clone()].into_iter();
+        let text = write_curves(&["train_size".into()], tensors, rows);
         let header = text.lines().next().unwrap();
         assert!(header.ends_with(",resets/b.weight,sign_flips/b.weight"), "{header}");
         let (_folder, path) = written(&text);

@@ -37,8 +37,8 @@ use super::order::epoch_order;
 use super::{CurvePoint, ErrorCount, Evaluation};
 use crate::data::xor::Point;
 use crate::models::mlp::{Signs, Weights};
-use crate::optim::Adam;
 use crate::optim::fused::Path;
+use crate::optim::{Adam, Rule};
 use crate::sign::Reset;
 
 /// A net to train, and all that distinguishes it.
@@ -104,7 +104,8 @@ pub struct Trained {
 /// Trains `members` on `threads` threads; none if `stop` was set before they were done.
 ///
 /// # Panics
-/// When members differ in width, numbers of points or reset rule, or have no points.
+/// When members differ in width, numbers of points or reset rule, or have no points, or when a
+/// hyperparameter of the optimizer is out of its range.
 pub fn train(
     members: &[Member],
     course: &Course,
@@ -150,6 +151,9 @@ fn check(members: &[Member], course: &Course) {
     assert!(members.iter().all(|member| shape(member) == first), "members of one shape");
     assert!(first.1 > 0 && first.2 > 0 && course.batch > 0, "members with points to learn from");
     assert!(first.3 as u64 >= course.epochs, "an order for every epoch");
+    if let Err(value) = course.adam.check() {
+        panic!("{value}");
+    }
     let mut rules = members.iter().filter(|member| member.hold.is_some()).map(|m| m.reset);
     let rule = rules.next();
     assert!(rules.all(|other| Some(other) == rule), "members of one reset rule");

@@ -179,6 +179,14 @@ fn a_stopped_ensemble_gives_nothing() {
 }
 
 #[test]
+#[should_panic(expected = "adam.lr: ")]
+fn an_optimizer_out_of_its_range_is_no_course() {
+    let lessons = lessons(20);
+    let course = Course { adam: Adam { lr: f64::NAN, ..COURSE.adam }, ..COURSE };
+    train(&[lessons[0].member(2, None)], &course, 1, &AtomicBool::new(false));
+}
+
+#[test]
 fn a_rehearsal_runs_the_steps_it_says() {
     let rehearsal = Rehearsal::new(3, 4, 2);
     assert_eq!(rehearsal.steps(), 16);

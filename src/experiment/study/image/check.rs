@@ -16,7 +16,7 @@ pub(crate) fn check(experiment: &Experiment, problems: &mut Problems) {
     let Experiment { data, model, widths, arms, train, .. } = experiment;
     problems.check(!matches!(model, Model::Mlp(_)), || {
         let why = format!("networks `mlp` and data `{}` go together", xor::NAME);
-        Problem::conflict("model", why)
+        Problem::unfit("model", why)
     });
     problems
         .check(widths.is_empty(), || Problem::no_effect("widths", "only networks `mlp` are swept"));
@@ -34,13 +34,13 @@ pub(crate) fn check(experiment: &Experiment, problems: &mut Problems) {
         let mut sources = experiment.all_sources();
         problems.check(sources.all(|(source, _)| *name != arm_name(source)), || {
             let why = "this name is kept for a source that is trained here";
-            Problem::conflict(format!("arms.{name}"), why)
+            Problem::unfit(format!("arms.{name}"), why)
         });
     }
     problems.check(!experiment.sources.contains_key(file::SOURCE), || {
         let name = file::SOURCE;
         let why = format!("this name is that of `{name}`; choose another");
-        Problem::conflict(format!("sources.{name}"), why)
+        Problem::unfit(format!("sources.{name}"), why)
     });
     for (name, source) in experiment.all_sources() {
         check_source(&file::source_key(name), source, &layers, problems);
@@ -53,7 +53,7 @@ fn check_claim(claim: &Claim, problems: &mut Problems) {
         matches!(claim.measure, ClaimMeasure::EpochsTo90(_) | ClaimMeasure::Learned(_));
     problems.check(!is_of_points, || {
         let why = format!("only data `{}` have this milestone; use `steps_to`", xor::NAME);
-        Problem::conflict(format!("claims.{}.measure", claim.id), why)
+        Problem::unfit(format!("claims.{}.measure", claim.id), why)
     });
 }
 
@@ -68,18 +68,18 @@ fn check_data(data: &Data, channels: usize, problems: &mut Problems) {
         });
     }
     problems.check(data.channels != ChannelOrder::Bgr || channels == 3, || {
-        Problem::conflict("data.channels", "`bgr` needs a network for colour images")
+        Problem::unfit("data.channels", "`bgr` needs a network for colour images")
     });
     problems.check(data.channels != ChannelOrder::Grey || channels == 1, || {
         let why =
             "`grey` needs a network for grey images; grey ones go into any network without it";
-        Problem::conflict("data.channels", why)
+        Problem::unfit("data.channels", why)
     });
     match &data.normalise {
         Normalise::Dataset => {}
         Normalise::Imagenet => problems.check(channels == 3, || {
             let why = "`imagenet` needs a network for colour images; use `dataset`";
-            Problem::conflict("data.normalise", why)
+            Problem::unfit("data.normalise", why)
         }),
         Normalise::Given(moments) => check_moments(moments, channels, problems),
     }
@@ -112,7 +112,7 @@ fn check_arm(
 ) {
     problems.check(!arm.signs.know_xor(), || {
         let why = format!("only data `{}` have informed signs", xor::NAME);
-        Problem::conflict(format!("{key}.signs"), why)
+        Problem::unfit(format!("{key}.signs"), why)
     });
     check_source_of(experiment, key, arm, problems);
     if let Signs::Flipped(fraction) = arm.signs {
@@ -150,7 +150,7 @@ fn check_source_of(experiment: &Experiment, key: &str, arm: &Arm, problems: &mut
         None => problems.check(!arm.needs_source() || source.is_some(), || {
             if experiment.sources.is_empty() {
                 let why = "come from a source, but the experiment has no `source`";
-                return Problem::conflict(format!("{key}.signs"), why);
+                return Problem::unfit(format!("{key}.signs"), why);
             }
             let named: Vec<&str> = named.collect();
             let expected = format!("one of the `sources` `{}`", named.join("`, `"));
@@ -162,7 +162,7 @@ fn check_source_of(experiment: &Experiment, key: &str, arm: &Arm, problems: &mut
         let what = if arm.biases.is_some() { "biases" } else { "magnitudes" };
         let why = "`source` needs a source with weights (`source.weights` or `source.train`); a \
                    template has only signs; use `init`";
-        Problem::conflict(format!("{key}.{what}"), why)
+        Problem::unfit(format!("{key}.{what}"), why)
     });
 }
 
@@ -175,7 +175,7 @@ fn check_source(key: &str, source: &Source, layers: &Layers, problems: &mut Prob
     };
     if let Some(Seeds(seeds)) = seeds {
         let key = format!("{key}.train.seeds");
-        problems.check(seed.is_none(), || Problem::conflict(&key, "say `seed` or `seeds`"));
+        problems.check(seed.is_none(), || Problem::unfit(&key, "say `seed` or `seeds`"));
         problems.check(!seeds.is_empty(), || Problem::missing(&key, "at least one seed, got none"));
         problems.once(&key, "a seed", seeds);
         for &seed in seeds {

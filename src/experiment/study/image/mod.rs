@@ -122,7 +122,7 @@ impl Draft<'_> {
         problems.check(given == 1 || given == wanted, || {
             let grey = if wanted == 1 { "; `data.channels: grey` takes their luma" } else { "" };
             let why = format!("takes {wanted} channel, the images have {given}{grey}");
-            Problem::conflict("model", why)
+            Problem::unfit("model", why)
         });
     }
 

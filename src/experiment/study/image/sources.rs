@@ -183,7 +183,7 @@ fn opened(
                 .map_err(|problem| Problem::unfit(&key, format!("{weights}: {problem}")))?;
             Ok((known, account))
         }
-        Origin::Training(_) => Err(Problem::conflict(key, "has to be trained")),
+        Origin::Training(_) => Err(Problem::unfit(key, "has to be trained")),
     }
 }
 

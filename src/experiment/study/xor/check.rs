@@ -64,14 +64,14 @@ fn check_claims(claims: &[Claim], problems: &mut Problems) {
         problems.check(!has_curves, || {
             let why = "points have no curves; compare errors after the `chosen` or the `last` step, \
                        `{epochs_to_90: {}}` or `{learned: {}}`";
-            Problem::conflict(format!("claims.{}.measure", claim.id), why)
+            Problem::unfit(format!("claims.{}.measure", claim.id), why)
         });
     }
 }
 
 /// The network cannot learn from points.
 pub(super) fn no_mlp() -> Problem {
-    Problem::conflict("model", format!("data `{}` and networks `mlp` go together", xor::NAME))
+    Problem::unfit("model", format!("data `{}` and networks `mlp` go together", xor::NAME))
 }
 
 /// Whether batch orders and activations fit into memory.
@@ -127,32 +127,32 @@ fn check_training(train: &Train, problems: &mut Problems) {
     problems.once("train.faithful", "a switch", &train.faithful);
     problems.check(matches!(train.optimizer, Optimizer::Adam(_)), || {
         let why = "networks `mlp` are trained side by side by `adam` only";
-        Problem::conflict("train.optimizer", why)
+        Problem::unfit("train.optimizer", why)
     });
     problems.check(train.epochs.is_some() && train.evaluate_at.is_none(), || {
         let why = "networks `mlp` are trained for `epochs`, and evaluated after each";
-        Problem::conflict("train", why)
+        Problem::unfit("train", why)
     });
     problems.check(train.precision == PrecisionChoice::Float32, || {
-        Problem::conflict("train.precision", "networks `mlp` are computed in `float32`")
+        Problem::unfit("train.precision", "networks `mlp` are computed in `float32`")
     });
     problems.check(train.rate == Rate::Constant, || {
         let why = "networks `mlp` are trained at one learning rate throughout";
-        Problem::conflict("train.rate", why)
+        Problem::unfit("train.rate", why)
     });
     problems.check(train.select == Select::Best, || {
-        Problem::conflict("train.select", "networks `mlp` are tested after their best epoch")
+        Problem::unfit("train.select", "networks `mlp` are tested after their best epoch")
     });
 }
 
 fn check_arm(key: &str, arm: &Arm, problems: &mut Problems) {
     problems.check(arm.signs == Signs::Init || arm.signs.know_xor(), || {
         let why = "expected `init`, `informed` or `misinformed` for points";
-        Problem::conflict(format!("{key}.signs"), why)
+        Problem::unfit(format!("{key}.signs"), why)
     });
     problems.check(matches!(arm.magnitudes, Magnitudes::Init | Magnitudes::Fresh), || {
         let why = "expected `init` or `fresh` for points";
-        Problem::conflict(format!("{key}.magnitudes"), why)
+        Problem::unfit(format!("{key}.magnitudes"), why)
     });
     let without_effect = [
         ("until", arm.until.is_some()),
