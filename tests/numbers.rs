@@ -254,7 +254,7 @@ fn every_key_that_may_be_said_is_walked() {
                     ];
                     let here = map.contains_key(key) || exempt.contains(&key);
                     let unsaid =
-                        ["sources", "seeds", "until", "reset", "lr", "cifar10", "folder", "at"];
+                        ["sources", "seeds", "until", "reset", "lr", "cifar10", "folder", "at", "slurm"];
                     assert!(here || unsaid.contains(&key), "{file}: {path}{key} is not walked");
                 }
             }

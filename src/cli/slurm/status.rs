@@ -15,9 +15,10 @@ use crate::slurm::queue::{self, States};
 #[command(after_help = "Examples:
   polarity slurm status experiments/xor5d.yaml
 
-Done and failed is what the results folder says; running and queued are cells of tasks that `squeue` has. A
-cell that was submitted, has not ended and is in no queue is lost: its node died, or the job was cancelled.
-`polarity slurm submit` submits failed and lost cells again, and finished ones never.")]
+Done and failed is what the results folder says; running and queued are cells of tasks that `squeue`
+has. A cell that was submitted, has not ended and is in no queue is lost: its node died, or the job
+was cancelled. `polarity slurm submit` submits failed and lost cells again, and
+finished ones never.")]
 pub(in crate::cli) struct Status {
     #[command(flatten)]
     experiment: ExperimentArgs,

@@ -18,12 +18,12 @@ use crate::slurm::{Array, Closing, Command, Settings, Walltime, queue};
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   polarity slurm submit experiments/xor5d.yaml --partition cpu --cpus 4
-  polarity slurm submit experiments/paper/transfer-fashion.yaml --gres gpu:1 --time 4:00:00 --max-running 8
+  polarity slurm submit experiments/paper/transfer-fashion.yaml --gres gpu:1 --time 4:00:00
   polarity slurm submit experiments/xor5d.yaml --sbatch qos=low --sbatch exclusive
   polarity slurm submit experiments/xor5d.yaml --dry-run    the scripts; nothing is submitted
 
-What is said here takes the place of the experiment's block `slurm: {partition: cpu, cpus: 4}`, and that of
-~/.config/polarity/slurm.yaml. Any option of `sbatch` stands there by its long name.
+What is said here takes the place of the experiment's block `slurm: {partition: cpu, cpus: 4}`, and
+that of ~/.config/polarity/slurm.yaml. Any option of `sbatch` stands there by its long name.
 
 Failed and lost cells are submitted again by the same command, finished ones never.")]
 pub(in crate::cli) struct Submit {

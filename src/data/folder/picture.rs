@@ -87,8 +87,12 @@ fn square(bytes: &[u8], side: u32) -> Result<DynamicImage, String> {
 
 fn decoded(bytes: &[u8]) -> Result<DynamicImage, String> {
     let words = |error: ImageError| error.to_string();
-    let reader =
-        || -> Result<_, ImageError> { Ok(Reader::new(Cursor::new(bytes)).with_guessed_format()?) };
+    let reader = || -> Result<_, ImageError> {
+        let mut reader = Reader::new(Cursor::new(bytes)).with_guessed_format()?;
+        // Its limits stand below, where the file's length is known.
+        reader.no_limits();
+        Ok(reader)
+    };
     let (width, height) = reader().and_then(Reader::into_dimensions).map_err(words)?;
     if width.max(height) > LARGEST_SIDE {
         return Err(format!("a side of {} pixels is beyond {LARGEST_SIDE}", width.max(height)));
