@@ -22,7 +22,7 @@ arms:
   frozen: {signs: informed, hold: all}
   fluid: {signs: init, hold: none}
 baseline: fluid
-train: {optimizer: {adam: {lr: 0.01}}, batch: 8, epochs: 20000}
+train: {optimizer: {adam: {lr: 0.01}}, batch: 8, epochs: 8000}
 seeds: 0..20
 slurm: {partition: main, time: 30}
 figures: []
@@ -175,7 +175,7 @@ impl Cluster {
     fn wait(&self) {
         let begun = Instant::now();
         while !self.ask("squeue", &["--noheader"]).trim().is_empty() {
-            assert!(begun.elapsed() < Duration::from_secs(300), "{}", self.ask("squeue", &[]));
+            assert!(begun.elapsed() < Duration::from_secs(1800), "{}", self.ask("squeue", &[]));
             std::thread::sleep(Duration::from_millis(200));
         }
     }
