@@ -7,7 +7,7 @@
 //! A table is not replaced by one that lacks cells of the same plan: an interrupted run beside tables
 //! that were published elsewhere leaves them as they are.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 use super::cell::Cell;
@@ -55,7 +55,7 @@ pub fn publish(plan: &Plan) -> Result<Published, store::Error> {
     store::write(&folder, "curves.csv", &table::write_curves(&settings, curves))?;
     let times = ended.iter().map(time);
     store::write(&folder, TIMINGS, &table::write_timings(times))?;
-    store::write(&folder, "manifest.json", &plan.manifest())?;
+    store::write(&folder, "manifest.json", &plan.manifest(&machines(&ended)))?;
     Ok(Published::Written { replaced })
 }
 
@@ -63,6 +63,15 @@ pub fn publish(plan: &Plan) -> Result<Published, store::Error> {
 fn ended<'a>(plan: &'a Plan, records: &'a Records) -> Vec<Ended<'a>> {
     let find = |cell: &'a Cell| Some((&cell.key, records.ended(cell)?));
     plan.all_cells().filter_map(find).collect()
+}
+
+/// What computed the cells, where their lines say it, and how many each did.
+fn machines<'a>(ended: &[Ended<'a>]) -> BTreeMap<&'a str, usize> {
+    let mut machines = BTreeMap::new();
+    for machine in ended.iter().filter_map(|(_, record)| record.machine.as_deref()) {
+        *machines.entry(machine).or_default() += 1;
+    }
+    machines
 }
 
 fn trial((key, record): &Ended) -> Trial {
