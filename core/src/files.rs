@@ -5,6 +5,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use tempfile::NamedTempFile;
+
 /// Writes `bytes` to `path`: into a new file of the same folder, to the disk, then over the name.
 /// Who reads `path` meanwhile, or after a crash, sees the old file or the new one.
 ///
@@ -15,17 +17,59 @@ use std::path::{Path, PathBuf};
 /// # Errors
 /// When the folder or the file cannot be written, or the disk fails; a regular file is as it was then.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let target = target(path)?;
-    let old = match File::options().write(true).open(&target) {
-        Ok(file) => Some(file),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-        Err(error) => return Err(error),
-    };
-    let Some(mut old) = old else { return replace(&target, bytes, None) };
-    let about = old.metadata()?;
-    match about.is_file() && !is_of_the_system(&target) {
-        true => replace(&target, bytes, Some(about.permissions())),
-        false => old.write_all(bytes),
+    Staged::new(path, bytes)?.commit()
+}
+
+/// What a file is to hold, on the disk already under a name of its own: files that belong together are all
+/// staged before the first is given its name, so that a full disk leaves all of them as they were.
+///
+/// Dropped, it leaves nothing behind. What is no regular file is written into when it is committed.
+#[derive(Debug)]
+pub struct Staged(Place);
+
+#[derive(Debug)]
+enum Place {
+    Beside(NamedTempFile, PathBuf),
+    Into(File, Vec<u8>),
+}
+
+impl Staged {
+    /// Writes `bytes`, which are meant for `path`, beside it.
+    ///
+    /// # Errors
+    /// When the folder or the file cannot be written, or the disk fails.
+    pub fn new(path: &Path, bytes: &[u8]) -> io::Result<Self> {
+        let target = target(path)?;
+        let old = match File::options().write(true).open(&target) {
+            Ok(file) => Some(file),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error),
+        };
+        let mode = match old {
+            None => None,
+            Some(old) => {
+                let about = old.metadata()?;
+                if !about.is_file() || is_of_the_system(&target) {
+                    return Ok(Staged(Place::Into(old, bytes.to_owned())));
+                }
+                Some(about.permissions())
+            }
+        };
+        Ok(Staged(Place::Beside(beside(&target, bytes, mode)?, target)))
+    }
+
+    /// Gives the file its name.
+    ///
+    /// # Errors
+    /// When the folder cannot be written, or the disk fails.
+    pub fn commit(self) -> io::Result<()> {
+        match self.0 {
+            Place::Beside(file, path) => {
+                file.persist(&path).map_err(|error| error.error)?;
+                File::open(folder(&path))?.sync_all()
+            }
+            Place::Into(mut file, bytes) => file.write_all(&bytes),
+        }
     }
 }
 
@@ -35,23 +79,26 @@ pub fn are_same(one: &Path, other: &Path) -> bool {
     matches!((number(one), number(other)), (Ok(one), Ok(other)) if one == other)
 }
 
-fn replace(path: &Path, bytes: &[u8], mode: Option<Permissions>) -> io::Result<()> {
-    let folder = match path.parent() {
+fn folder(path: &Path) -> &Path {
+    match path.parent() {
         Some(folder) if folder != Path::new("") => folder,
         _ => Path::new("."),
-    };
+    }
+}
+
+/// A new file in the folder of `path` that holds `bytes`, on the disk.
+fn beside(path: &Path, bytes: &[u8], mode: Option<Permissions>) -> io::Result<NamedTempFile> {
     let mut file = tempfile::Builder::new()
         .prefix(".polarity-")
         // What File::create would ask for; the umask takes its part from it.
         .permissions(Permissions::from_mode(0o666))
-        .tempfile_in(folder)?;
+        .tempfile_in(folder(path))?;
     if let Some(mode) = mode {
         file.as_file().set_permissions(mode)?;
     }
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
-    File::open(folder)?.sync_all()
+    Ok(file)
 }
 
 /// Where the links from `path` on lead; nothing needs to be there.
@@ -161,6 +208,21 @@ mod tests {
             assert!(are_same(&at("file"), &at(same)), "{same}");
         }
         assert!(!are_same(&at("file"), &at("other")) && !are_same(&at("none"), &at("none")));
+    }
+
+    #[test]
+    fn what_is_staged_is_nowhere_until_it_is_committed_and_leaves_nothing_when_it_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::write(at("old"), "old").unwrap();
+        let staged = ["old", "new"].map(|name| Staged::new(&at(name), b"text").unwrap());
+        assert_eq!(fs::read(at("old")).unwrap(), b"old");
+        assert!(!at("new").exists());
+        let [first, second] = staged;
+        first.commit().unwrap();
+        drop(second);
+        assert_eq!(fs::read(at("old")).unwrap(), b"text");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
     #[test]

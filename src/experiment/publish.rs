@@ -12,7 +12,7 @@ use std::path::Path;
 
 use super::cell::Cell;
 use super::plan::Plan;
-use super::store::{self, Record, Records, Turn};
+use super::store::{self, Record, Records, Staged, Turn};
 use crate::results::TIMINGS;
 use crate::results::table::{self, CellTime, CurveRow, Key, Trial};
 
@@ -49,13 +49,16 @@ pub fn publish(plan: &Plan) -> Result<Published, store::Error> {
     }
     let settings = plan.settings();
     // A table at a time, and no row of it longer than it is written: there may be a million of them.
-    let trials = ended.iter().map(trial);
-    store::write(&folder, "trials.csv", &table::write_trials(&settings, trials))?;
-    let curves = ended.iter().flat_map(curve);
-    store::write(&folder, "curves.csv", &table::write_curves(&settings, curves))?;
-    let times = ended.iter().map(time);
-    store::write(&folder, TIMINGS, &table::write_timings(times))?;
-    store::write(&folder, "manifest.json", &plan.manifest(&machines(&ended)))?;
+    let trials = table::write_trials(&settings, ended.iter().map(trial));
+    let trials = Staged::new(&folder, "trials.csv", &trials)?;
+    let curves = table::write_curves(&settings, ended.iter().flat_map(curve));
+    let curves = Staged::new(&folder, "curves.csv", &curves)?;
+    let times = Staged::new(&folder, TIMINGS, &table::write_timings(ended.iter().map(time)))?;
+    let manifest = Staged::new(&folder, "manifest.json", &plan.manifest(&machines(&ended)))?;
+    // All of them are on the disk: one that is full has left the tables of before.
+    for file in [trials, curves, times, manifest] {
+        file.commit()?;
+    }
     Ok(Published::Written { replaced })
 }
 

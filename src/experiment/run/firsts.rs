@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Error, Event, First, Session, record};
 use crate::experiment::cell::Cell;
-use crate::experiment::store::{Record, Turn};
+use crate::experiment::store::{self, Record, Turn};
 use crate::experiment::study::{Computed, Failure, Ground};
 use crate::files;
 use crate::results::Status;
@@ -126,7 +126,7 @@ impl Session<'_, '_> {
         let digest = weights::digest(&weights);
         let path = file(work, cell, &digest);
         files::write_atomically(&path, &weights::to_safetensors(&weights))
-            .map_err(|error| Error::Source { path, what: error.to_string() })?;
+            .map_err(|source| store::Error::Io { path, source })?;
         self.end(cell, Record { weights: Some(digest.clone()), ..record })?;
         Ok(Some(First::Ready(weights, digest)))
     }

@@ -8,11 +8,10 @@
 //! (two cores; `demo.yaml` with one arm, two seeds, 16 steps, `train.threads` 1 and 2).
 
 mod firsts;
-mod pool;
+pub(super) mod pool;
 mod shard;
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::cell::Cell;
@@ -42,6 +41,9 @@ pub struct Options {
 pub enum Event<'a> {
     /// Damaged lines were found and set aside; their cells run again.
     Damaged(&'a [Damage]),
+    /// Damaged lines were found in segments that other runs write, and left to them; their cells count as
+    /// not finished.
+    DamagedElsewhere(&'a [Damage]),
     /// This many cells will run, of so many; the others are finished.
     Start {
         /// Cells that will run.
@@ -99,14 +101,6 @@ pub enum Error {
         /// The part that has it.
         part: Shard,
     },
-    /// The weights of a trained source could not be written.
-    #[error("{path}: {what}")]
-    Source {
-        /// The file of its weights.
-        path: PathBuf,
-        /// What is wrong with it.
-        what: String,
-    },
 }
 
 /// Runs the cells of `plan` that are not finished, and publishes the tables.
@@ -126,6 +120,9 @@ pub fn run(
     let store = Store::open(&plan.results(), &options.shard.writer(), options.redo.as_deref())?;
     if !store.set_aside().is_empty() {
         report(Event::Damaged(store.set_aside()));
+    }
+    if !store.records().damaged().is_empty() {
+        report(Event::DamagedElsewhere(store.records().damaged()));
     }
     let workers = plan.workers(options.threads);
     let threads = plan.threads(options.threads);
@@ -315,13 +312,14 @@ impl Session<'_, '_> {
         })
     }
 
-    /// Adds the end of `cell` to the store, and says it.
+    /// Adds the end of `cell` to the store, and says it once it is there.
     fn end(&mut self, cell: &Cell, record: Record) -> Result<(), Error> {
         if let Some(reason) = &record.reason {
             self.failed.push((cell.id.clone(), reason.clone()));
         }
+        self.store.append(cell, record.clone())?;
         (self.report)(Event::End { cell, record: &record });
-        Ok(self.store.append(cell, record)?)
+        Ok(())
     }
 }
 
