@@ -92,7 +92,7 @@ impl Run {
 
 /// A flag that INT, TERM, USR1 and USR2 set, and the number of the signal that did. A second signal
 /// ends the program at once.
-fn watch_signals() -> std::io::Result<(Arc<AtomicBool>, Arc<AtomicUsize>)> {
+pub(super) fn watch_signals() -> std::io::Result<(Arc<AtomicBool>, Arc<AtomicUsize>)> {
     let stop = Arc::new(AtomicBool::new(false));
     let number = Arc::new(AtomicUsize::new(0));
     for signal in [SIGINT, SIGTERM, SIGUSR1, SIGUSR2] {
@@ -104,6 +104,6 @@ fn watch_signals() -> std::io::Result<(Arc<AtomicBool>, Arc<AtomicUsize>)> {
     Ok((stop, number))
 }
 
-fn cores() -> usize {
+pub(super) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }

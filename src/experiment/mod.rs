@@ -21,6 +21,7 @@ mod publish;
 mod run;
 mod store;
 mod study;
+pub mod verify;
 
 pub use cell::{Cell, RESULTS_VERSION, Spec};
 pub use check::check_shown;
@@ -31,4 +32,6 @@ pub use plan::Plan;
 pub use problem::{Mistakes, Problem};
 pub use publish::{Published, publish};
 pub use run::{Error as RunError, Event, Options as RunOptions, Shard, Summary, run};
-pub use store::{Damage, Error as StoreError, Record, Records, Store, write as write_results};
+pub use store::{
+    Contradiction, Damage, Error as StoreError, Record, Records, Store, write as write_results,
+};

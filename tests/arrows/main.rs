@@ -36,13 +36,15 @@ const CRATES: [(&str, &str); 3] =
     [("polarity", "src/lib.rs"), ("polarity_core", "core/src/lib.rs"), ("main", "src/main.rs")];
 
 /// Rooms that every room may use, and that use none.
-const HELPERS: [&str; 7] = ["digest", "files", "lib", "memory", "nearest", "random", "range"];
+const HELPERS: [&str; 8] =
+    ["digest", "files", "lib", "machine", "memory", "nearest", "random", "range"];
 
 /// What a room may use beside the helpers.
-const ROOMS: [(&str, &[&str]); 24] = [
+const ROOMS: [(&str, &[&str]); 25] = [
     ("lib", &[]),
     ("digest", &[]),
     ("files", &[]),
+    ("machine", &[]),
     ("memory", &[]),
     ("nearest", &[]),
     ("random", &[]),
@@ -98,7 +100,7 @@ const NARROW: [(&str, &str, &[&str]); 2] = [
 ];
 
 /// What a part of `experiment` may use of its other parts.
-const PARTS: [(&str, &[&str]); 11] = [
+const PARTS: [(&str, &[&str]); 12] = [
     ("problem", &[]),
     ("file", &["problem"]),
     ("cell", &["file", "problem"]),
@@ -110,6 +112,7 @@ const PARTS: [(&str, &[&str]); 11] = [
     ("publish", &["cell", "plan", "store"]),
     ("estimate", &["cell", "plan", "store", "study"]),
     ("run", &["cell", "checked", "file", "plan", "problem", "publish", "store", "study"]),
+    ("verify", &["cell", "estimate", "plan", "run", "study"]),
 ];
 
 /// Other people's crates, and the rooms that may know them.
@@ -127,10 +130,11 @@ const FOREIGN: [(&str, &[&str]); 7] = [
 const SAY: [&str; 7] = ["dbg", "eprint", "eprintln", "print", "println", "stderr", "stdout"];
 
 /// What makes, changes or removes a file.
-const WRITE: [&str; 10] = [
+const WRITE: [&str; 11] = [
     "File::create",
     "File::create_new",
     "OpenOptions::new",
+    "Staged::new",
     "files::write_atomically",
     "fs::copy",
     "fs::hard_link",

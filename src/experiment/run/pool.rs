@@ -14,7 +14,7 @@ use crate::experiment::study::{Computed, Failure, Ground, Job, Watch};
 use crate::train::Progress;
 
 /// A message from a worker.
-pub(super) enum Message<'a> {
+pub(in crate::experiment) enum Message<'a> {
     /// A cell moved on.
     Step(&'a Cell, Progress),
     /// A cell came to its end, after so many seconds.
@@ -26,7 +26,7 @@ pub(super) enum Message<'a> {
 ///
 /// # Errors
 /// What `hear` says.
-pub(super) fn work<'a, E>(
+pub(in crate::experiment) fn work<'a, E>(
     ground: &dyn Ground,
     jobs: Vec<Job<'a>>,
     workers: usize,

@@ -1,54 +1,61 @@
 //! Two different results of one cell, side by side.
 //!
 //! Which of them is right the program cannot know. Whoever decides it has to see what each says and where
-//! it stands, so the segments are read once more for that, and only then.
+//! it stands.
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::Error;
-use super::record::{Line, Record};
-use super::segment::Segment;
+use super::record::Record;
 
-/// A result, and the lines that say it.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Said {
-    /// Segments and lines, from 1 on; none of a result that is about to be written.
-    pub places: Vec<(PathBuf, usize)>,
-    /// What it comes to.
-    pub what: String,
+/// Segments and lines, from 1 on.
+pub(super) type Places = Vec<(PathBuf, usize)>;
+
+/// That two records of one cell do not say the same.
+#[derive(Debug)]
+pub struct Contradiction {
+    folder: PathBuf,
+    id: String,
+    said: [Said; 2],
+    differences: String,
 }
 
-/// That `one` and `other`, both of one cell, do not say the same in the results folder `folder`.
-pub(super) fn contradiction(folder: &Path, one: &Record, other: &Record) -> Error {
-    let said =
-        [one, other].map(|record| Said { places: places(folder, record), what: summary(record) });
-    Error::Contradiction {
-        folder: folder.join("cells"),
-        id: one.id.clone(),
-        said: Box::new(said),
-        differences: differences(one, other),
+/// A result, and the lines that say it; none of one that is about to be written.
+#[derive(Debug)]
+struct Said {
+    places: Places,
+    what: String,
+}
+
+impl Contradiction {
+    /// That of two records in the segments of `folder`, each with the places where it stands.
+    pub(super) fn new(folder: &Path, records: [&Record; 2], places: [Places; 2]) -> Self {
+        let [one, other] = records;
+        let [here, there] = places;
+        Contradiction {
+            folder: folder.to_owned(),
+            id: one.id.clone(),
+            said: [
+                Said { places: here, what: summary(one) },
+                Said { places: there, what: summary(other) },
+            ],
+            differences: differences(one, other),
+        }
     }
 }
 
-/// The lines that say what `record` does. A segment that cannot be read has none.
-fn places(folder: &Path, record: &Record) -> Vec<(PathBuf, usize)> {
-    let mut places = Vec::new();
-    for segment in Segment::all(&folder.join("cells")).unwrap_or_default() {
-        let _ = segment.each_line(|number, line| {
-            if let Line::Cell(found) = Line::of(line) {
-                let is_the_same = found.id == record.id
-                    && found.weights == record.weights
-                    && found.is_finished()
-                    && found.agrees_with(record);
-                places.extend(is_the_same.then(|| (segment.path.clone(), number)));
-            }
-            Ok(())
-        });
+impl fmt::Display for Contradiction {
+    fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
+        let Contradiction { folder, id, said: [one, other], differences } = self;
+        write!(
+            out,
+            "{}: cell {id} has two different results; keep one and remove the other, or compute it again with \
+             `--redo {id}`\n  {one}\n  {other}\n  they differ in {differences}",
+            folder.display()
+        )
     }
-    places
 }
 
 fn summary(record: &Record) -> String {
@@ -88,8 +95,8 @@ fn differences(one: &Record, other: &Record) -> String {
     found.join(", ")
 }
 
-impl std::fmt::Display for Said {
-    fn fmt(&self, out: &mut std::fmt::Formatter) -> std::fmt::Result {
+impl fmt::Display for Said {
+    fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
         if self.places.is_empty() {
             write!(out, "computed just now")?;
         }

@@ -18,7 +18,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-pub use contradiction::Said;
+pub use contradiction::Contradiction;
 pub(crate) use lock::Turn;
 pub use record::Record;
 pub use records::Records;
@@ -70,20 +70,8 @@ pub enum Error {
         path: PathBuf,
     },
     /// A cell stands in the segments twice, with different results.
-    #[error(
-        "{folder}: cell {id} has two different results; keep one and remove the other, or compute it again \
-         with `--redo {id}`\n  {}\n  {}\n  they differ in {differences}", said[0], said[1]
-    )]
-    Contradiction {
-        /// The folder of the segments.
-        folder: PathBuf,
-        /// The cell.
-        id: String,
-        /// Both results.
-        said: Box<[Said; 2]>,
-        /// What is not the same in them.
-        differences: String,
-    },
+    #[error("{0}")]
+    Contradiction(Box<Contradiction>),
 }
 
 /// How to mend what `error` says.

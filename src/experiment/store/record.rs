@@ -117,6 +117,12 @@ impl Record {
         (&self.outcome, &self.curve) == (&other.outcome, &other.curve)
     }
 
+    /// Whether `other` is a finished record of the same cell, with the same weights, and says the same.
+    pub(super) fn is_twin_of(&self, other: &Record) -> bool {
+        let is_of_the_same = (&self.id, &self.weights) == (&other.id, &other.weights);
+        is_of_the_same && self.is_finished() && self.agrees_with(other)
+    }
+
     /// The line of the segment, of a cell with this `spec`.
     pub(super) fn to_line(&self, spec: &Spec) -> String {
         let Record { id, timing, .. } = self;

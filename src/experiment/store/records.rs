@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use super::Error;
-use super::contradiction::contradiction;
+use super::contradiction::{Contradiction, Places};
 use super::record::{Line, Record};
 use super::segment::{Damage, Segment};
 use crate::experiment::cell::Cell;
@@ -128,8 +128,22 @@ impl Records {
         match twin {
             None => Ok(true),
             Some(twin) if twin.agrees_with(record) => Ok(false),
-            Some(twin) => Err(contradiction(&self.folder, twin, record)),
+            Some(twin) => Err(self.contradiction([twin, record])?),
         }
+    }
+
+    /// That two records of one cell differ. The segments are read once more for it, so that nothing needs to
+    /// be known of where each of a hundred thousand cells stands.
+    fn contradiction(&self, records: [&Record; 2]) -> Result<Error, Error> {
+        let folder = self.folder.join("cells");
+        let mut places = [Places::new(), Places::new()];
+        for segment in Segment::all(&folder)? {
+            for (record, places) in records.into_iter().zip(&mut places) {
+                let lines = segment.lines_of(record)?;
+                places.extend(lines.into_iter().map(|line| (segment.path.clone(), line)));
+            }
+        }
+        Ok(Error::Contradiction(Box::new(Contradiction::new(&folder, records, places))))
     }
 
     /// Keeps a record that is new.

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::record::Line;
+use super::record::{Line, Record};
 use super::{Error, io_error, lock};
 use crate::files;
 
@@ -106,6 +106,21 @@ impl Segment {
         file.write_all(&aside).and_then(|()| file.sync_all()).map_err(io_error(&path))?;
         files::write_atomically(&self.path, &kept).map_err(io_error(&self.path))?;
         Ok(damaged)
+    }
+
+    /// The lines that say what `record` does, from 1 on.
+    ///
+    /// # Errors
+    /// When the segment cannot be read.
+    pub(super) fn lines_of(&self, record: &Record) -> Result<Vec<usize>, Error> {
+        let mut lines = Vec::new();
+        self.each_line(|number, line| {
+            if let Line::Cell(found) = Line::of(line) {
+                lines.extend(found.is_twin_of(record).then_some(number));
+            }
+            Ok(())
+        })?;
+        Ok(lines)
     }
 
     /// Sets the cell `redo` aside in a segment that is another's.

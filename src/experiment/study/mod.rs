@@ -105,6 +105,10 @@ pub(crate) trait Ground: Debug + Send + Sync {
     /// failure, and its other cells stay unfinished.
     fn compute(&self, job: &[&Cell], watch: &Watch) -> Vec<Result<Computed, Failure>>;
 
+    /// Whether numbers depend on the machine by the rounding of sums: not where all that computes gives the
+    /// same bits on every CPU.
+    fn rounds_by_machine(&self) -> bool;
+
     /// How fast cells like `cell` are, timed over `steps` steps.
     ///
     /// # Errors

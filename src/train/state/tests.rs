@@ -184,7 +184,7 @@ fn a_weight_that_is_not_finite_ends_a_run_although_its_loss_is() {
         run.advance().unwrap();
         assert!(!run.is_over());
         // One hidden unit that is silent, whatever it sees.
-        let bias = lesson.variables.variables().remove("classifier.0.bias").unwrap();
+        let bias = lesson.variables.variables().remove("classifier.1.bias").unwrap();
         let _ = tch::no_grad(|| bias.narrow(0, 0, 1).f_fill_(value)).unwrap();
         while !run.is_over() {
             run.advance().unwrap();

@@ -79,6 +79,10 @@ impl Ground for ImageGround {
         job.iter().map(|cell| self.cell(cell, watch)).collect()
     }
 
+    fn rounds_by_machine(&self) -> bool {
+        true
+    }
+
     fn pace(&self, cell: &Cell, steps: u64) -> Result<Pace, Failure> {
         compute::rehearse(&cell.spec, self.material(cell), self.device, steps)
     }

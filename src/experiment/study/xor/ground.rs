@@ -78,6 +78,10 @@ impl Ground for XorGround {
         }
     }
 
+    fn rounds_by_machine(&self) -> bool {
+        self.device != Device::Cpu
+    }
+
     fn pace(&self, _: &Cell, _: u64) -> Result<Pace, Failure> {
         Err(Failure::Together)
     }
