@@ -68,6 +68,7 @@ pub mod data;
 pub mod experiment;
 pub mod fetch;
 pub mod figure;
+mod machine;
 mod memory;
 pub mod models;
 pub mod optim;

@@ -129,7 +129,7 @@ fn plan(lab: &Laboratory, file: &str, overrides: &[String]) -> Result<Experiment
     let checked = Checked::new(experiment.clone(), &file).map_err(|error| error.to_string())?;
     let plan = Plan::new(checked, &file, Device::Cpu, Path::new("no-cache"));
     let plan = plan.map_err(|error| error.to_string())?;
-    assert!(plan.all_cells().count() > 0 && plan.manifest().ends_with("}\n"));
+    assert!(plan.all_cells().count() > 0 && plan.manifest(&Default::default()).ends_with("}\n"));
     Ok(experiment)
 }
 

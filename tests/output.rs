@@ -16,6 +16,7 @@ fn the_help_of_every_subcommand_is_as_documented() {
         &["plan", "--help"],
         &["plot", "--help"],
         &["report", "--help"],
+        &["verify", "--help"],
         &["template", "--help"],
         &["template", "extract", "--help"],
         &["template", "info", "--help"],

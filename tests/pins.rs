@@ -400,13 +400,16 @@ fn benchmarks_measured_now_have_their_documented_columns() {
     golden("columns-bench.txt", &bench_columns(&lab.path("bench")));
 }
 
-/// The manifest with the folder and the version of the program by their names.
+/// The manifest with the folder, the machine and the version of the program by their names.
 fn manifest(lab: &Laboratory, changes: &[&str]) -> String {
     lab.run(&[&["--device", "cpu"], changes].concat());
     let folder = lab.path("").display().to_string();
     let version = stdout(lab, &["--version"]);
     let version = version.trim().rsplit_once(' ').unwrap().1;
     let text = lab.read("results/tiny/manifest.json");
+    let read: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let machine = read["machines"].as_object().unwrap().keys().next().unwrap();
+    let text = text.replace(machine, "MACHINE");
     let text = text.replace(folder.trim_end_matches('/'), "FOLDER");
     text.replace(&format!("\"polarity\": \"{version}\""), "\"polarity\": \"VERSION\"")
 }

@@ -4,7 +4,8 @@
 //!    `main`, that of part I of N is `shard-I-of-N`; it appends to its own segment only.
 //! 2. A segment has one line a cell. Every line ends with a newline, the last one too.
 //! 3. A line is one JSON object in UTF-8, without spaces, with the keys `id`, `spec`, `outcome`,
-//!    `curve`, `reason` and `weights` (where there are such), `timing` and `digest` in this order.
+//!    `curve`, `reason`, `weights` and `machine` (where there are such), `timing` and `digest` in this
+//!    order.
 //! 4. `digest` is the first 16 hex digits, in lower case, of the SHA-256 of all that stands before
 //!    `,"digest":"` in the line.
 //! 5. `id` is the first 16 hex digits, in lower case, of the SHA-256 of the value of `spec` as it
@@ -13,21 +14,26 @@
 //!    `reason`, and no other line has one.
 //! 7. A line that breaks one of the rules 2 to 6 is damaged and counts for nothing, as does one with a
 //!    key twice, a key that is not known, or an error that is no whole number of its images. `polarity
-//!    plan` names it by file and line. A last line without its end counts for nothing either, but is
-//!    not called damaged: its writer may be at it.
+//!    plan` and `run` name it by file and line. A last line without its end counts for nothing either,
+//!    but is not called damaged: its writer may be at it.
 //! 8. `polarity run` moves the damaged lines of its own segment, an unfinished last one among them,
 //!    to `cells/<writer>.damaged`, computes their cells again, and leaves every other line as it is.
 //! 9. A reader reads all segments, whatever their writers are called, and no other file beside them.
-//! 10. A cell that stands twice with the same `outcome` and `curve` is one, whatever its `timing`.
+//! 10. A cell that stands twice with the same `outcome` and `curve` is one, whatever its `timing` and
+//!     `machine`.
 //! 11. A finished line stands above a failed one of the same cell, whichever comes first.
 //! 12. Two finished lines of one cell with another `outcome` or `curve` contradict each other: nothing
-//!     is read, run or written until one of them is gone, or `--redo` has set both aside.
+//!     is read, run or written until one of them is gone, or `--redo` has set both aside. Both are shown
+//!     with file and line.
 //! 13. Lines of cells that the experiment does not ask for stay, and are in no table.
-//! 14. A writer holds the lock of `cells/<writer>.lock` while it lives; a second one is refused.
+//! 14. A writer holds the lock of `cells/<writer>.lock` while it lives; a second one is refused. Where a
+//!     file system knows no locks, every writer is (tested in `tests/durability.rs`).
 //! 15. `weights` is the digest of a trained source's weights, those that it came to or that a cell took;
 //!     cells of other weights than those in use are computed again (tested in `tests/shards.rs`).
 //! 16. A line whose digest fits and whose `spec.version` is another results version's is not damaged: it
 //!     counts for nothing and stays.
+//! 17. `machine` is what the cell was computed on: the CPU, its vectors, and what of the environment
+//!     chooses others. A line without it is whole.
 
 mod common;
 
@@ -113,7 +119,7 @@ fn failed(line: &str) -> String {
     let (from, to) = (value["outcome"].to_string(), outcome.to_string());
     value["outcome"] = outcome;
     let line = resealed(line, &from, &to);
-    resealed(&line, ",\"timing\":", ",\"reason\":\"no luck\",\"timing\":")
+    resealed(&line, ",\"machine\":", ",\"reason\":\"no luck\",\"machine\":")
 }
 
 fn id(line: &str) -> String {
@@ -160,7 +166,7 @@ fn rule_3_a_line_is_one_json_object_with_its_keys_in_order() {
     for line in images.lines().chain(lines.iter().map(String::as_str)) {
         let value: Value = serde_json::from_str(line).unwrap();
         let keys: Vec<&String> = value.as_object().unwrap().keys().collect();
-        assert_eq!(keys, ["id", "spec", "outcome", "curve", "timing", "digest"]);
+        assert_eq!(keys, ["id", "spec", "outcome", "curve", "machine", "timing", "digest"]);
         assert_eq!(value.to_string(), line, "spaces, or a number that could be shorter");
     }
     assert!(images.lines().all(|line| line.contains("\"curve\":[{\"step\":0,")), "{images}");
@@ -394,4 +400,20 @@ fn rule_16_a_line_of_another_results_version_counts_for_nothing_and_stays() {
     lab.run(&["--device", "cpu"]);
     assert!(lab.read(MAIN).starts_with(&joined(&lines)));
     assert!(!names(&lab.path(CELLS)).contains(&"main.damaged".to_owned()));
+}
+
+#[test]
+fn rule_17_a_line_names_its_machine_and_one_that_does_not_is_whole() {
+    let lines = lines();
+    let value: Value = serde_json::from_str(&lines[0]).unwrap();
+    let machine = format!(",\"machine\":{}", value["machine"]);
+    assert!(lines.iter().all(|line| line.contains(&machine)), "{lines:?}");
+    let bare: Vec<String> = lines.iter().map(|line| resealed(line, &machine, "")).collect();
+    let lab = with(&[("main.jsonl", joined(&[&bare[..2], &lines[2..]].concat()).as_bytes())]);
+    let said = lab.run(&["--device", "cpu"]);
+    assert!(said.contains("4 cells: 4 finished, 0 to run"), "{said}");
+    let manifest: Value = serde_json::from_str(&lab.read("results/tiny/manifest.json")).unwrap();
+    let machines = manifest["machines"].as_object().unwrap();
+    assert_eq!(machines.len(), 1);
+    assert_eq!(machines[value["machine"].as_str().unwrap()], 2, "of those that say it");
 }

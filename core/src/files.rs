@@ -5,6 +5,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use tempfile::NamedTempFile;
+
 /// Writes `bytes` to `path`: into a new file of the same folder, to the disk, then over the name.
 /// Who reads `path` meanwhile, or after a crash, sees the old file or the new one.
 ///
@@ -26,17 +28,48 @@ pub fn write_atomically_with(
     path: &Path,
     write: impl FnOnce(&mut File) -> io::Result<()>,
 ) -> io::Result<()> {
-    let target = target(path)?;
-    let old = match File::options().write(true).open(&target) {
-        Ok(file) => Some(file),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-        Err(error) => return Err(error),
-    };
-    let Some(mut old) = old else { return replace(&target, write, None) };
-    let about = old.metadata()?;
-    match about.is_file() && !is_of_the_system(&target) {
-        true => replace(&target, write, Some(about.permissions())),
-        false => write(&mut old),
+    match meant(path)? {
+        Meant::Beside(target, mode) => name(beside(&target, write, mode)?, &target),
+        Meant::Into(mut file) => write(&mut file),
+    }
+}
+
+/// What a file is to hold, on the disk already under a name of its own: files that belong together are all
+/// staged before the first is given its name, so that a full disk leaves all of them as they were.
+///
+/// Dropped, it leaves nothing behind. What is no regular file is written into when it is committed.
+#[derive(Debug)]
+pub struct Staged(Place);
+
+#[derive(Debug)]
+enum Place {
+    Beside(NamedTempFile, PathBuf),
+    Into(File, Vec<u8>),
+}
+
+impl Staged {
+    /// Writes `bytes`, which are meant for `path`, beside it.
+    ///
+    /// # Errors
+    /// When the folder or the file cannot be written, or the disk fails.
+    pub fn new(path: &Path, bytes: &[u8]) -> io::Result<Self> {
+        Ok(Staged(match meant(path)? {
+            Meant::Beside(target, mode) => {
+                Place::Beside(beside(&target, |file| file.write_all(bytes), mode)?, target)
+            }
+            Meant::Into(file) => Place::Into(file, bytes.to_owned()),
+        }))
+    }
+
+    /// Gives the file its name.
+    ///
+    /// # Errors
+    /// When the folder cannot be written, or the disk fails.
+    pub fn commit(self) -> io::Result<()> {
+        match self.0 {
+            Place::Beside(file, path) => name(file, &path),
+            Place::Into(mut file, bytes) => file.write_all(&bytes),
+        }
     }
 }
 
@@ -46,27 +79,57 @@ pub fn are_same(one: &Path, other: &Path) -> bool {
     matches!((number(one), number(other)), (Ok(one), Ok(other)) if one == other)
 }
 
-fn replace(
+/// What is meant by a path: a file to be replaced, which keeps its mode, or one to be written into.
+enum Meant {
+    Beside(PathBuf, Option<Permissions>),
+    Into(File),
+}
+
+fn meant(path: &Path) -> io::Result<Meant> {
+    let target = target(path)?;
+    let old = match File::options().write(true).open(&target) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Ok(Meant::Beside(target, None));
+        }
+        Err(error) => return Err(error),
+    };
+    let about = old.metadata()?;
+    Ok(match about.is_file() && !is_of_the_system(&target) {
+        true => Meant::Beside(target, Some(about.permissions())),
+        false => Meant::Into(old),
+    })
+}
+
+fn name(file: NamedTempFile, path: &Path) -> io::Result<()> {
+    file.persist(path).map_err(|error| error.error)?;
+    File::open(folder(path))?.sync_all()
+}
+
+fn folder(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    }
+}
+
+/// A new file in the folder of `path` that holds what `write` writes, on the disk.
+fn beside(
     path: &Path,
     write: impl FnOnce(&mut File) -> io::Result<()>,
     mode: Option<Permissions>,
-) -> io::Result<()> {
-    let folder = match path.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        _ => Path::new("."),
-    };
+) -> io::Result<NamedTempFile> {
     let mut file = tempfile::Builder::new()
         .prefix(".polarity-")
         // What File::create would ask for; the umask takes its part from it.
         .permissions(Permissions::from_mode(0o666))
-        .tempfile_in(folder)?;
+        .tempfile_in(folder(path))?;
     if let Some(mode) = mode {
         file.as_file().set_permissions(mode)?;
     }
     write(file.as_file_mut())?;
     file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
-    File::open(folder)?.sync_all()
+    Ok(file)
 }
 
 /// Where the links from `path` on lead; nothing needs to be there.
@@ -176,6 +239,21 @@ mod tests {
             assert!(are_same(&at("file"), &at(same)), "{same}");
         }
         assert!(!are_same(&at("file"), &at("other")) && !are_same(&at("none"), &at("none")));
+    }
+
+    #[test]
+    fn what_is_staged_is_nowhere_until_it_is_committed_and_leaves_nothing_when_it_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::write(at("old"), "old").unwrap();
+        let staged = ["old", "new"].map(|name| Staged::new(&at(name), b"text").unwrap());
+        assert_eq!(fs::read(at("old")).unwrap(), b"old");
+        assert!(!at("new").exists());
+        let [first, second] = staged;
+        first.commit().unwrap();
+        drop(second);
+        assert_eq!(fs::read(at("old")).unwrap(), b"text");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
     #[test]

@@ -19,6 +19,7 @@ mod say;
 mod shown;
 mod slurm;
 mod template;
+mod verify;
 
 use std::path::{Path, PathBuf};
 
@@ -44,6 +45,7 @@ const EXAMPLES: &str = "Examples:
   polarity run experiments/demo.yaml seeds=0..2 train.batch=50 results=/tmp/try
   polarity report experiments/demo.yaml        the table
   polarity plot experiments/demo.yaml          the figures
+  polarity verify experiments/demo.yaml        three published cells, computed again and compared
   polarity template info alexnet-imagenet      what a template holds
   polarity check model.pth alexnet-imagenet    whether a checkpoint keeps its signs
 
@@ -59,6 +61,8 @@ enum Command {
     Plot(plot::Plot),
     /// Print the results of an experiment with intervals and tests
     Report(report::ReportCommand),
+    /// Recompute some of the published cells of an experiment, and compare them bit for bit
+    Verify(verify::VerifyCommand),
     /// Make and inspect templates, the sign masks of a network
     #[command(subcommand)]
     Template(template::TemplateCommand),
@@ -87,6 +91,7 @@ impl Cli {
             Command::Plan(command) => command.run(),
             Command::Plot(command) => command.run(),
             Command::Report(command) => command.run(),
+            Command::Verify(command) => command.run(),
             Command::Template(command) => command.run(),
             Command::Check(command) => command.run(),
             Command::Data(command) => command.run(),

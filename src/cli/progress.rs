@@ -46,6 +46,15 @@ impl Progress {
                     self.say(&format!("{path}:{}: damaged; its cell runs again", line.line));
                 }
             }
+            Event::DamagedElsewhere(lines) => {
+                for line in lines {
+                    let path = line.path.display();
+                    self.say(&format!(
+                        "{path}:{}: damaged, in another run's segment; its cell counts as not finished",
+                        line.line
+                    ));
+                }
+            }
             Event::Start { left, cells, workers } => self.begin(left, cells, workers),
             Event::Waiting(cell) => {
                 self.say(&format!("{}: another run trains it; waiting", name(cell)));
@@ -104,8 +113,7 @@ impl Progress {
     }
 
     fn end(&mut self, cell: &Cell, record: &Record) {
-        self.under_way.remove(&cell.id);
-        self.ended += usize::from(cell.spec.arm.is_some());
+        self.count(cell);
         let Record { outcome, reason, timing, .. } = record;
         let what = match (outcome.status, outcome.test_error, reason) {
             (Status::Failed, _, Some(reason)) => format!("failed: {reason}"),
@@ -121,6 +129,18 @@ impl Progress {
             }
             false => self.say(&line),
         }
+    }
+
+    /// Gets ready for so many cells.
+    pub(super) fn expect(&mut self, cells: usize) {
+        self.left = cells;
+        self.begun = Instant::now();
+    }
+
+    /// Counts a cell that came to its end.
+    pub(super) fn count(&mut self, cell: &Cell) {
+        self.under_way.remove(&cell.id);
+        self.ended += usize::from(cell.spec.arm.is_some());
     }
 
     fn update(&mut self, now: &str) {

@@ -109,7 +109,7 @@ impl Run {
 
 /// A flag that INT, TERM, USR1 and USR2 set, and the number of the signal that did. A second signal
 /// ends the program at once.
-fn watch_signals() -> std::io::Result<(Arc<AtomicBool>, Arc<AtomicUsize>)> {
+pub(super) fn watch_signals() -> std::io::Result<(Arc<AtomicBool>, Arc<AtomicUsize>)> {
     let stop = Arc::new(AtomicBool::new(false));
     let number = Arc::new(AtomicUsize::new(0));
     for signal in [SIGINT, SIGTERM, SIGUSR1, SIGUSR2] {
@@ -134,7 +134,7 @@ fn minutes(text: &str) -> Result<f64, String> {
 }
 
 /// The cores that this process may use: those that Slurm gave it, where it says so.
-fn cores() -> usize {
+pub(super) fn cores() -> usize {
     let given = std::env::var("SLURM_CPUS_PER_TASK").ok().and_then(|cores| cores.parse().ok());
     given.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
 }

@@ -23,6 +23,7 @@ mod run;
 mod savepoint;
 mod store;
 mod study;
+pub mod verify;
 
 pub use bundle::Bundle;
 pub use cell::{Cell, RESULTS_VERSION, Spec};
@@ -36,4 +37,6 @@ pub use publish::{Published, publish};
 pub use run::{
     Error as RunError, Event, Options as RunOptions, Part, Shard, Summary, Task, TaskError, run,
 };
-pub use store::{Damage, Error as StoreError, Record, Records, Store, write as write_results};
+pub use store::{
+    Contradiction, Damage, Error as StoreError, Record, Records, Store, write as write_results,
+};

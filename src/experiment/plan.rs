@@ -2,6 +2,7 @@
 //!
 //! Making a plan reads the data and the sources, and creates nothing. Only a plan can be run.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use indexmap::IndexMap;
@@ -98,21 +99,32 @@ impl Plan {
         if self.device == Device::Cpu { threads } else { 1 }
     }
 
+    /// `cpu` or `cuda`, where its cells are computed.
+    pub fn device(&self) -> &'static str {
+        device_name(self.device)
+    }
+
+    /// What tells its data and its sources from every other, as the manifest says it.
+    pub(crate) fn digests(&self) -> (Option<&str>, &IndexMap<String, String>) {
+        (self.manifest.data_digest.as_deref(), &self.manifest.source_digests)
+    }
+
     /// Names of the swept settings, in the order of the columns.
     pub fn settings(&self) -> Vec<String> {
         let settings = study::kind(self.experiment()).settings(self.experiment());
         settings.iter().map(|&name| name.to_owned()).collect()
     }
 
-    /// What was run and with what, as JSON.
-    pub fn manifest(&self) -> String {
+    /// What was run and with what, as JSON; `machines` are those that computed it, and how many cells each.
+    pub fn manifest(&self, machines: &BTreeMap<&str, usize>) -> String {
         let Facts { data_digest, source_digests, classes } = &self.manifest;
         let manifest = json!({
             "name": self.experiment().name,
             "polarity": env!("CARGO_PKG_VERSION"),
             "results_version": RESULTS_VERSION,
             "libtorch": crate::libtorch(),
-            "device": device_name(self.device),
+            "device": self.device(),
+            "machines": machines,
             "data_digest": data_digest,
             "source_digests": source_digests,
             "claims_digest": claim::digest(&self.experiment().claims),

@@ -7,12 +7,12 @@
 //! A table is not replaced by one that lacks cells of the same plan: an interrupted run beside tables
 //! that were published elsewhere leaves them as they are.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 use super::cell::Cell;
 use super::plan::Plan;
-use super::store::{self, Record, Records, Turn};
+use super::store::{self, Record, Records, Staged, Turn};
 use crate::results::TIMINGS;
 use crate::results::table::{self, CellTime, CurveRow, Key, Trial};
 
@@ -49,14 +49,17 @@ pub fn publish(plan: &Plan) -> Result<Published, store::Error> {
     }
     let settings = plan.settings();
     // A table at a time, and no row of it longer than it is written: there may be a million of them.
-    let trials = ended.iter().map(trial);
-    store::write(&folder, "trials.csv", &table::write_trials(&settings, trials))?;
+    let trials = table::write_trials(&settings, ended.iter().map(trial));
+    let trials = Staged::new(&folder, "trials.csv", &trials)?;
     let curves = ended.iter().flat_map(curve);
-    let text = table::write_curves(&settings, tensors(&ended), curves);
-    store::write(&folder, "curves.csv", &text)?;
-    let times = ended.iter().map(time);
-    store::write(&folder, TIMINGS, &table::write_timings(times))?;
-    store::write(&folder, "manifest.json", &plan.manifest())?;
+    let curves = table::write_curves(&settings, tensors(&ended), curves);
+    let curves = Staged::new(&folder, "curves.csv", &curves)?;
+    let times = Staged::new(&folder, TIMINGS, &table::write_timings(ended.iter().map(time)))?;
+    let manifest = Staged::new(&folder, "manifest.json", &plan.manifest(&machines(&ended)))?;
+    // All of them are on the disk: one that is full has left the tables of before.
+    for file in [trials, curves, times, manifest] {
+        file.commit()?;
+    }
     Ok(Published::Written { replaced })
 }
 
@@ -64,6 +67,15 @@ pub fn publish(plan: &Plan) -> Result<Published, store::Error> {
 fn ended<'a>(plan: &'a Plan, records: &'a Records) -> Vec<Ended<'a>> {
     let find = |cell: &'a Cell| Some((&cell.key, records.ended(cell)?));
     plan.all_cells().filter_map(find).collect()
+}
+
+/// What computed the cells, where their lines say it, and how many each did.
+fn machines<'a>(ended: &[Ended<'a>]) -> BTreeMap<&'a str, usize> {
+    let mut machines = BTreeMap::new();
+    for machine in ended.iter().filter_map(|(_, record)| record.machine.as_deref()) {
+        *machines.entry(machine).or_default() += 1;
+    }
+    machines
 }
 
 fn trial((key, record): &Ended) -> Trial {

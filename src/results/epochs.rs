@@ -1,7 +1,7 @@
 //! How many epochs cells needed to learn, those that never did included.
 
 use super::about::{About, Faithful};
-use super::table::Trial;
+use super::table::{Status, Trial};
 use crate::stats::survival::{self, Time};
 use crate::stats::{Interval, bootstrap};
 
@@ -33,8 +33,12 @@ impl Epochs {
         self.most - u64::from(self.from_zero)
     }
 
-    /// The epochs that a cell needed, infinite where it never learned; none where it does not say.
+    /// The epochs that a cell needed, infinite where it never learned; none where it does not say, or
+    /// diverged before its last.
     pub fn of(self, trial: &Trial) -> Option<f64> {
+        if trial.outcome.status == Status::Diverged {
+            return None;
+        }
         let needed = trial.outcome.milestones?.epochs_to_90;
         let counted = |epochs| (epochs - u64::from(self.from_zero)) as f64;
         Some(needed.map_or(f64::INFINITY, counted))

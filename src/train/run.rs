@@ -230,7 +230,7 @@ impl<'a, R: Rule> Run<'a, R> {
         Ok(self.curve.last())
     }
 
-    /// Whether all steps are taken, or a loss became non-finite.
+    /// Whether all steps are taken, or a loss or weight became non-finite.
     pub fn is_over(&self) -> bool {
         self.diverged || self.step >= self.task.schedule.steps
     }
@@ -295,7 +295,8 @@ impl<'a, R: Rule> Run<'a, R> {
         let Evaluation { loss, error } = evaluate(self.task.net, self.task.validation)?;
         let point = self.point(train_loss, loss, error)?;
         self.curve.push(point);
-        self.diverged = !loss.is_finite() || train_loss.is_some_and(|loss| !loss.is_finite());
+        let has_finite_losses = loss.is_finite() && train_loss.is_none_or(f64::is_finite);
+        self.diverged = !has_finite_losses || !are_finite(self.task.variables)?;
         self.choose(loss)?;
         self.seconds.evaluation += start.elapsed().as_secs_f64();
         Ok(())
@@ -325,6 +326,19 @@ impl<'a, R: Rule> Run<'a, R> {
         let is_last = self.step == schedule.steps;
         self.best.replace(Least { step: self.step, loss }, (!is_last).then_some(variables))
     }
+}
+
+/// Whether every weight is a finite number. A loss may be finite where one is not: a unit whose bias is
+/// −∞ is silent.
+fn are_finite(variables: &nn::VarStore) -> Result<bool, TchError> {
+    for tensor in variables.variables().values() {
+        // One pass without a copy; no number among the values is one of the two.
+        let (least, most) = tensor.f_aminmax(None, false)?;
+        if !least.f_double_value(&[])?.is_finite() || !most.f_double_value(&[])?.is_finite() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// What the steps so far did to all tensors, and to each of the constrained ones of `variables`; the

@@ -36,13 +36,15 @@ const CRATES: [(&str, &str); 3] =
     [("polarity", "src/lib.rs"), ("polarity_core", "core/src/lib.rs"), ("main", "src/main.rs")];
 
 /// Rooms that every room may use, and that use none.
-const HELPERS: [&str; 7] = ["digest", "files", "lib", "memory", "nearest", "random", "range"];
+const HELPERS: [&str; 8] =
+    ["digest", "files", "lib", "machine", "memory", "nearest", "random", "range"];
 
 /// What a room may use beside the helpers.
-const ROOMS: [(&str, &[&str]); 27] = [
+const ROOMS: [(&str, &[&str]); 28] = [
     ("lib", &[]),
     ("digest", &[]),
     ("files", &[]),
+    ("machine", &[]),
     ("memory", &[]),
     ("nearest", &[]),
     ("random", &[]),
@@ -103,7 +105,7 @@ const NARROW: [(&str, &str, &[&str]); 2] = [
 ];
 
 /// What a part of `experiment` may use of its other parts.
-const PARTS: [(&str, &[&str]); 13] = [
+const PARTS: [(&str, &[&str]); 14] = [
     ("problem", &[]),
     ("file", &["problem"]),
     ("cell", &["file", "problem"]),
@@ -131,6 +133,7 @@ const PARTS: [(&str, &[&str]); 13] = [
             "study",
         ],
     ),
+    ("verify", &["bundle", "cell", "estimate", "plan", "run", "savepoint", "store", "study"]),
 ];
 
 /// Other people's crates, and the rooms that may know them.
@@ -162,10 +165,11 @@ const FOREIGN: [(&str, &[&str]); 7] = [
 const SAY: [&str; 7] = ["dbg", "eprint", "eprintln", "print", "println", "stderr", "stdout"];
 
 /// What makes, changes or removes a file.
-const WRITE: [&str; 11] = [
+const WRITE: [&str; 12] = [
     "File::create",
     "File::create_new",
     "OpenOptions::new",
+    "Staged::new",
     "files::write_atomically",
     "files::write_atomically_with",
     "fs::copy",

@@ -228,7 +228,8 @@ def notes(recomputed: Recomputed) -> list[str]:
     if few := claims.few_pairs(recomputed.answers):
         found.append(few)
     if diverged := recomputed.total("diverged"):
-        found.append(f"{diverged} cells diverged; they are in no median and no difference")
+        found.append(f"{diverged} cells diverged; they are in no median and no difference of errors and "
+                     "times, and in shares as cells like any")
     if collapsed := recomputed.total("collapsed"):
         found.append(
             f"{collapsed} cells never got better than guessing; they are in the medians and differences, "

@@ -139,7 +139,7 @@ impl Session<'_, '_> {
         let digest = weights::digest(&weights);
         let path = file(work, cell, &digest);
         files::write_atomically(&path, &weights::to_safetensors(&weights))
-            .map_err(|error| Error::Source { path, what: error.to_string() })?;
+            .map_err(|source| store::Error::Io { path, source })?;
         self.end(cell, Record { weights: Some(digest.clone()), ..record })?;
         Ok(Some(First::Ready(weights, digest)))
     }

@@ -9,11 +9,11 @@
 
 mod firsts;
 mod part;
-mod pool;
+pub(super) mod pool;
 mod shard;
 
 use std::collections::{HashMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -48,6 +48,9 @@ pub struct Options {
 pub enum Event<'a> {
     /// Damaged lines were found and set aside; their cells run again.
     Damaged(&'a [Damage]),
+    /// Damaged lines were found in segments that other runs write, and left to them; their cells count as
+    /// not finished.
+    DamagedElsewhere(&'a [Damage]),
     /// This many cells will run, of so many; the others are finished.
     Start {
         /// Cells that will run.
@@ -128,14 +131,6 @@ pub enum Error {
         /// The part that has it.
         part: Shard,
     },
-    /// The weights of a trained source could not be written.
-    #[error("{path}: {what}")]
-    Source {
-        /// The file of its weights.
-        path: PathBuf,
-        /// What is wrong with it.
-        what: String,
-    },
 }
 
 /// Runs the cells of `plan` that are not finished, and publishes the tables.
@@ -155,6 +150,9 @@ pub fn run(
     let store = Store::open(&plan.results(), &options.part.writer(), options.redo.as_deref())?;
     if !store.set_aside().is_empty() {
         report(Event::Damaged(store.set_aside()));
+    }
+    if !store.records().damaged().is_empty() {
+        report(Event::DamagedElsewhere(store.records().damaged()));
     }
     let workers = plan.workers(options.threads);
     let threads = plan.threads(options.threads);
@@ -372,7 +370,7 @@ impl Session<'_, '_> {
         let Some(first) = jobs.first().and_then(|job| job.first()) else { return Ok(()) };
         tch::set_num_threads(first.spec.train.threads as i32);
         let keeping = self.keeping.clone();
-        pool::work(ground, jobs, workers, &keeping, self.stop, |message| match message {
+        pool::work(ground, jobs, workers, Some(&keeping), self.stop, |message| match message {
             Message::News(cell, news) => {
                 self.hear(cell, &news);
                 Ok(())
@@ -394,14 +392,14 @@ impl Session<'_, '_> {
         });
     }
 
-    /// Adds the end of `cell` to the store, and says it. What was kept of it goes once its end is on the disk.
+    /// Adds the end of `cell` to the store, and says it once it is there. What was kept of it goes once its end is on the disk.
     fn end(&mut self, cell: &Cell, record: Record) -> Result<(), Error> {
         let is_finished = record.is_finished();
         if let Some(reason) = &record.reason {
             self.failed.push((cell.id.clone(), reason.clone()));
         }
+        self.store.append(cell, record.clone())?;
         (self.report)(Event::End { cell, record: &record });
-        self.store.append(cell, record)?;
         if is_finished && self.kept.remove(&cell.id) {
             self.store.sync()?;
             self.keeping.remove(&cell.id).map_err(kept(&self.keeping))?;

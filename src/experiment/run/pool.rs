@@ -7,29 +7,30 @@ use std::ops::ControlFlow;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
+use std::time::Instant;
 
 use crate::experiment::cell::Cell;
 use crate::experiment::savepoint::{Keeping, Savepoint};
 use crate::experiment::study::{Computed, Failure, Ground, Job, News, Watch};
 
 /// A message from a worker.
-pub(super) enum Message<'a> {
+pub(in crate::experiment) enum Message<'a> {
     /// Something of a cell under way.
     News(&'a Cell, News),
     /// A cell came to its end, after so many seconds.
     End(&'a Cell, Box<Result<Computed, Failure>>, f64),
 }
 
-/// Runs `jobs` on `workers` threads until all are done or `stop` is set; `hear` is told of everything,
+/// Runs `jobs` on `workers` threads, kept as `keeping` says, until all are done or `stop` is set; `hear` is told of everything,
 /// and an error of its ends the work.
 ///
 /// # Errors
 /// What `hear` says.
-pub(super) fn work<'a, E>(
+pub(in crate::experiment) fn work<'a, E>(
     ground: &dyn Ground,
     jobs: Vec<Job<'a>>,
     workers: usize,
-    keeping: &Keeping,
+    keeping: Option<&Keeping>,
     stop: &AtomicBool,
     mut hear: impl FnMut(Message<'a>) -> Result<(), E>,
 ) -> Result<(), E> {
@@ -60,12 +61,13 @@ pub(super) fn work<'a, E>(
 fn compute<'a>(
     ground: &dyn Ground,
     job: Job<'a>,
-    keeping: &Keeping,
+    keeping: Option<&Keeping>,
     stop: &AtomicBool,
     sender: &mpsc::Sender<Message<'a>>,
 ) -> ControlFlow<()> {
     let Some(first) = job.first() else { return ControlFlow::Continue(()) };
-    let savepoint = Mutex::new(Savepoint::new(keeping, &first.id));
+    let begun = Instant::now();
+    let savepoint = keeping.map(|keeping| Mutex::new(Savepoint::new(keeping, &first.id)));
     let find = |cell: &Cell| job.iter().copied().find(|known| known.id == cell.id);
     let sender_of_steps = Mutex::new(sender.clone());
     let tell = |cell: &Cell, news| {
@@ -76,9 +78,10 @@ fn compute<'a>(
             Err(_) => ControlFlow::Break(()),
         }
     };
-    let watch = Watch { stop, tell: &tell, savepoint: Some(&savepoint) };
+    let watch = Watch { stop, tell: &tell, savepoint: savepoint.as_ref() };
     let computed = ground.compute(&job, &watch);
-    let seconds = savepoint.into_inner().expect("nobody panics while a job is kept").seconds();
+    let kept = savepoint.map(|kept| kept.into_inner().expect("nobody panics while a job is kept"));
+    let seconds = kept.map_or(begun.elapsed().as_secs_f64(), |kept| kept.seconds());
     let seconds = seconds / job.len() as f64;
     for (cell, computed) in job.iter().zip(computed) {
         if sender.send(Message::End(cell, Box::new(computed), seconds)).is_err() {

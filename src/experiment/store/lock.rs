@@ -12,40 +12,38 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// A turn that processes wait for, held as long as the value lives.
 #[derive(Debug)]
 pub(crate) struct Turn {
-    _file: Option<File>,
+    _file: File,
 }
 
 impl Turn {
-    /// Waits for the lock of the file at `path`, asking `go_on` whether to; none if it said no. Where the
-    /// file system knows no locks there is nothing to wait for.
+    /// Waits for the lock of the file at `path`, asking `go_on` whether to; none if it said no.
     ///
     /// # Errors
-    /// When the file cannot be made.
+    /// When the file cannot be made, or the file system knows no locks.
     pub(crate) fn wait(path: &Path, go_on: impl FnMut() -> bool) -> Result<Option<Self>, Error> {
-        match locked(path, go_on)? {
-            Ok(file) => Ok(Some(Turn { _file: Some(file) })),
-            Err(TryLockError::Error(_)) => Ok(Some(Turn { _file: None })),
-            Err(TryLockError::WouldBlock) => Ok(None),
-        }
+        Ok(locked(path, go_on)?.map(|file| Turn { _file: file }))
     }
 }
 
-/// The file at `path`, locked as soon as nobody else has locked it; or why it is not, once `go_on` says
-/// no or the file system knows no locks.
+/// The file at `path`, locked as soon as nobody else has locked it; none once `go_on` says no.
+///
+/// The system takes the lock from a process that ends, however it ends; the file stays and means nothing.
+/// A file system without locks is refused: two runs that write one segment there would write into each
+/// other's lines.
 ///
 /// # Errors
-/// When the file cannot be made.
-pub(super) fn locked(
-    path: &Path,
-    mut go_on: impl FnMut() -> bool,
-) -> Result<Result<File, TryLockError>, Error> {
+/// When the file cannot be made, or the file system knows no locks.
+pub(super) fn locked(path: &Path, mut go_on: impl FnMut() -> bool) -> Result<Option<File>, Error> {
     let file = OpenOptions::new().create(true).append(true).open(path);
     let file = file.map_err(io_error(path))?;
     loop {
         match file.try_lock() {
-            Ok(()) => return Ok(Ok(file)),
+            Ok(()) => return Ok(Some(file)),
             Err(TryLockError::WouldBlock) if go_on() => std::thread::sleep(PAUSE),
-            Err(error) => return Ok(Err(error)),
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(source)) => {
+                return Err(Error::NoLocks { path: path.to_owned(), source });
+            }
         }
     }
 }

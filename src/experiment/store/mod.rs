@@ -7,21 +7,24 @@
 //!
 //! This room knows records only; the tables are made in [`publish`](super::publish).
 
+mod contradiction;
 mod lock;
 mod record;
 mod records;
 mod segment;
+mod writer;
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
+pub use contradiction::Contradiction;
 pub(crate) use lock::Turn;
 pub use record::Record;
 pub use records::Records;
 pub use segment::Damage;
 use segment::Segment;
+use writer::Writer;
 
 use crate::experiment::cell::Cell;
 use crate::files;
@@ -30,7 +33,7 @@ use crate::files;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A folder or file cannot be made, read or written.
-    #[error("{path}: {source}; mend it, or choose another place with `results=DIR`")]
+    #[error("{path}: {source}; {}, or choose another place with `results=DIR`", remedy(source))]
     Io {
         /// Where.
         path: PathBuf,
@@ -45,16 +48,40 @@ pub enum Error {
         /// The segment.
         path: PathBuf,
     },
-    /// A cell stands in the segments twice, with different results.
+    /// The file system knows no locks, so nothing would keep two runs apart.
     #[error(
-        "{folder}: cell {id} has two different results; keep one and remove the other, or compute it again with `--redo {id}`"
+        "{path}: {source}: this file system knows no locks, and without them two runs would write into each \
+         other's lines; choose a place that has them with `results=DIR`, a local disk for example, and copy \
+         `cells/` afterwards"
     )]
-    Contradiction {
-        /// The folder of the segments.
-        folder: PathBuf,
-        /// The cell.
-        id: String,
+    NoLocks {
+        /// The file that could not be locked.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
     },
+    /// A segment is no longer where its writer opened it.
+    #[error(
+        "{path}: is no longer the file that this run writes; its folder was moved, removed or unmounted. What \
+         is finished is where it went; put it back and run again"
+    )]
+    Gone {
+        /// The segment.
+        path: PathBuf,
+    },
+    /// A cell stands in the segments twice, with different results.
+    #[error("{0}")]
+    Contradiction(Box<Contradiction>),
+}
+
+/// How to mend what `error` says.
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+            "what is finished is kept; make room and give the same command again"
+        }
+        _ => "mend it",
+    }
 }
 
 fn io_error(path: &Path) -> impl FnOnce(io::Error) -> Error + use<> {
@@ -66,16 +93,11 @@ fn io_error(path: &Path) -> impl FnOnce(io::Error) -> Error + use<> {
 #[derive(Debug)]
 pub struct Store {
     folder: PathBuf,
-    segment: Segment,
-    file: File,
-    synced: Instant,
+    writer: Writer,
     records: Records,
     set_aside: Vec<Damage>,
     _lock: File,
 }
-
-/// Finished cells reach the disk at least this often.
-const SYNC_EVERY: Duration = Duration::from_secs(1);
 
 impl Store {
     /// Opens `folder` for the segment `writer`, making it if need be, and reads what is there.
@@ -97,12 +119,8 @@ impl Store {
             }
         }
         let records = Records::read(folder)?;
-        let mut options = OpenOptions::new();
-        let file = options.create(true).append(true).open(&segment.path);
-        let file = file.map_err(io_error(&segment.path))?;
-        let folder = folder.to_owned();
-        let synced = Instant::now();
-        Ok(Store { folder, segment, file, synced, records, set_aside, _lock: lock })
+        let writer = Writer::open(&segment.path)?;
+        Ok(Store { folder: folder.to_owned(), writer, records, set_aside, _lock: lock })
     }
 
     /// What the folder held when it was opened or read again, and what was added since.
@@ -140,12 +158,9 @@ impl Store {
     /// # Errors
     /// When the segment cannot be written, or the same cell is there with another result.
     pub fn append(&mut self, cell: &Cell, record: Record) -> Result<(), Error> {
-        let line = record.to_line(&cell.spec);
-        if self.records.add(record)? {
-            self.file.write_all(line.as_bytes()).map_err(io_error(&self.segment.path))?;
-        }
-        if self.synced.elapsed() >= SYNC_EVERY {
-            self.sync()?;
+        if self.records.is_new(&record)? {
+            self.writer.add(&record.to_line(&cell.spec))?;
+            self.records.keep(record);
         }
         Ok(())
     }
@@ -155,8 +170,34 @@ impl Store {
     /// # Errors
     /// When the segment cannot be written.
     pub(crate) fn sync(&mut self) -> Result<(), Error> {
-        self.synced = Instant::now();
-        self.file.sync_data().map_err(io_error(&self.segment.path))
+        self.writer.sync()
+    }
+}
+
+/// A file of the results folder, on the disk under a name of its own; see [`files::Staged`].
+#[derive(Debug)]
+pub(crate) struct Staged {
+    path: PathBuf,
+    staged: files::Staged,
+}
+
+impl Staged {
+    /// Writes `text`, which is meant for `folder/name`.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub(crate) fn new(folder: &Path, name: &str, text: &str) -> Result<Self, Error> {
+        let path = folder.join(name);
+        let staged = files::Staged::new(&path, text.as_bytes()).map_err(io_error(&path))?;
+        Ok(Staged { path, staged })
+    }
+
+    /// Gives the file its name.
+    ///
+    /// # Errors
+    /// When the folder cannot be written.
+    pub(crate) fn commit(self) -> Result<(), Error> {
+        self.staged.commit().map_err(io_error(&self.path))
     }
 }
 

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::sha256;
 use crate::experiment::cell::{Cell, RESULTS_VERSION, Spec};
+use crate::machine;
 use crate::results::Timing;
 use crate::results::table::{Outcome, Status, counted};
 use crate::train::{CurvePoint, Seconds};
@@ -29,7 +30,9 @@ pub struct Record {
     /// The digest of the weights of a source that is trained here: those that it came to, or those that
     /// a cell took from it.
     pub weights: Option<String>,
-    /// Where the time went: the only part that differs from run to run.
+    /// What it was computed on, which sums round by; none in lines that do not say it.
+    pub machine: Option<String>,
+    /// Where the time went: with the machine the only part that differs from run to run.
     pub timing: Timing,
 }
 
@@ -55,6 +58,8 @@ struct Written<'a> {
     reason: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     weights: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    machine: Option<&'a str>,
     timing: &'a Timing,
 }
 
@@ -70,6 +75,8 @@ struct Read {
     reason: Option<String>,
     #[serde(default)]
     weights: Option<String>,
+    #[serde(default)]
+    machine: Option<String>,
     timing: Timing,
 }
 
@@ -81,8 +88,16 @@ impl Record {
         curve: Vec<CurvePoint>,
         timing: Timing,
     ) -> Self {
-        let source = cell.spec.source().map(str::to_owned);
-        Record { id: cell.id.clone(), source, outcome, curve, reason: None, weights: None, timing }
+        Record {
+            id: cell.id.clone(),
+            source: cell.spec.source().map(str::to_owned),
+            outcome,
+            curve,
+            reason: None,
+            weights: None,
+            machine: Some(machine::here().to_owned()),
+            timing,
+        }
     }
 
     /// The end of a cell that failed after so many `seconds`.
@@ -102,6 +117,12 @@ impl Record {
         (&self.outcome, &self.curve) == (&other.outcome, &other.curve)
     }
 
+    /// Whether `other` is a finished record of the same cell, with the same weights, and says the same.
+    pub(super) fn is_twin_of(&self, other: &Record) -> bool {
+        let is_of_the_same = (&self.id, &self.weights) == (&other.id, &other.weights);
+        is_of_the_same && self.is_finished() && self.agrees_with(other)
+    }
+
     /// The line of the segment, of a cell with this `spec`.
     pub(super) fn to_line(&self, spec: &Spec) -> String {
         let Record { id, timing, .. } = self;
@@ -109,7 +130,8 @@ impl Record {
         let outcome = self.outcome.shares();
         let curve = self.curve.iter().map(share).collect();
         let (reason, weights) = (self.reason.as_deref(), self.weights.as_deref());
-        let written = Written { id, spec, outcome, curve, reason, weights, timing };
+        let machine = self.machine.as_deref();
+        let written = Written { id, spec, outcome, curve, reason, weights, machine, timing };
         let body = serde_json::to_string(&written).expect("a record holds only finite numbers");
         let open = &body[..body.len() - 1];
         format!("{open}{SEAL}{}\"}}\n", digest(open))
@@ -164,7 +186,7 @@ impl Read {
     /// # Errors
     /// The error that is no whole number of its images.
     fn counts(self) -> Result<Record, String> {
-        let Read { id, spec, outcome, curve, reason, weights, timing } = self;
+        let Read { id, spec, outcome, curve, reason, weights, machine, timing } = self;
         let outcome = outcome.counts(Some(spec.data.train_size() as u64))?;
         let count = |point: &CurvePoint<f64>| {
             let error = counted(point.validation_error, outcome.validation_images)?;
@@ -172,7 +194,7 @@ impl Read {
         };
         let curve = curve.iter().map(count).collect::<Result<_, String>>()?;
         let source = spec.source().map(str::to_owned);
-        Ok(Record { id, source, outcome, curve, reason, weights, timing })
+        Ok(Record { id, source, outcome, curve, reason, weights, machine, timing })
     }
 }
 

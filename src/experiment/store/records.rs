@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use super::Error;
+use super::contradiction::{Contradiction, Places};
 use super::record::{Line, Record};
 use super::segment::{Damage, Segment};
 use crate::experiment::cell::Cell;
@@ -30,7 +31,7 @@ impl Records {
         for segment in Segment::all(&folder.join("cells"))? {
             segment.each_line(|number, line| {
                 match Line::of(line) {
-                    Line::Cell(record) => drop(records.add(*record)?),
+                    Line::Cell(record) => records.add(*record)?,
                     Line::OtherVersion => records.other_versions += 1,
                     Line::Damaged => {
                         records.damaged.push(Damage { path: segment.path.clone(), line: number });
@@ -102,29 +103,53 @@ impl Records {
         counts
     }
 
-    /// Adds a record, a finished one above a failed one; gives back whether it is new.
+    /// Adds a record that was read, a finished one above a failed one.
     ///
     /// # Errors
     /// When the cell is there with another result.
-    pub(super) fn add(&mut self, record: Record) -> Result<bool, Error> {
-        let known = self.cells.entry(record.id.clone()).or_default();
+    fn add(&mut self, record: Record) -> Result<(), Error> {
+        if self.is_new(&record)? {
+            self.keep(record);
+        }
+        Ok(())
+    }
+
+    /// Whether `record` says more of its cell than is known.
+    ///
+    /// # Errors
+    /// When the cell is there with another result.
+    pub(super) fn is_new(&self, record: &Record) -> Result<bool, Error> {
+        let known = self.cells.get(&record.id).map_or(&[][..], Vec::as_slice);
         if !record.is_finished() {
-            let is_new = !known.iter().any(|old| old.is_finished() || old.reason == record.reason);
-            if is_new {
-                known.retain(Record::is_finished);
-                known.push(record);
-            }
-            return Ok(is_new);
+            let says_as_much = |old: &Record| old.is_finished() || old.reason == record.reason;
+            return Ok(!known.iter().any(says_as_much));
         }
         let twin = known.iter().find(|old| old.is_finished() && old.weights == record.weights);
-        if let Some(twin) = twin {
-            return match twin.agrees_with(&record) {
-                true => Ok(false),
-                false => Err(Error::Contradiction { folder: self.folder.clone(), id: record.id }),
-            };
+        match twin {
+            None => Ok(true),
+            Some(twin) if twin.agrees_with(record) => Ok(false),
+            Some(twin) => Err(self.contradiction([twin, record])?),
         }
+    }
+
+    /// That two records of one cell differ. The segments are read once more for it, so that nothing needs to
+    /// be known of where each of a hundred thousand cells stands.
+    fn contradiction(&self, records: [&Record; 2]) -> Result<Error, Error> {
+        let folder = self.folder.join("cells");
+        let mut places = [Places::new(), Places::new()];
+        for segment in Segment::all(&folder)? {
+            for (record, places) in records.into_iter().zip(&mut places) {
+                let lines = segment.lines_of(record)?;
+                places.extend(lines.into_iter().map(|line| (segment.path.clone(), line)));
+            }
+        }
+        Ok(Error::Contradiction(Box::new(Contradiction::new(&folder, records, places))))
+    }
+
+    /// Keeps a record that is new.
+    pub(super) fn keep(&mut self, record: Record) {
+        let known = self.cells.entry(record.id.clone()).or_default();
         known.retain(Record::is_finished);
         known.push(record);
-        Ok(true)
     }
 }

@@ -1,11 +1,11 @@
 //! One file of finished cells: one writer, one line a cell, only ever added to.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::record::Line;
+use super::record::{Line, Record};
 use super::{Error, io_error, lock};
 use crate::files;
 
@@ -53,11 +53,8 @@ impl Segment {
     pub(super) fn lock(&self) -> Result<File, Error> {
         let path = self.path.with_extension("lock");
         let start = Instant::now();
-        match lock::locked(&path, || start.elapsed() < PATIENCE)? {
-            Ok(file) => Ok(file),
-            Err(TryLockError::WouldBlock) => Err(Error::Locked { path: self.path.clone() }),
-            Err(TryLockError::Error(error)) => Err(io_error(&path)(error)),
-        }
+        let file = lock::locked(&path, || start.elapsed() < PATIENCE)?;
+        file.ok_or_else(|| Error::Locked { path: self.path.clone() })
     }
 
     /// Hands every whole line to `take`, with its number from 1 on; a last line without an end is left
@@ -105,9 +102,25 @@ impl Segment {
         let path = self.path.with_extension("damaged");
         let file = OpenOptions::new().create(true).append(true).open(&path);
         let mut file = file.map_err(io_error(&path))?;
-        file.write_all(&aside).map_err(io_error(&path))?;
+        // What was set aside is on the disk before the segment is without it.
+        file.write_all(&aside).and_then(|()| file.sync_all()).map_err(io_error(&path))?;
         files::write_atomically(&self.path, &kept).map_err(io_error(&self.path))?;
         Ok(damaged)
+    }
+
+    /// The lines that say what `record` does, from 1 on.
+    ///
+    /// # Errors
+    /// When the segment cannot be read.
+    pub(super) fn lines_of(&self, record: &Record) -> Result<Vec<usize>, Error> {
+        let mut lines = Vec::new();
+        self.each_line(|number, line| {
+            if let Line::Cell(found) = Line::of(line) {
+                lines.extend(found.is_twin_of(record).then_some(number));
+            }
+            Ok(())
+        })?;
+        Ok(lines)
     }
 
     /// Sets the cell `redo` aside in a segment that is another's.

@@ -116,6 +116,10 @@ pub(crate) trait Ground: Debug + Send + Sync {
     /// failure, and its other cells stay unfinished.
     fn compute(&self, job: &[&Cell], watch: &Watch) -> Vec<Result<Computed, Failure>>;
 
+    /// Whether numbers depend on the machine by the rounding of sums: not where all that computes gives the
+    /// same bits on every CPU.
+    fn rounds_by_machine(&self) -> bool;
+
     /// Seconds a unit of cost, of cells like `cell`, from a few steps that are timed now.
     ///
     /// # Errors

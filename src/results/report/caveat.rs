@@ -54,7 +54,11 @@ impl fmt::Display for Caveat {
                 least_adjusted_p(*pairs, *claims)
             ),
             Caveat::Diverged(cells) => {
-                write!(out, "{cells} cells diverged; they are in no median and no difference")
+                write!(
+                    out,
+                    "{cells} cells diverged; they are in no median and no difference of errors and \
+                     times, and in shares as cells like any"
+                )
             }
             Caveat::Collapsed(cells) => write!(
                 out,

@@ -88,8 +88,18 @@ impl Measure {
         self.is_error() || matches!(self, Measure::StepsTo(_) | Measure::EpochsTo90(_))
     }
 
+    /// Whether the cell has no value because it diverged. It took fewer steps than the others, so what it
+    /// came to by then is no error and no time of theirs; of a share it is a cell like any.
+    fn leaves_out(&self, trial: &Trial) -> bool {
+        let is_share = matches!(self, Measure::Reached(_) | Measure::Learned);
+        trial.outcome.status == Status::Diverged && !is_share
+    }
+
     /// Its value on one cell, if the cell has one.
     pub(crate) fn of(&self, trial: &Trial, curves: &CurveIndex) -> Option<f64> {
+        if self.leaves_out(trial) {
+            return None;
+        }
         let points = curves.points(&trial.key.id);
         match *self {
             Measure::Reached(accuracy) => {
@@ -130,6 +140,9 @@ impl Measure {
     /// The error that it is, if the cell has it.
     fn error(&self, trial: &Trial, curves: &CurveIndex) -> Option<Ratio> {
         let outcome = &trial.outcome;
+        if self.leaves_out(trial) {
+            return None;
+        }
         let found = match *self {
             Measure::TestErrorLast => outcome.test_error_last,
             Measure::TestError => outcome.test_error,
@@ -269,6 +282,26 @@ mod tests {
         assert_eq!(of(Measure::StepsTo(0.81)), Some(f64::INFINITY));
         assert_eq!(Measure::StepsTo(0.81).exact(&trial, &index), Some(Ratio::whole(8)));
         assert_eq!(Measure::StepsTo(0.1).of(&trial, &CurveIndex::new(&[])), None);
+    }
+
+    #[test]
+    fn a_cell_that_diverged_is_in_no_median_and_no_difference_and_counts_in_shares() {
+        let rows = curve(&[(0, 0.9), (2, 0.3), (4, 0.9)]);
+        let (index, trial) = (CurveIndex::new(&rows), trial(Status::Diverged));
+        let epochs = Epochs { most: 9, from_zero: false, survivors_only: false };
+        for measure in [
+            Measure::ValidationErrorAt(0),
+            Measure::StepsTo(0.7),
+            Measure::StepsTo(0.99),
+            Measure::EpochsTo { accuracy: 0.7, batch: 4 },
+            Measure::ChosenStep,
+            Measure::EpochsTo90(epochs),
+        ] {
+            assert_eq!(measure.of(&trial, &index), None, "{measure:?}");
+            assert_eq!(measure.exact(&trial, &index), None, "{measure:?}");
+        }
+        assert_eq!(Measure::Reached(0.7).of(&trial, &index), Some(1.0));
+        assert_eq!(Measure::Reached(0.99).of(&trial, &index), Some(0.0));
     }
 
     #[test]

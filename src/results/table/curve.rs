@@ -28,6 +28,22 @@ impl<E> Keyed for CurveRow<E> {
 }
 
 impl CurveRow {
+    /// What `curves.csv` says behind the seed, by the names of the columns.
+    pub(crate) fn values(&self) -> Vec<(String, String)> {
+        let row = self.clone().shares();
+        let mut values: Vec<_> =
+            CURVE.iter().map(|column| (column.name.to_owned(), (column.write)(&row))).collect();
+        let mut tensors = row.point.tensors;
+        tensors.sort_by(|a, b| a.name.cmp(&b.name));
+        for counts in &tensors {
+            let value = |column: &Column<TensorCounts>| {
+                (format!("{}{}", column.name, counts.name), (column.write)(counts))
+            };
+            values.extend(BY_TENSOR.each_ref().map(value));
+        }
+        values
+    }
+
     fn shares(self) -> CurveRow<f64> {
         let point = self.point.with_error(self.point.validation_error.value());
         CurveRow { key: self.key, point }

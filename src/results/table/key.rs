@@ -1,5 +1,7 @@
 //! What a row is about, in every table.
 
+use std::fmt;
+
 /// The swept setting that only some cells have: the seed of the source that a cell takes from, where there
 /// are several.
 pub const SOURCE_SEED: &str = "source_seed";
@@ -22,6 +24,17 @@ impl Key {
     /// The value of the swept setting `name`, if the experiment sweeps it.
     pub fn setting(&self, name: &str) -> Option<f64> {
         self.settings.iter().find(|(setting, _)| setting == name).map(|(_, value)| *value)
+    }
+}
+
+impl fmt::Display for Key {
+    /// `frozen-random, train_size 100, seed 3`.
+    fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
+        write!(out, "{}", self.arm)?;
+        for (name, value) in &self.settings {
+            write!(out, ", {name} {value}")?;
+        }
+        write!(out, ", seed {}", self.seed)
     }
 }
 

@@ -187,6 +187,13 @@ impl<E> Trial<E> {
 }
 
 impl Trial {
+    /// What `trials.csv` says of the cell behind its seed, by the names of the columns.
+    pub(crate) fn values(&self) -> Vec<(String, String)> {
+        let row = self.clone().shares();
+        let columns = TRIAL.iter().chain(&MILESTONES);
+        columns.map(|column| (column.name.to_owned(), (column.write)(&row))).collect()
+    }
+
     fn shares(self) -> Trial<f64> {
         Trial { key: self.key, outcome: self.outcome.shares(), reason: self.reason }
     }

@@ -99,6 +99,7 @@ impl Job for Training<'_> {
             }
             let scores = nets.evaluate(&validation);
             let tally = *nets.tally();
+            let finite = nets.are_finite();
             for (lane, run) in runs.iter_mut().enumerate() {
                 let point = CurvePoint {
                     step,
@@ -109,7 +110,7 @@ impl Job for Training<'_> {
                     sign_flips: tally.flips[lane],
                     tensors: Vec::new(),
                 };
-                if run.add(point) {
+                if run.add(point, finite[lane]) {
                     run.trained.weights = nets.get(lane);
                 }
             }
@@ -153,14 +154,14 @@ impl Run {
         trained
     }
 
-    /// Notes an evaluation; says whether its weights are to be kept.
-    fn add(&mut self, point: CurvePoint) -> bool {
+    /// Notes an evaluation of weights that `are_finite` or not; says whether they are to be kept.
+    fn add(&mut self, point: CurvePoint, are_finite: bool) -> bool {
         let trained = &mut self.trained;
         if trained.diverged {
             return false;
         }
         let step = point.step;
-        let keep = match point.validation_loss {
+        let keep = match point.validation_loss.filter(|_| are_finite) {
             Some(loss) if loss < self.least => {
                 self.least = loss;
                 true

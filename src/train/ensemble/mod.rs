@@ -89,7 +89,7 @@ impl Orders {
 /// What became of a net.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trained {
-    /// One evaluation an epoch. It ends early where a loss became non-finite.
+    /// One evaluation an epoch. It ends early where a loss or weight became non-finite.
     pub curve: Vec<CurvePoint>,
     /// The step of the least validation loss, the first of equal ones.
     pub best_step: u64,

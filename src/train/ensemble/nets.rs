@@ -333,6 +333,24 @@ impl<V: Vector> Nets<V> {
         &self.tally
     }
 
+    /// Whether all weights of each net are finite numbers. A loss may be finite where one is not: a unit
+    /// whose bias is −∞ is silent.
+    #[inline(always)]
+    pub(super) fn are_finite(&self) -> [bool; MOST_LANES] {
+        // Less itself, a finite number is 0 and any other is none.
+        let mut sum = self.bias.value.sub(self.bias.value);
+        for unit in &self.units {
+            for weight in &unit.weights {
+                sum = sum.add(weight.value.sub(weight.value));
+            }
+        }
+        let mut finite = [false; MOST_LANES];
+        for lane in 0..V::LANES {
+            finite[lane] = sum.lanes()[lane] == 0.0;
+        }
+        finite
+    }
+
     /// One step of Adam along the mean gradient over `batch`, then the projection.
     #[inline(always)]
     pub(super) fn step(&mut self, batch: &[Points<V>], adam: &AdamScalars) {

@@ -172,6 +172,25 @@ fn a_net_whose_loss_becomes_infinite_ends_there_and_disturbs_no_other() {
 }
 
 #[test]
+fn a_net_with_a_weight_that_is_not_finite_ends_although_its_loss_is() {
+    let lessons = lessons(20);
+    let members = mixed(&lessons, 8, Reset::default());
+    let expected = trained(Path::best(), &members, 1);
+    let mut broken = members.clone();
+    // A hidden unit that is silent, whatever it sees.
+    broken[4].start.hidden_bias[0] = f32::NEG_INFINITY;
+    let found = trained(Path::best(), &broken, 1);
+    let net = &found[4];
+    assert!(net.curve[0].validation_loss.is_some(), "{:?}", net.curve);
+    assert!(net.diverged && net.curve.len() == 1 && net.best_step == 1);
+    let others = |nets: &[Trained]| [&nets[..4], &nets[5..]].concat();
+    assert_eq!(others(&found), others(&expected));
+    let go_on = &mut |_| ControlFlow::Continue(());
+    let alone = alone(&broken[4], &COURSE, lessons[4].seed, Device::Cpu, go_on).unwrap();
+    assert!(alone.diverged && alone.curve.len() == 1);
+}
+
+#[test]
 fn a_stopped_ensemble_gives_nothing() {
     let lessons = lessons(20);
     let members = mixed(&lessons, 3, Reset::default());

@@ -175,6 +175,28 @@ fn a_diverged_run_is_over_when_it_is_resumed() {
     assert!(fit.diverged && fit.steps == 3 && fit.best_step == 3);
 }
 
+#[test]
+fn a_weight_that_is_not_finite_ends_a_run_although_its_loss_is() {
+    for value in [f64::NEG_INFINITY, f64::NAN] {
+        let lesson = Lesson::new(rules()[0].clone());
+        let mut optimizer = lesson.optimizer();
+        let mut run = Run::new(lesson.task(), &mut optimizer).unwrap();
+        run.advance().unwrap();
+        assert!(!run.is_over());
+        // One hidden unit that is silent, whatever it sees.
+        let bias = lesson.variables.variables().remove("classifier.1.bias").unwrap();
+        let _ = tch::no_grad(|| bias.narrow(0, 0, 1).f_fill_(value)).unwrap();
+        while !run.is_over() {
+            run.advance().unwrap();
+        }
+        let fit = run.finish().unwrap();
+        let last = fit.curve.last().unwrap();
+        assert!(fit.diverged && fit.steps == 3 && fit.best_step == 3, "{value}: {fit:?}");
+        assert_eq!(fit.curve.len(), 2, "step 0 and the end");
+        assert_eq!(last.validation_loss.is_some(), value.is_infinite(), "{last:?}");
+    }
+}
+
 fn remove(state: &mut State, name: &str) {
     let before = state.tensors.len();
     state.tensors.retain(|(known, _)| known != name);

@@ -104,6 +104,10 @@ impl Ground for ImageGround {
         job.iter().map(|cell| self.cell(cell, watch)).collect()
     }
 
+    fn rounds_by_machine(&self) -> bool {
+        true
+    }
+
     fn pace(&self, cell: &Cell) -> Result<f64, Failure> {
         let spec = images(&cell.spec)?;
         let Pace { step, image } =

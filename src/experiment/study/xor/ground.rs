@@ -96,6 +96,10 @@ impl Ground for XorGround {
         }
     }
 
+    fn rounds_by_machine(&self) -> bool {
+        self.device != Device::Cpu
+    }
+
     /// Of cells that fill the CPU's lanes, like `cell` but for fewer epochs.
     fn pace(&self, cell: &Cell) -> Result<f64, Failure> {
         let mut like = cell.clone();
