@@ -253,8 +253,10 @@ fn every_key_that_may_be_said_is_walked() {
                         "rename",
                     ];
                     let here = map.contains_key(key) || exempt.contains(&key);
-                    let unsaid =
-                        ["sources", "seeds", "until", "reset", "lr", "cifar10", "folder", "at", "slurm"];
+                    let unsaid = [
+                        "sources", "seeds", "until", "reset", "lr", "cifar10", "folder", "at",
+                        "slurm",
+                    ];
                     assert!(here || unsaid.contains(&key), "{file}: {path}{key} is not walked");
                 }
             }

@@ -143,8 +143,7 @@ mod tests {
         assert!(decoded(&claims(1, 1)).is_ok());
         let refused = decoded(&claims(16_000, 16_000)).unwrap_err();
         assert!(refused.starts_with("16000 × 16000 pixels are more than its "), "{refused}");
-        let refused = decoded(&claims(1 << 30, 1)).unwrap_err();
-        assert!(refused.contains("1073741824"), "{refused}");
+        assert!(decoded(&claims(1 << 30, 1)).is_err());
     }
 
     #[test]

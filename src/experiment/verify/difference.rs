@@ -16,7 +16,7 @@ use crate::results::table::{CurveRow, Trial};
 pub const TOLERANCE: &str = "before the first step, losses to 0.01 % and errors to 0.5 points; up to step 10, \
     losses and counts to 1 % and errors to 2 points; later, when training has amplified the rounding, losses and \
     counts to 25 % and errors to 15 points, as from the first on where a cell takes from a source that was trained \
-    again; counts that differ by no more than 20 are close. How the cell ended, \
+    again; counts that differ by no more than 20, and late losses by no more than 0.01, are close. How the cell ended, \
     its steps, its images, and that held signs hold, are the same everywhere";
 
 /// Steps that rounding has not grown in.
@@ -24,6 +24,10 @@ const EARLY: u64 = 10;
 
 /// Counts that differ by no more are close, however small they are.
 const FEW: f64 = 20.0;
+
+/// Late losses that differ by no more, in nats, are close: of what has been learned by heart 10⁻⁴ is as much
+/// as 2 · 10⁻⁴.
+const LITTLE: f64 = 0.01;
 
 /// A value that differs.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,8 +59,8 @@ enum Slack {
     Absolute(f64),
     /// By this share of the larger one.
     Relative(f64),
-    /// By this share of the larger one, or by [`FEW`].
-    Count(f64),
+    /// By this share of the larger one, or by so much.
+    Either(f64, f64),
 }
 
 /// Where the first of two cells, with its curve, differs from the second. Rounding has grown from the first
@@ -122,7 +126,7 @@ fn of_trial(column: &str) -> Slack {
     match column {
         "best_step" | "epochs_to_90" => Slack::Any,
         "violations_after" => Slack::Relative(0.25),
-        "resets" | "sign_flips" => Slack::Count(0.25),
+        "resets" | "sign_flips" => Slack::Either(0.25, FEW),
         name if name.contains("error") => Slack::Absolute(0.15),
         _ => Slack::None,
     }
@@ -143,7 +147,7 @@ fn of_early(column: &str) -> Slack {
         "step" => Slack::None,
         "train_loss" | "validation_loss" => Slack::Relative(0.01),
         "validation_error" => Slack::Absolute(0.02),
-        _ => Slack::Count(0.01),
+        _ => Slack::Either(0.01, FEW),
     }
 }
 
@@ -151,9 +155,9 @@ fn of_early(column: &str) -> Slack {
 fn of_late(column: &str) -> Slack {
     match column {
         "step" => Slack::None,
-        "train_loss" | "validation_loss" => Slack::Relative(0.25),
+        "train_loss" | "validation_loss" => Slack::Either(0.25, LITTLE),
         "validation_error" => Slack::Absolute(0.15),
-        "resets" | "sign_flips" => Slack::Count(0.25),
+        "resets" | "sign_flips" => Slack::Either(0.25, FEW),
         _ => Slack::Any,
     }
 }
@@ -172,7 +176,7 @@ impl Slack {
             Slack::Any => true,
             Slack::Absolute(most) => off <= most,
             Slack::Relative(most) => off <= most * larger,
-            Slack::Count(most) => off <= FEW.max(most * larger),
+            Slack::Either(share, most) => off <= most.max(share * larger),
         }
     }
 }
@@ -188,6 +192,8 @@ mod tests {
         assert!(of_early("validation_loss").covers("2.30", "2.31"));
         assert!(!of_early("validation_error").covers("0.64", "0.67"));
         assert!(of_late("validation_error").covers("0.64", "0.67"));
+        assert!(of_late("train_loss").covers("0.00012", "0.00009"));
+        assert!(!of_late("train_loss").covers("0.12", "0.08"));
         assert!(of_trial("test_error").covers("0.7095", "0.7835"));
         assert!(!of_trial("test_error").covers("0.5", "0.66"));
         assert!(of_trial("best_step").covers("8", "64"));
