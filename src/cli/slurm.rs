@@ -12,7 +12,7 @@ use super::Failure;
 #[derive(Debug, Subcommand)]
 pub(super) enum SlurmCommand {
     /// Submit what an experiment has not finished yet as a job array
-    Submit(submit::Submit),
+    Submit(Box<submit::Submit>),
     /// Say which cells are done, running, queued, failed and lost
     Status(status::Status),
     /// Write the tables of what there is, and say what is missing

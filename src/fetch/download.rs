@@ -259,7 +259,7 @@ mod tests {
     fn a_file_that_does_not_end_is_given_up() {
         let folder = tempfile::tempdir().unwrap();
         let (base, server) =
-            serve(vec![answer("200 OK", &"a".repeat(usize::try_from(OVERHEAD).unwrap() + 100))]);
+            serve(vec![answer("200 OK", "a".repeat(usize::try_from(OVERHEAD).unwrap() + 100))]);
         let error =
             download(&format!("{base}file.gz"), &folder.path().join("part"), 6).unwrap_err();
         assert_eq!(error, "the server sent 1048582 bytes and had more");

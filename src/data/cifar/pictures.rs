@@ -46,7 +46,7 @@ fn labels(picture: &Path, records: usize) -> Result<Vec<u8>, String> {
     let is_it = |batch: &&str| Path::new(batch).file_stem() == picture.file_stem();
     let number = BATCHES
         .iter()
-        .position(|batch| is_it(&batch))
+        .position(is_it)
         .ok_or_else(|| format!("{}: is no batch of CIFAR-10", picture.display()))?;
     let (name, first) = match number + 1 == BATCHES.len() {
         true => (TEST_LABELS, 0),

@@ -18,6 +18,9 @@ use crate::files;
 use crate::results::Status;
 use crate::weights::{self, Checkpoint};
 
+/// What became of sources, and those that another run is at.
+type Found<'c> = (Vec<(&'c Cell, First)>, Vec<&'c Cell>);
+
 impl Session<'_, '_> {
     /// What became of each of the sources `cells`: its weights from their file if that is here and whole,
     /// else trained now, by this run or by another that is at it. Unless this run `waits`, those that another
@@ -30,7 +33,7 @@ impl Session<'_, '_> {
         ground: &dyn Ground,
         cells: &[&'c Cell],
         waits: bool,
-    ) -> Result<(Vec<(&'c Cell, First)>, Vec<&'c Cell>), Error> {
+    ) -> Result<Found<'c>, Error> {
         let (mut there, mut busy, mut turns) = (Vec::new(), Vec::new(), HashMap::new());
         if cells.is_empty() {
             return Ok((there, busy));

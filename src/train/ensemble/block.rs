@@ -29,7 +29,7 @@ pub struct Underway {
 }
 
 /// Is told before every epoch which it is, and how to get the state; breaks to end the training.
-pub(super) type Watch<'a> = &'a mut dyn FnMut(u64, &dyn Fn() -> Paused) -> ControlFlow<()>;
+pub type Watch<'a> = &'a mut dyn FnMut(u64, &dyn Fn() -> Paused) -> ControlFlow<()>;
 
 /// The training of one block.
 pub(super) struct Training<'a> {

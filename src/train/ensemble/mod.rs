@@ -27,7 +27,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 pub use alone::alone;
 use block::Training;
-pub use block::{Paused, Underway};
+pub use block::{Paused, Underway, Watch};
 use nets::{Nets, Points};
 pub use rehearsal::Rehearsal;
 pub use vector::MOST_LANES;
@@ -169,7 +169,7 @@ pub fn train_block(
     members: &[Member],
     course: &Course,
     from: Option<&Paused>,
-    watch: &mut dyn FnMut(u64, &dyn Fn() -> Paused) -> ControlFlow<()>,
+    watch: Watch,
 ) -> Option<Vec<Trained>> {
     check(members, course);
     assert!((1..=lanes()).contains(&members.len()), "as many members as there are lanes");
