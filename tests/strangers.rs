@@ -43,7 +43,7 @@ fn corpus(name: &str) -> Vec<Vec<u8>> {
 }
 
 /// At most so many places of a file are tried: all of a small one.
-const PLACES: usize = 500;
+const PLACES: usize = 120;
 
 fn places(length: usize) -> impl Iterator<Item = usize> {
     (0..length).step_by(length.div_ceil(PLACES).max(1))

@@ -67,6 +67,11 @@ impl<'de> Visitor<'de> for Count<'_> {
         self.add(1)
     }
 
+    /// A document of nothing.
+    fn visit_none<E: Error>(self) -> Result<(), E> {
+        self.add(1)
+    }
+
     fn visit_bool<E: Error>(self, _: bool) -> Result<(), E> {
         self.add(1)
     }
