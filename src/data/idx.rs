@@ -79,8 +79,9 @@ pub fn plain(bytes: Vec<u8>) -> io::Result<Vec<u8>> {
     reader.by_ref().take(LONGEST_HEADER).read_to_end(&mut plain)?;
     let Some(length) = declared(&plain) else { return Ok(plain) };
     memory::check(length).map_err(io::Error::other)?;
-    let more = (length + 1).saturating_sub(plain.len() as u64);
-    reader.take(more).read_to_end(&mut plain)?;
+    let most = length + 1;
+    plain.truncate(usize::try_from(most).unwrap_or(usize::MAX));
+    reader.take(most - plain.len() as u64).read_to_end(&mut plain)?;
     Ok(plain)
 }
 
