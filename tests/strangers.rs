@@ -43,7 +43,7 @@ fn corpus(name: &str) -> Vec<Vec<u8>> {
 }
 
 /// At most so many places of a file are tried: all of a small one.
-const PLACES: usize = 60;
+const PLACES: usize = 120;
 
 fn places(length: usize) -> impl Iterator<Item = usize> {
     (0..length).step_by(length.div_ceil(PLACES).max(1))
@@ -92,7 +92,7 @@ fn a_file_whose_numbers_are_huge_is_read_or_refused() {
     for format in FORMATS {
         for file in corpus(format.name) {
             for width in [2, 4, 8] {
-                for at in places(file.len().saturating_sub(width)).step_by(3 * width) {
+                for at in places(file.len().saturating_sub(width)).step_by(width) {
                     let mut file = file.clone();
                     file[at..at + width].fill(0xff);
                     read(format.name, &file);
@@ -176,7 +176,7 @@ fn headers_of_nothing_but_numbers_take_memory_by_their_length() {
 
 #[test]
 fn nests_without_end_are_refused() {
-    let deep = 20_000;
+    let deep = 200_000;
     for (format, open) in [
         ("pickle", "("),
         ("pickle", "]q\u{1}"),

@@ -79,10 +79,9 @@ pub fn plain(bytes: Vec<u8>) -> io::Result<Vec<u8>> {
     reader.by_ref().take(LONGEST_HEADER).read_to_end(&mut plain)?;
     let Some(length) = declared(&plain) else { return Ok(plain) };
     memory::check(length).map_err(io::Error::other)?;
-    // One byte too many is enough to know that it is too long.
     let most = length + 1;
-    reader.take(most.saturating_sub(plain.len() as u64)).read_to_end(&mut plain)?;
     plain.truncate(usize::try_from(most).unwrap_or(usize::MAX));
+    reader.take(most - plain.len() as u64).read_to_end(&mut plain)?;
     Ok(plain)
 }
 

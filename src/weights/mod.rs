@@ -212,6 +212,10 @@ pub fn signs(views: &Views, provenance: Provenance) -> Result<Template, Problem>
 /// # Errors
 /// When a float64 does not fit, the file cannot be read, or all together are more than the memory holds.
 pub fn checkpoint(views: &Views) -> Result<Checkpoint, Problem> {
+    for (name, view) in views {
+        let refused = |defect| Problem::Defect { array: name.clone(), defect };
+        view.check_spread().map_err(refused)?;
+    }
     // Tensors may share their values; each array has its own.
     let bytes = views.values().fold(0_u64, |sum, view| {
         sum.saturating_add((view.len() as u64).saturating_mul(size_of::<f32>() as u64))

@@ -164,7 +164,7 @@ impl View {
 
     /// Refuses a view that shows a value again and again, as a broadcast tensor does, until they are more
     /// than a network has where the file has none: what is asked of the memory is what the file holds.
-    fn check_spread(&self) -> Result<(), Defect> {
+    pub(super) fn check_spread(&self) -> Result<(), Defect> {
         const MOST_SPREAD: u64 = 1 << 24;
         let stored = self.data.size() / self.values.float.width() as u64;
         match self.len() as u64 {

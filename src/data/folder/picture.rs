@@ -87,12 +87,8 @@ fn square(bytes: &[u8], side: u32) -> Result<DynamicImage, String> {
 
 fn decoded(bytes: &[u8]) -> Result<DynamicImage, String> {
     let words = |error: ImageError| error.to_string();
-    let reader = || -> Result<_, ImageError> {
-        let mut reader = Reader::new(Cursor::new(bytes)).with_guessed_format()?;
-        // Its limits stand below, where the file's length is known.
-        reader.no_limits();
-        Ok(reader)
-    };
+    let reader =
+        || -> Result<_, ImageError> { Ok(Reader::new(Cursor::new(bytes)).with_guessed_format()?) };
     let (width, height) = reader().and_then(Reader::into_dimensions).map_err(words)?;
     if width.max(height) > LARGEST_SIDE {
         return Err(format!("a side of {} pixels is beyond {LARGEST_SIDE}", width.max(height)));
@@ -143,7 +139,9 @@ mod tests {
         assert!(decoded(&claims(1, 1)).is_ok());
         let refused = decoded(&claims(16_000, 16_000)).unwrap_err();
         assert!(refused.starts_with("16000 × 16000 pixels are more than its "), "{refused}");
-        assert!(decoded(&claims(1 << 30, 1)).is_err());
+        let refused = decoded(&claims(20_000, 1)).unwrap_err();
+        assert_eq!(refused, "a side of 20000 pixels is beyond 16384");
+        assert!(decoded(&claims(1 << 30, 1 << 30)).is_err());
     }
 
     #[test]
