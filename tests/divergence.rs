@@ -27,21 +27,11 @@ fn with_a_lost_arm() -> Laboratory {
 
 /// The study of XOR; Adam's first step is as long as its rate.
 fn points(rate: &str) -> Laboratory {
-    let lab = Laboratory::new();
-    let study = "\
-name: tiny
-data: {name: xor-5d, train_sizes: [20, 32], validation: 40, test: 40}
-model: {name: mlp, hidden: 3}
-arms:
-  frozen: {signs: init, hold: all}
-  fluid: {signs: init, hold: none}
-baseline: fluid
-train: {optimizer: {adam: {lr: RATE}}, batch: 10, epochs: 3}
-seeds: 0..6
-results: FOLDER/results
-plots: FOLDER/plots
-";
-    lab.write("tiny.yaml", &study.replace("RATE", rate));
+    let lab = Laboratory::of_points();
+    lab.edit("[20]", "[20, 32]");
+    lab.edit("lr: 0.03", &format!("lr: {rate}"));
+    lab.edit("epochs: 2", "epochs: 3");
+    lab.edit("seeds: 0..2", "seeds: 0..6");
     lab
 }
 

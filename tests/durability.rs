@@ -11,26 +11,12 @@ use std::process::{Command, Stdio};
 use common::{Laboratory, digest, names, stdout};
 use serde_json::Value;
 
-const POINTS: &str = "\
-name: tiny
-data: {name: xor-5d, train_sizes: [20], validation: 40, test: 40}
-model: {name: mlp, hidden: 3}
-arms:
-  frozen: {signs: init, hold: all}
-  fluid: {signs: init, hold: none}
-baseline: fluid
-train: {optimizer: {adam: {lr: 0.03}}, batch: 10, epochs: 2}
-seeds: 0..8
-results: FOLDER/results
-plots: FOLDER/plots
-";
-
 const CELLS: &str = "results/tiny/cells";
 const MAIN: &str = "results/tiny/cells/main.jsonl";
 
 fn points() -> Laboratory {
-    let lab = Laboratory::new();
-    lab.write("tiny.yaml", POINTS);
+    let lab = Laboratory::of_points();
+    lab.edit("seeds: 0..2", "seeds: 0..8");
     lab
 }
 

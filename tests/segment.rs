@@ -42,34 +42,14 @@ use std::sync::OnceLock;
 use common::{Laboratory, digest, names, stdout};
 use serde_json::{Value, json};
 
-const STUDY: &str = "\
-name: tiny
-data: {name: xor-5d, train_sizes: [20], validation: 40, test: 40}
-model: {name: mlp, hidden: 3}
-arms:
-  frozen: {signs: init, hold: all}
-  fluid: {signs: init, hold: none}
-baseline: fluid
-train: {optimizer: {adam: {lr: 0.03}}, batch: 10, epochs: 2}
-seeds: 0..2
-results: FOLDER/results
-plots: FOLDER/plots
-";
-
 const CELLS: &str = "results/tiny/cells";
 const MAIN: &str = "results/tiny/cells/main.jsonl";
-
-fn laboratory() -> Laboratory {
-    let lab = Laboratory::new();
-    lab.write("tiny.yaml", STUDY);
-    lab
-}
 
 /// The four lines of a whole run, in its order, without their ends.
 fn lines() -> Vec<String> {
     static LINES: OnceLock<Vec<String>> = OnceLock::new();
     let run = || {
-        let lab = laboratory();
+        let lab = Laboratory::of_points();
         lab.run(&["--device", "cpu"]);
         lab.read(MAIN).lines().map(str::to_owned).collect()
     };
@@ -78,7 +58,7 @@ fn lines() -> Vec<String> {
 
 /// A laboratory with these segments, by their names.
 fn with(segments: &[(&str, &[u8])]) -> Laboratory {
-    let lab = laboratory();
+    let lab = Laboratory::of_points();
     std::fs::create_dir_all(lab.path(CELLS)).unwrap();
     for (name, bytes) in segments {
         std::fs::write(lab.path(CELLS).join(name), bytes).unwrap();
@@ -129,7 +109,7 @@ fn id(line: &str) -> String {
 
 #[test]
 fn rule_1_every_writer_has_a_segment_of_its_own_name() {
-    let lab = laboratory();
+    let lab = Laboratory::of_points();
     for shard in ["0/2", "1/2"] {
         lab.run(&["--shard", shard, "--device", "cpu"]);
     }
@@ -147,7 +127,7 @@ fn rule_1_every_writer_has_a_segment_of_its_own_name() {
 
 #[test]
 fn rule_2_a_line_is_one_cell_and_ends_with_a_newline() {
-    let lab = laboratory();
+    let lab = Laboratory::of_points();
     lab.run(&["--device", "cpu"]);
     let text = lab.read(MAIN);
     assert!(text.ends_with("}\n") && !text.contains("\n\n") && !text.contains('\r'), "{text}");

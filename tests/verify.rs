@@ -181,21 +181,11 @@ fn a_manifest_that_names_no_cpu_and_another_libtorch_are_said_to_differ() {
 
 #[test]
 fn points_are_the_same_bits_alone_as_in_a_block_and_on_every_cpu() {
-    let lab = Laboratory::new();
-    let study = "\
-name: tiny
-data: {name: xor-5d, train_sizes: [20, 32], validation: 40, test: 40}
-model: {name: mlp, hidden: 3}
-arms:
-  frozen: {signs: informed, hold: all}
-  fluid: {signs: init, hold: none}
-baseline: fluid
-train: {optimizer: {adam: {lr: 0.03}}, batch: 10, epochs: 12}
-seeds: 0..20
-results: FOLDER/results
-plots: FOLDER/plots
-";
-    lab.write("tiny.yaml", study);
+    let lab = Laboratory::of_points();
+    lab.edit("[20]", "[20, 32]");
+    lab.edit("frozen: {signs: init", "frozen: {signs: informed");
+    lab.edit("epochs: 2", "epochs: 12");
+    lab.edit("seeds: 0..2", "seeds: 0..20");
     lab.run(&["--device", "cpu"]);
     std::fs::remove_dir_all(lab.path("results/tiny/cells")).unwrap();
     let own = machine(&lab);

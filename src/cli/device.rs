@@ -43,8 +43,7 @@ impl DeviceArg {
 
     pub(super) fn resolve(self) -> Result<Device, Failure> {
         match self {
-            DeviceArg::Cpu => Ok(Device::Cpu),
-            DeviceArg::Auto => Ok(cuda::devices().map_or(Device::Cpu, |_| Device::Cuda(0))),
+            DeviceArg::Auto | DeviceArg::Cpu => Ok(self.planned(false)),
             DeviceArg::Cuda(index) => match cuda::devices() {
                 Ok(there) if index < there => Ok(Device::Cuda(index)),
                 Ok(there) => Err(Failure::Input(anyhow!(

@@ -64,17 +64,16 @@ impl Progress {
                 name(cell)
             )),
             Event::Resumed { cell, step } => {
-                let (name, seed) = (name(cell), cell.key.seed);
-                self.say(&format!("{name}, seed {seed}: goes on from {} {step}", unit(cell)));
+                self.say(&format!("{}: goes on from {} {step}", cell.key, unit(cell)));
             }
             Event::SetAside { path, why } => self.say(&format!(
                 "{}: {why}; set aside, and the one before is taken if there is one",
                 path.display()
             )),
             Event::NotKept { cell, step, why } => {
-                let (name, seed) = (name(cell), cell.key.seed);
                 self.say(&format!(
-                    "{name}, seed {seed}: could not be kept at {} {step} ({why}); it goes on",
+                    "{}: could not be kept at {} {step} ({why}); it goes on",
+                    cell.key,
                     unit(cell)
                 ));
             }
@@ -84,8 +83,7 @@ impl Progress {
     }
 
     fn begin(&mut self, left: usize, cells: usize, workers: usize) {
-        self.left = left;
-        self.begun = Instant::now();
+        self.expect(left);
         let done = cells - left;
         self.say(&format!("{cells} cells: {done} finished, {left} to run, {workers} at a time"));
         if std::io::stderr().is_terminal() && left > 0 {
@@ -107,9 +105,8 @@ impl Progress {
         let error = progress.validation_error.map_or(String::new(), |error| {
             format!(", validation error {:.1} %", 100.0 * error.value())
         });
-        let (name, seed) = (name(cell), cell.key.seed);
-        let (step, steps) = (progress.step, progress.steps);
-        self.update(&format!("{name}, seed {seed}, step {step} of {steps}{error}"));
+        let (key, step, steps) = (&cell.key, progress.step, progress.steps);
+        self.update(&format!("{key}, step {step} of {steps}{error}"));
     }
 
     fn end(&mut self, cell: &Cell, record: &Record) {
@@ -120,8 +117,7 @@ impl Progress {
             (_, Some(error), _) => format!("test error {:.2} %", 100.0 * error.value()),
             (status, ..) => status.name().to_owned(),
         };
-        let (name, seed) = (name(cell), cell.key.seed);
-        let line = format!("{name}, seed {seed}: {what} ({:.1} s)", timing.total);
+        let line = format!("{}: {what} ({:.1} s)", cell.key, timing.total);
         match self.left > MANY && outcome.status != Status::Failed {
             true => {
                 self.start.get_or_insert(self.begun);

@@ -74,11 +74,6 @@ impl Plan {
         &self.firsts
     }
 
-    /// `cpu` or `cuda`, what it is for.
-    pub fn device_name(&self) -> &'static str {
-        device_name(self.device)
-    }
-
     /// All cells, the sources that are trained first among them.
     pub fn all_cells(&self) -> impl Iterator<Item = &Cell> {
         self.firsts.iter().chain(&self.cells)

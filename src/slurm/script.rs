@@ -13,6 +13,18 @@ pub struct Command {
     pub folder: PathBuf,
     /// The experiment's file and the changes to it.
     pub experiment: Vec<String>,
+    /// What computes the cells, `cpu` or `cuda`.
+    pub device: String,
+}
+
+impl Command {
+    /// The program, the folder and the experiment as the shell reads them back.
+    fn words(&self) -> [String; 3] {
+        let Command { program, folder, experiment, .. } = self;
+        let experiment: Vec<String> = experiment.iter().map(|word| quoted(word)).collect();
+        let path = |path: &Path| quoted(&path.display().to_string());
+        [path(program), path(folder), experiment.join(" ")]
+    }
 }
 
 /// Tasks that are submitted as one job array.
@@ -60,7 +72,7 @@ impl Array<'_> {
     /// When a setting cannot be.
     pub fn script(&self) -> Result<String, SettingsError> {
         let Array { name, command, tasks, first, count, logs, settings } = self;
-        let Command { program, folder, experiment } = command;
+        let ([program, folder, experiment], device) = (command.words(), &command.device);
         let most = settings.max_running()?.map_or(String::new(), |most| format!("%{most}"));
         let mut options = vec![
             format!("job-name={name}"),
@@ -71,14 +83,13 @@ impl Array<'_> {
             format!("output={}", logs.join(format!("{first}+%a.log")).display()),
         ];
         options.extend(settings.options());
-        let experiment: Vec<String> = experiment.iter().map(|word| quoted(word)).collect();
         Ok(format!(
             "#!/bin/bash
 {}
 # A line of the file of tasks holds the ids of the cells of one task. What is finished is never computed again.
-cd {} || exit 1
+cd {folder} || exit 1
 task=$(({first} + SLURM_ARRAY_TASK_ID))
-{} run {} --task {}:\"$task\" &
+{program} run {experiment} --device={device} --task {}:\"$task\" &
 run=$!
 trap 'kill -USR1 \"$run\" 2>/dev/null' USR1
 trap 'kill -TERM \"$run\" 2>/dev/null' TERM
@@ -91,9 +102,6 @@ if [ \"$status\" = 138 ]; then scontrol requeue \"$SLURM_JOB_ID\"; fi
 exit \"$status\"
 ",
             directives(&options),
-            quoted(&folder.display().to_string()),
-            quoted(&program.display().to_string()),
-            experiment.join(" "),
             quoted(&tasks.display().to_string()),
         ))
     }
@@ -103,7 +111,7 @@ impl Closing<'_> {
     /// The script.
     pub fn script(&self) -> String {
         let Closing { name, command, logs, settings } = self;
-        let Command { program, folder, experiment } = command;
+        let ([program, folder, experiment], device) = (command.words(), &command.device);
         let is_of_place = |option: &String| {
             ["partition=", "account=", "qos=", "time="].iter().any(|kept| option.starts_with(kept))
         };
@@ -112,25 +120,16 @@ impl Closing<'_> {
             format!("output={}", logs.join("merge.log").display()),
         ];
         options.extend(settings.options().filter(is_of_place));
-        let experiment: Vec<String> = experiment.iter().map(|word| quoted(word)).collect();
-        // The tables know what they were computed on.
-        let is_device = |word: &&String| word.starts_with("--device=");
-        let file: Vec<&str> =
-            experiment.iter().filter(|word| !is_device(word)).map(String::as_str).collect();
-        let file = file.join(" ");
         format!(
             "#!/bin/bash
 {}
 # The tables, the report and the figures of what there is.
-cd {} || exit 1
-polarity={}
-\"$polarity\" slurm merge {} || exit
-\"$polarity\" report {file} > {} && \"$polarity\" plot {file}
+cd {folder} || exit 1
+polarity={program}
+\"$polarity\" slurm merge {experiment} --device={device} || exit
+\"$polarity\" report {experiment} > {} && \"$polarity\" plot {experiment}
 ",
             directives(&options),
-            quoted(&folder.display().to_string()),
-            quoted(&program.display().to_string()),
-            experiment.join(" "),
             quoted(&logs.join("report.md").display().to_string()),
         )
     }

@@ -38,6 +38,20 @@ results: FOLDER/results
 plots: FOLDER/plots
 ";
 
+const POINTS: &str = "\
+name: tiny
+data: {name: xor-5d, train_sizes: [20], validation: 40, test: 40}
+model: {name: mlp, hidden: 3}
+arms:
+  frozen: {signs: init, hold: all}
+  fluid: {signs: init, hold: none}
+baseline: fluid
+train: {optimizer: {adam: {lr: 0.03}}, batch: 10, epochs: 2}
+seeds: 0..2
+results: FOLDER/results
+plots: FOLDER/plots
+";
+
 impl Laboratory {
     pub fn new() -> Self {
         Laboratory::in_folder(&std::env::temp_dir())
@@ -50,6 +64,13 @@ impl Laboratory {
         lab.write_images("train", 120);
         lab.write_images("test", 40);
         lab.write("tiny.yaml", EXPERIMENT);
+        lab
+    }
+
+    /// One whose experiment is a study of points, four cells of two epochs.
+    pub fn of_points() -> Self {
+        let lab = Laboratory::new();
+        lab.write("tiny.yaml", POINTS);
         lab
     }
 

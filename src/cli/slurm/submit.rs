@@ -90,7 +90,7 @@ impl Submit {
         if left.is_empty() && firsts.is_empty() {
             return print("nothing is left: all cells are finished\n");
         }
-        let estimate = self.estimate(&plan, &records, &left, &firsts)?;
+        let estimate = estimate(&plan, &records, &[&left[..], &firsts].concat())?;
         check_walltime(&plan, &estimate, &settings, left.iter().chain(&firsts))?;
         let cores = settings.cores().map_err(Failure::input)?;
         let seconds = 60.0 * settings.minutes_per_task().map_err(Failure::input)?;
@@ -146,26 +146,6 @@ impl Submit {
         Ok(settings)
     }
 
-    /// How long cells take, from those that are finished or else from a few steps here.
-    fn estimate(
-        &self,
-        plan: &Plan,
-        records: &Records,
-        left: &[&Cell],
-        firsts: &[&Cell],
-    ) -> Result<Estimate, Failure> {
-        if let Some(estimate) = Estimate::of_finished(plan, records) {
-            if let Basis::Finished(cells) = estimate.basis {
-                say(&format!("how long cells take is known from {cells} that are finished"));
-            }
-            return Ok(estimate);
-        }
-        say("no cell has run yet: a few steps are timed here to know how long they take");
-        let cells = [left, firsts].concat();
-        let (estimate, _) = Estimate::rehearsed(plan, &cells).map_err(Failure::work)?;
-        Ok(estimate)
-    }
-
     /// How a task calls the program, here and with this experiment.
     fn command(&self, plan: &Plan) -> Result<Command, Failure> {
         let program =
@@ -176,9 +156,21 @@ impl Submit {
         let file = self.experiment.file.display().to_string();
         let mut experiment = vec![file];
         experiment.extend(self.experiment.overrides.iter().cloned());
-        experiment.push(format!("--device={}", plan.device_name()));
-        Ok(Command { program, folder: here, experiment })
+        Ok(Command { program, folder: here, experiment, device: plan.device().into() })
     }
+}
+
+/// How long cells take, from those that are finished or else from a few steps of `left` here.
+fn estimate(plan: &Plan, records: &Records, left: &[&Cell]) -> Result<Estimate, Failure> {
+    if let Some(estimate) = Estimate::of_finished(plan, records) {
+        if let Basis::Finished(cells) = estimate.basis {
+            say(&format!("how long cells take is known from {cells} that are finished"));
+        }
+        return Ok(estimate);
+    }
+    say("no cell has run yet: a few steps are timed here to know how long they take");
+    let (estimate, _) = Estimate::rehearsed(plan, left).map_err(Failure::work)?;
+    Ok(estimate)
 }
 
 /// The bundles of cells, as many to a task as take about `seconds`.
