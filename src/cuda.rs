@@ -1,4 +1,4 @@
-//! CUDA, where it is: loaded when it is first asked for, and what is missing told apart.
+//! CUDA, where it is: loaded when it is first asked for, what is missing told apart, and how it multiplies.
 //!
 //! A program that was built beside a libtorch for the CPU computes on a GPU once `make setup DEVICE=cuda` has put the
 //! libraries beside it: libtorch looks for its CUDA half when a device is first asked for, and that half is loaded
@@ -48,6 +48,26 @@ pub fn devices() -> Result<usize, Lack> {
     match Cuda::device_count() {
         count @ 1.. if Cuda::is_available() => Ok(count as usize),
         _ => Err(without_device(driver())),
+    }
+}
+
+/// Whether GPUs may round the factors of float32 products to TF32, 10 bits behind the point: in this whole
+/// program, forward and backward. libtorch's own choice is to round them in convolutions and nowhere else.
+pub fn round_products(to_tf32: bool) {
+    unsafe extern "C" {
+        #[link_name = "_ZN2at13globalContextEv"]
+        fn context() -> *mut c_void;
+        #[link_name = "_ZN2at7Context17setAllowTF32CuDNNEb"]
+        fn set_convolutions(context: *mut c_void, allowed: bool);
+        #[link_name = "_ZN2at7Context18setAllowTF32CuBLASEb"]
+        fn set_matrices(context: *mut c_void, allowed: bool);
+    }
+    // SAFETY: libtorch's own functions under the names that C++ compilers for Linux give them, a method's object
+    // being its first argument; a libtorch without one of them does not link. The context lives as long as the
+    // program, and its settings are atomic.
+    unsafe {
+        set_convolutions(context(), to_tf32);
+        set_matrices(context(), to_tf32);
     }
 }
 
@@ -117,6 +137,21 @@ mod tests {
             assert_eq!(version(said).as_deref(), Some("580.65.06"), "{said}");
         }
         assert_eq!(version(""), None);
+    }
+
+    #[test]
+    fn products_are_rounded_to_tf32_when_that_is_asked_for_and_not_otherwise() {
+        unsafe extern "C" {
+            #[link_name = "_ZN2at13globalContextEv"]
+            fn context() -> *mut c_void;
+            #[link_name = "_ZNK2at7Context15allowTF32CuBLASEv"]
+            fn allows_matrices(context: *mut c_void) -> bool;
+        }
+        for rounds in [true, false] {
+            round_products(rounds);
+            // SAFETY: as in `round_products`.
+            assert_eq!(unsafe { allows_matrices(context()) }, rounds);
+        }
     }
 
     #[test]

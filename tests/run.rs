@@ -165,6 +165,15 @@ fn another_precision_is_another_cell() {
 }
 
 #[test]
+fn arithmetic_of_gpus_is_refused_on_a_cpu() {
+    let lab = Laboratory::new();
+    let (code, said) = lab.fails(&["run", "tiny.yaml", "--device", "cpu", "train.precision=tf32"]);
+    assert_eq!(code, 2, "{said}");
+    assert!(said.contains("train.precision: `tf32` is arithmetic of GPUs; run with"), "{said}");
+    assert!(!lab.path("results").exists());
+}
+
+#[test]
 fn a_falling_rate_is_another_cell_and_a_constant_one_the_same() {
     let lab = Laboratory::new();
     lab.run(&["seeds=0..1"]);

@@ -3,9 +3,9 @@
 mod common;
 
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 
-use common::{Laboratory, names};
+use common::{Laboratory, names, stdout};
 use polarity::results::Status;
 use polarity::results::table::{Trial, read_trials};
 
@@ -73,6 +73,59 @@ fn a_shard_that_is_killed_and_started_again_loses_no_row_of_the_others() {
     let [whole, parts] =
         ["whole", "parts"].map(|name| lab.read(&format!("{name}/xor5d-reset/trials.csv")));
     assert_eq!(whole, parts);
+}
+
+#[test]
+fn two_copies_of_a_task_come_to_the_tables_of_one_whether_the_second_waits_or_not() {
+    let lab = Laboratory::new();
+    let parts = |results: &str| format!("results={results}");
+    let study = ["run", RESETS, "seeds=0..4"];
+    let run = |results: &str, more: &[&str]| {
+        spawn(&lab, &[&study[..], &[&parts(results)], more].concat())
+    };
+    let plan = stdout(&lab, &["plan", RESETS, "seeds=0..4", &parts("whole"), "--cells"]);
+    let is_id = |word: &&str| word.len() == 16 && word.bytes().all(|it| it.is_ascii_hexdigit());
+    let ids: Vec<&str> =
+        plan.lines().filter_map(|line| line.split(' ').next()).filter(is_id).collect();
+    assert_eq!(ids.len(), 240);
+    lab.write("all.tasks", &ids.join(" "));
+    ended(run("whole", &[]));
+    let copies = [(); 2].map(|()| run("copies", &["--task", "all.tasks:0"]));
+    let codes = copies.map(|mut copy| copy.wait().unwrap().code());
+    // The second finds the task's file held by the first and leaves, or comes when all is done.
+    assert!(codes.contains(&Some(0)) && codes.iter().all(|code| *code <= Some(1)), "{codes:?}");
+    let [whole, copies] =
+        ["whole", "copies"].map(|name| lab.read(&format!("{name}/xor5d-reset/trials.csv")));
+    assert_eq!(whole, copies);
+}
+
+#[test]
+fn the_command_for_gnu_parallel_in_the_docs_computes_every_cell_once() {
+    if Command::new("parallel").arg("--version").output().is_err() {
+        eprintln!("passed over: needs GNU parallel; `make test-slurm` installs it");
+        return;
+    }
+    let lab = Laboratory::new();
+    let page = include_str!("../docs/cluster.md");
+    let commands = page.lines().filter(|line| {
+        line.starts_with("seq 0 7 | parallel ")
+            || line.starts_with("polarity run experiments/xor5d.yaml  ")
+    });
+    let commands: Vec<&str> = commands.collect();
+    assert_eq!(commands.len(), 2, "{commands:?}");
+    let study = format!("run {RESETS} seeds=0..4 results=parallel");
+    let script = commands.join("\n").replace("run experiments/xor5d.yaml", &study);
+    let mut shell = Command::new("sh");
+    let program = Path::new(env!("CARGO_BIN_EXE_polarity")).parent().unwrap().display();
+    shell.args(["-ec", &format!("PATH={program}:$PATH\n{script}")]).current_dir(lab.path(""));
+    let output = shell.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("240 cells: 240 finished, 0 to run"), "{said}");
+    ended(part(&lab, "whole", "0/1"));
+    let [whole, parallel] =
+        ["whole", "parallel"].map(|name| lab.read(&format!("{name}/xor5d-reset/trials.csv")));
+    assert_eq!(whole, parallel);
 }
 
 #[test]

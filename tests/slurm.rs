@@ -153,6 +153,13 @@ impl Cluster {
         String::from_utf8(output.stdout).unwrap()
     }
 
+    /// Whether `sbatch` would take the script.
+    fn takes(&self, script: &Path) -> bool {
+        let mut command = Command::new("sbatch");
+        command.arg("--test-only").arg(script).env("SLURM_CONF", self.conf());
+        command.status().unwrap().success()
+    }
+
     fn conf(&self) -> PathBuf {
         self.folder.path().join("slurm.conf")
     }
@@ -230,6 +237,11 @@ fn a_grid_and_a_study_with_a_source_survive_a_killed_task_and_a_dead_node() {
     here.run(&[]);
     assert!(here.polarity(&["run", "grid.yaml"]).output().unwrap().status.success());
 
+    let scripts = dry_run(&there, &[]);
+    for (number, script) in scripts.split("#!/bin/bash").skip(1).enumerate() {
+        there.write("script.sh", &format!("#!/bin/bash{script}"));
+        assert!(cluster.takes(&there.path("script.sh")), "script {number}: {script}");
+    }
     let (done, said) =
         cluster.polarity(&there, &["slurm", "submit", "grid.yaml", "--partition=none"]);
     assert!(!done && said.contains("sbatch refused: ") && said.contains("partition"), "{said}");

@@ -12,6 +12,7 @@ use tch::{Device, Kind, TchError, Tensor, nn};
 
 use super::Precision;
 use super::init::{Law, Start};
+use crate::cuda;
 use crate::random::Stream;
 
 /// One layer; weights are OIHW or `[out, in]`, activations NCHW or `[n, features]`.
@@ -119,6 +120,9 @@ impl Network {
     }
 
     fn logits(&self, images: &Tensor, dropout: Dropout) -> Result<Tensor, TchError> {
+        if images.device().is_cuda() {
+            cuda::round_products(self.precision == Precision::Tf32);
+        }
         // A tensor that has the kind already is not copied.
         let kind = self.precision.kind();
         let mut x = images.f_to_kind(kind)?;

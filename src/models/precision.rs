@@ -11,6 +11,8 @@ pub enum Precision {
     /// 32-bit floating point throughout.
     #[default]
     Float32,
+    /// As float32, but a GPU rounds the factors of products to TF32; CPUs have no such arithmetic.
+    Tf32,
     /// Weights are rounded to bfloat16 where they are used, sums come back rounded to it.
     Bf16,
 }
@@ -27,7 +29,7 @@ impl Precision {
 
     pub(super) fn kind(self) -> Kind {
         match self {
-            Precision::Float32 => Kind::Float,
+            Precision::Float32 | Precision::Tf32 => Kind::Float,
             Precision::Bf16 => Kind::BFloat16,
         }
     }

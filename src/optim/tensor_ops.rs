@@ -37,7 +37,8 @@ pub(super) fn project(
             mask.f_mul(&draws)?
         }
     };
-    weight.f_copy_(&replacement.f_to_kind(weight.kind())?.f_where_self(&violators, weight)?)?;
+    let replacement = replacement.f_to_kind(weight.kind())?;
+    let _ = replacement.f_where_self_out(weight, &violators, weight)?;
     violators.f_sum(Kind::Int64)
 }
 
@@ -67,8 +68,7 @@ fn uniform(key: ResetKey, weight: &Tensor) -> Result<Tensor, TchError> {
         let _ = x.f_mul_scalar_(signed(factor))?;
     }
     let _ = x.f_bitwise_xor_tensor_(&shifted(&x, 14)?)?;
-    let mut x = shifted(&x, 8)?.f_to_kind(Kind::Float)?;
-    x.f_mul_scalar_(1.0 / f64::from(1 << 24))?.f_reshape(weight.size())
+    shifted(&x, 8)?.f_mul_scalar(1.0 / f64::from(1 << 24))?.f_reshape(weight.size())
 }
 
 /// How many weights are strictly on one side of zero in `before` and on the other in `after`.
@@ -82,4 +82,47 @@ pub(crate) fn copy_of(tensor: &Tensor) -> Result<Tensor, TchError> {
     let mut copy = tensor.f_empty_like()?;
     copy.f_copy_(&tensor)?;
     Ok(copy)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use tch::{CModule, Device};
+
+    use super::*;
+
+    /// What a view, a device's name or a conversion to the kind that is there already is called: no kernel.
+    const NO_KERNEL: [&str; 3] = ["device", "reshape", "to"];
+
+    /// The kernels of a projection, as TorchScript traces its operations.
+    fn kernels(reset: Reset) -> Vec<String> {
+        let mask = Tensor::from_slice(&[1_i8, -1, 0, 1]).reshape([2, 2]);
+        let weight = Tensor::ones([2, 2], (Kind::Float, Device::Cpu));
+        let mut traced = |inputs: &[Tensor]| {
+            let key = ResetKey { seed: 1, tensor: 2, step: 3 };
+            let mut weight = inputs[0].shallow_clone();
+            vec![tch::no_grad(|| project(&mut weight, &inputs[1], reset, key)).unwrap()]
+        };
+        let inputs = [weight, mask];
+        let module = CModule::create_by_tracing("Projection", "forward", &inputs, &mut traced);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("projection.pt");
+        module.unwrap().save(&path).unwrap();
+        let mut archive = zip::ZipArchive::new(std::fs::File::open(path).unwrap()).unwrap();
+        let named = |name: &&str| name.ends_with("__torch__.py");
+        let name = archive.file_names().find(named).unwrap().to_owned();
+        let mut code = String::new();
+        archive.by_name(&name).unwrap().read_to_string(&mut code).unwrap();
+        let calls = code.split("torch.").skip(1);
+        let names = calls.map(|call| call.split('(').next().unwrap().to_owned());
+        names.filter(|name| !NO_KERNEL.contains(&name.as_str())).collect()
+    }
+
+    #[test]
+    fn a_projection_is_five_kernels_and_its_draws_are_twenty_two_more() {
+        let count = |reset| kernels(reset).len();
+        assert_eq!(count(Reset::Flip), 5, "{:?}", kernels(Reset::Flip));
+        assert_eq!(count(Reset::default()), 27, "{:?}", kernels(Reset::default()));
+    }
 }

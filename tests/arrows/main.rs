@@ -58,7 +58,7 @@ const ROOMS: [(&str, &[&str]); 28] = [
     ("weights", &["fetch", "sign"]),
     ("data", &["fetch"]),
     ("catalog", &["data", "fetch", "weights"]),
-    ("models", &["sign"]),
+    ("models", &["cuda", "sign"]),
     ("tensors", &[]),
     ("optim", &["kernel", "sign", "tensors"]),
     ("transfer", &["sign", "weights"]),

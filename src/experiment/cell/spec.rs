@@ -4,6 +4,8 @@
 //! the result depends on and none that it does not. The same cell keeps its name whatever the file
 //! that asks for it, the machine that runs it or the order in which it runs.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::digest::sha256;
@@ -18,7 +20,7 @@ use crate::train::Rate;
 /// Changes whenever the same specification would give other numbers.
 pub const RESULTS_VERSION: u32 = 4;
 
-/// Everything one training run depends on.
+/// Everything one training run depends on. What the seeds of a setting have in common is in memory once.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Spec {
@@ -27,13 +29,13 @@ pub struct Spec {
     /// `cpu` or `cuda`: the same operations round differently on each.
     pub device: String,
     /// What it learns from.
-    pub data: DataSpec,
+    pub data: Arc<DataSpec>,
     /// The network.
     pub model: Model,
     /// How it starts and what is held; none for a source, which starts from its own weights.
-    pub arm: Option<ArmSpec>,
+    pub arm: Option<Arc<ArmSpec>>,
     /// How it is trained.
-    pub train: TrainSpec,
+    pub train: Arc<TrainSpec>,
     /// The seed; what is drawn under it, and what is not, says [`stream_seed`](Self::stream_seed).
     pub seed: u64,
 }

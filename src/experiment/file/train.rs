@@ -58,6 +58,8 @@ pub enum PrecisionChoice {
     /// 32-bit floating point: the same cells on every machine.
     #[default]
     Float32,
+    /// float32 whose products a GPU rounds to TF32.
+    Tf32,
     /// bfloat16 products under float32 weights.
     Bf16,
     /// bfloat16 where the device has arithmetic for it, else float32.
@@ -69,6 +71,7 @@ impl PrecisionChoice {
     pub fn on(self, device: Device) -> Precision {
         match self {
             PrecisionChoice::Float32 => Precision::Float32,
+            PrecisionChoice::Tf32 => Precision::Tf32,
             PrecisionChoice::Bf16 => Precision::Bf16,
             PrecisionChoice::Auto => Precision::fastest(device),
         }

@@ -150,6 +150,8 @@ impl Records {
     pub(super) fn keep(&mut self, record: Record) {
         let known = self.cells.entry(record.id.clone()).or_default();
         known.retain(Record::is_finished);
+        // Nearly every cell has one, and a vector left to itself makes room for four.
+        known.reserve_exact(1);
         known.push(record);
     }
 }

@@ -1,5 +1,7 @@
 //! The cells of a study of images: every training size, arm and seed.
 
+use std::sync::Arc;
+
 use indexmap::IndexMap;
 
 use super::sources::{PlannedSource, settings};
@@ -8,7 +10,7 @@ use crate::experiment::cell::{
     ArmSpec, Cell, DataSpec, ImageSpec, RESULTS_VERSION, Share, SourceSpec, Spec, TrainSpec,
 };
 use crate::experiment::checked::Checked;
-use crate::experiment::file::{Arm, Evaluations, Experiment, Hold, Until};
+use crate::experiment::file::{Arm, Evaluations, Experiment, Hold, PrecisionChoice, Until};
 use crate::experiment::problem::{Problem, Problems};
 use crate::experiment::study::device_name;
 
@@ -31,6 +33,10 @@ pub(super) fn courses(checked: &Checked, place: &Place, problems: &mut Problems)
 fn training(checked: &Checked, place: &Place, size: usize) -> Result<TrainSpec, Problem> {
     let train = &checked.experiment().train;
     let evaluate_at = schedule::evaluations(checked, size)?;
+    if train.precision == PrecisionChoice::Tf32 && !place.device.is_cuda() {
+        let what = "`tf32` is arithmetic of GPUs; run with `--device cuda:0`, or choose `float32`";
+        return Err(Problem::unfit("train.precision", what));
+    }
     Ok(TrainSpec {
         optimizer: train.optimizer.clone(),
         batch: train.batch,
@@ -54,6 +60,7 @@ impl Draft<'_> {
         let experiment = self.checked.experiment();
         let mut cells = Vec::new();
         for Course { size, train, releases } in courses {
+            let data = Arc::new(self.images(share, *size));
             for ((name, arm), release_at) in experiment.arms.iter().zip(releases) {
                 let source = experiment.source_of(arm).filter(|_| arm.needs_source());
                 let source = source.and_then(|(name, _)| sources.get(name));
@@ -63,21 +70,22 @@ impl Draft<'_> {
                 if let Some(lr) = arm.lr {
                     train.optimizer = train.optimizer.with_lr(lr);
                 }
+                let train = Arc::new(train);
                 for source in of_seeds {
                     let arm = self.arm(arm, source.map(|source| &source.spec), *release_at);
                     let settings = settings(*size, source.and_then(|source| source.seed));
-                    for &seed in &experiment.seeds.0 {
-                        let spec = Spec {
-                            version: RESULTS_VERSION,
-                            device: device_name(self.place.device).into(),
-                            data: self.images(share, *size),
-                            model: experiment.model.clone(),
-                            arm: Some(arm.clone()),
-                            train: train.clone(),
-                            seed,
-                        };
-                        cells.push(Cell::new(name, settings.clone(), spec));
-                    }
+                    let spec = Spec {
+                        version: RESULTS_VERSION,
+                        device: device_name(self.place.device).into(),
+                        data: data.clone(),
+                        model: experiment.model.clone(),
+                        arm: Some(Arc::new(arm)),
+                        train: train.clone(),
+                        seed: 0,
+                    };
+                    let of =
+                        |&seed| Cell::new(name, settings.clone(), Spec { seed, ..spec.clone() });
+                    cells.extend(experiment.seeds.0.iter().map(of));
                 }
             }
         }

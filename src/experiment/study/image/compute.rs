@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::time::Instant;
 
 use tch::{Device, TchError, nn};
@@ -131,8 +132,10 @@ pub(super) fn rehearse(
     data.validation = data.validation.min(REHEARSED);
     let validation = data.validation;
     data.train_size = data.train_size.min(spec.train.batch);
-    spec.data = DataSpec::Images(data);
-    spec.arm = spec.arm.map(|arm| ArmSpec { hold: arm.hold, reset: arm.reset, ..ArmSpec::fresh() });
+    spec.data = Arc::new(DataSpec::Images(data));
+    let plain =
+        |arm: &ArmSpec| ArmSpec { hold: arm.hold.clone(), reset: arm.reset, ..ArmSpec::fresh() };
+    spec.arm = spec.arm.as_deref().map(plain).map(Arc::new);
     let (ready, mut optimizer) = Ready::new(&spec, material, None, device)?;
     let mut run = |steps| -> Result<(f64, f64), Failure> {
         let start = Instant::now();
@@ -180,13 +183,13 @@ impl Ready {
             .model
             .assemble(&variables.root(), material.train.classes)
             .with_precision(spec.train.precision);
-        draw(&net, spec.arm.as_ref(), seed)?;
+        draw(&net, spec.arm.as_deref(), seed)?;
         let start = match &spec.arm {
             Some(arm) => assign(arm, source, &variables, seed)?,
             None => transfer::own_signs(&variables)?,
         };
         let threads = NonZeroUsize::new(spec.train.threads).unwrap_or(NonZeroUsize::MIN);
-        let held = held(spec.arm.as_ref(), &start);
+        let held = held(spec.arm.as_deref(), &start);
         let optimizer = Frozen::new(&variables, held, spec.train.optimizer.clone())?
             .with_reset(spec.arm.as_ref().and_then(|arm| arm.reset).unwrap_or_default())
             .with_seed(Stream::new(seed, "reset").bits())
@@ -332,7 +335,7 @@ mod tests {
         Spec {
             version: RESULTS_VERSION,
             device: "cpu".into(),
-            data: DataSpec::Images(ImageSpec {
+            data: Arc::new(DataSpec::Images(ImageSpec {
                 digest: String::new(),
                 share: Share::Whole,
                 classes: None,
@@ -343,7 +346,7 @@ mod tests {
                 train_size: 12,
                 validation: 8,
                 test: None,
-            }),
+            })),
             model: serde_json::from_value(model).unwrap(),
             arm: Some(serde_json::from_value(arm).unwrap()),
             train: serde_json::from_value(train).unwrap(),
@@ -382,9 +385,10 @@ mod tests {
 
     /// The row of `spec` after `steps` steps.
     fn outcome(mut spec: Spec, steps: u64, select: Select) -> Outcome {
-        spec.train.steps = steps;
-        spec.train.evaluate_at = Evaluations::Steps((0..=steps).collect());
-        spec.train.select = select;
+        let train = Arc::make_mut(&mut spec.train);
+        train.steps = steps;
+        train.evaluate_at = Evaluations::Steps((0..=steps).collect());
+        train.select = select;
         let watch = Watch {
             stop: &AtomicBool::new(false),
             tell: &|_, _| ControlFlow::Continue(()),
@@ -427,7 +431,8 @@ mod tests {
     #[test]
     fn a_run_that_diverged_is_tested_nowhere_and_says_what_its_curve_is_of() {
         let mut spec = spec(FRESH, 0);
-        spec.train.optimizer = Optimizer::Sgd(Sgd { lr: 1e30, ..Sgd::default() });
+        Arc::make_mut(&mut spec.train).optimizer =
+            Optimizer::Sgd(Sgd { lr: 1e30, ..Sgd::default() });
         let outcome = outcome(spec, 4, Select::Best);
         assert_eq!(outcome.status, Status::Diverged);
         assert_eq!((errors(&outcome), outcome.test_images), ([[None; 3]; 2], None));

@@ -360,10 +360,10 @@ impl Draft<'_> {
         Spec {
             version: RESULTS_VERSION,
             device: device_name(self.place.device).into(),
-            data: DataSpec::Images(lesson.images.clone()),
+            data: Arc::new(DataSpec::Images(lesson.images.clone())),
             model: model.clone(),
             arm: None,
-            train: TrainSpec {
+            train: Arc::new(TrainSpec {
                 optimizer: train.optimizer.clone().unwrap_or_else(|| own.optimizer.clone()),
                 batch,
                 steps,
@@ -372,7 +372,7 @@ impl Draft<'_> {
                 select: Select::Last,
                 threads: train.threads,
                 precision: own.precision.on(self.place.device),
-            },
+            }),
             seed,
         }
     }

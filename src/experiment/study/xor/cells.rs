@@ -1,5 +1,7 @@
 //! The cells of a study of XOR-5D: every training size, width, arm and seed.
 
+use std::sync::Arc;
+
 use super::check::no_mlp;
 use crate::data::xor::NAME;
 use crate::experiment::cell::{ArmSpec, Cell, DataSpec, RESULTS_VERSION, Spec, TrainSpec, XorSpec};
@@ -30,35 +32,34 @@ pub(super) fn cells(checked: &Checked, device: &str) -> Result<Vec<Cell>, Proble
                     reset_at_start: holds && is_faithful(Faithful::ResetAtStart),
                     ..ArmSpec::fresh()
                 };
-                for &seed in &seeds.0 {
-                    let spec = Spec {
-                        version: RESULTS_VERSION,
-                        device: device.into(),
-                        data: DataSpec::Xor(XorSpec {
-                            law: NAME.into(),
-                            train_size,
-                            validation: data.validation,
-                            test: data.test.unwrap_or(data.validation),
-                            one_draw: is_faithful(Faithful::OneDraw),
-                        }),
-                        model: Model::Mlp(Mlp { hidden }),
-                        arm: Some(arm.clone()),
-                        train: TrainSpec {
-                            optimizer: train.optimizer.clone(),
-                            batch: train.batch,
-                            steps: checked.length().steps(train_size, train.batch),
-                            rate: train.rate,
-                            evaluate_at: Evaluations::Word(EvaluationsWord::EveryEpoch),
-                            select: train.select,
-                            threads: train.threads,
-                            precision: Precision::Float32,
-                        },
-                        seed,
-                    };
-                    let settings = [("train_size", train_size as f64), ("width", hidden as f64)];
-                    let settings = settings.map(|(name, value)| (name.to_owned(), value));
-                    cells.push(Cell::new(name, settings.to_vec(), spec));
-                }
+                let spec = Spec {
+                    version: RESULTS_VERSION,
+                    device: device.into(),
+                    data: Arc::new(DataSpec::Xor(XorSpec {
+                        law: NAME.into(),
+                        train_size,
+                        validation: data.validation,
+                        test: data.test.unwrap_or(data.validation),
+                        one_draw: is_faithful(Faithful::OneDraw),
+                    })),
+                    model: Model::Mlp(Mlp { hidden }),
+                    arm: Some(Arc::new(arm)),
+                    train: Arc::new(TrainSpec {
+                        optimizer: train.optimizer.clone(),
+                        batch: train.batch,
+                        steps: checked.length().steps(train_size, train.batch),
+                        rate: train.rate,
+                        evaluate_at: Evaluations::Word(EvaluationsWord::EveryEpoch),
+                        select: train.select,
+                        threads: train.threads,
+                        precision: Precision::Float32,
+                    }),
+                    seed: 0,
+                };
+                let settings = [("train_size", train_size as f64), ("width", hidden as f64)];
+                let settings = settings.map(|(name, value)| (name.to_owned(), value)).to_vec();
+                let of = |&seed| Cell::new(name, settings.clone(), Spec { seed, ..spec.clone() });
+                cells.extend(seeds.0.iter().map(of));
             }
         }
     }

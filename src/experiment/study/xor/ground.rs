@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::time::Instant;
 
 use tch::Device;
@@ -105,7 +106,8 @@ impl Ground for XorGround {
         let mut like = cell.clone();
         let given = Given::new(&cell.spec)?;
         let epochs = given.course.epochs.min(REHEARSED_EPOCHS);
-        like.spec.train.steps = epochs * (cell.spec.train.steps / given.course.epochs);
+        Arc::make_mut(&mut like.spec.train).steps =
+            epochs * (cell.spec.train.steps / given.course.epochs);
         let cells = vec![&like; ensemble::lanes()];
         let lessons = Lessons::new(&cells);
         let given = Given::new(&like.spec)?;

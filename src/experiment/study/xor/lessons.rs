@@ -35,7 +35,7 @@ impl<'a> Given<'a> {
     pub(super) fn new(spec: &'a Spec) -> Result<Self, Failure> {
         let Spec { data, model, train, arm, .. } = spec;
         let (DataSpec::Xor(data), Model::Mlp(Mlp { hidden }), Optimizer::Adam(adam), Some(arm)) =
-            (data, model, &train.optimizer, arm)
+            (&**data, model, &train.optimizer, arm)
         else {
             return Err(Failure::OtherKind);
         };
