@@ -22,7 +22,7 @@ RUNS     := 100000
 WHEEL    := target/python/wheel
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build data demo xor transfer figures audit bench bench-peers bench-pytorch python wheel test test-python test-slurm test-cuda fuzz torture lint lint-deep clean
+.PHONY: help setup build data demo xor transfer figures audit bench bench-peers bench-cuda bench-pytorch python wheel test test-python test-slurm test-cuda fuzz torture lint lint-deep clean
 
 help:            ## Say what each target does
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 20
@@ -60,6 +60,10 @@ bench: build     ## Optimizers, training and XOR nets beside libtorch's own (min
 
 bench-peers: build ## The same beside PyTorch and JAX, which are installed apart (several GB)
 	python3 benches/peers/run.py --program $(POLARITY)
+
+bench-cuda: build ## A training step on a GPU, part by part, held and free, and PyTorch's beside it (an idle GPU, several GB)
+	$(POLARITY) bench --device cuda:0
+	python3 benches/peers/run.py --gpu cuda:0
 
 bench-pytorch: python ## Ways to hold signs in PyTorch, ours and those by hand (minutes, an idle machine, 8 GB)
 	python/.venv/bin/python benches/pytorch/run.py --write

@@ -2,6 +2,7 @@
 """Ours beside PyTorch and JAX, on this machine, in one go: `make bench-peers`.
 
     python3 benches/peers/run.py [--threads N] [--program target/release/polarity]
+    python3 benches/peers/run.py --gpu cuda:0     PyTorch alone, the shapes of `polarity bench --device cuda:0`
 
 PyTorch 2.11.0 and JAX are installed once, with pip, into a virtual environment below $POLARITY_CACHE (by
 default ~/.cache/polarity; several GB, because the wheel brings CUDA). Every peer runs before and after
@@ -23,11 +24,15 @@ ROOT = PEERS.parent.parent
 PACKAGES = ["torch==2.11.0", "numpy", "jax"]
 TORCH = ["torch_adam.py", "torch_step.py"]
 JAX = "xor_jax.py"
+# Side in pixels and batch, as in src/bench/device.rs.
+GPU_SHAPES = [(64, 1000), (227, 256)]
 
 
 def main():
     arguments = parse()
     python = environment()
+    if arguments.gpu:
+        return on_gpu(python, arguments)
     before = peers(python, arguments.threads)
     ours = run([arguments.program, "bench", "--json", "--threads", arguments.threads])
     after = peers(python, arguments.threads)
@@ -56,6 +61,14 @@ def main():
     write(rows, ratios)
 
 
+def on_gpu(python, arguments):
+    for side, batch in GPU_SHAPES:
+        step = run([python, PEERS / "torch_step.py", arguments.threads, arguments.gpu, side, batch])
+        images = 1e3 * batch / step["step"]
+        print(f"  PyTorch {step['torch']}, fused Adam, float32, {side} px, batch {batch}: {step['step']:.2f} ms, "
+              f"optimizer {step['optimizer']:.2f}; {images:.0f} images/s")  # fmt: skip
+
+
 def peers(python, threads):
     """What each peer measures, by name."""
     measured = {}
@@ -70,6 +83,7 @@ def peers(python, threads):
 def parse():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="CPU threads")
+    parser.add_argument("--gpu", metavar="cuda:N", help="PyTorch's training step on this GPU, and nothing else")
     parser.add_argument("--program", type=Path, default=ROOT / "target/release/polarity")
     return parser.parse_args()
 

@@ -7,6 +7,7 @@
 //!
 //! Only the command line uses this room; other frameworks are timed by `make bench-peers`.
 
+mod device;
 mod ensemble;
 mod holding;
 mod memory;
@@ -19,6 +20,7 @@ use std::num::NonZeroUsize;
 use serde_json::{Value, json};
 use tch::TchError;
 
+pub use device::{DeviceStep, SHAPES, Shape, measure as steps_on};
 pub use ensemble::Ensemble;
 pub use holding::Holding;
 pub use optimizers::{Case, Subject};
@@ -207,6 +209,16 @@ impl Bench {
         object.insert("ensembles".into(), ensembles.collect());
         Value::Object(object)
     }
+}
+
+/// `gpu.csv`: one row a training step on a device.
+pub fn device_csv(steps: &[DeviceStep]) -> String {
+    csv(steps.iter().map(DeviceStep::to_json))
+}
+
+/// Training steps on a device as JSON.
+pub fn device_json(steps: &[DeviceStep]) -> Value {
+    steps.iter().map(DeviceStep::to_json).collect()
 }
 
 /// Objects with the same keys as a table whose columns are the keys.

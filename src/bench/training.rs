@@ -26,7 +26,7 @@ pub(super) const LIBTORCH: &str = "Adam of libtorch, nothing held, float32";
 const ROUNDS: usize = 5;
 const BATCH: usize = 32;
 const IMAGE: usize = 224;
-const CLASSES: usize = 1000;
+pub(super) const CLASSES: usize = 1000;
 
 /// The time of a training step and of its parts.
 #[derive(Clone, Debug)]
@@ -88,7 +88,7 @@ impl Step {
 /// tch alone.
 pub(super) fn measure(threads: NonZeroUsize) -> Result<Vec<Step>, Error> {
     tch::set_num_threads(threads.get() as i32);
-    let images = [images(BATCH)?, images(1)?];
+    let images = [images(BATCH, IMAGE, Device::Cpu)?, images(1, IMAGE, Device::Cpu)?];
     let mut ours = [
         Ours::new(Precision::Float32, true, threads)?,
         Ours::new(Precision::Float32, false, threads)?,
@@ -119,16 +119,16 @@ pub(super) fn measure(threads: NonZeroUsize) -> Result<Vec<Step>, Error> {
     Ok(steps.map(|((name, seconds), resets)| Step::new(name, seconds, resets)).collect())
 }
 
-/// `count` images of noise.
-fn images(count: usize) -> Result<ImageSet, Error> {
+/// `count` images of noise, of this `side` for a network on `device`.
+pub(super) fn images(count: usize, side: usize, device: Device) -> Result<ImageSet, Error> {
     let mut stream = Stream::new(1, "images");
     let pixels = (0..count * 28 * 28).map(|_| stream.below(256) as u8).collect();
-    let labels = (0..count).map(|image| image as u16).collect();
+    let labels = (0..count).map(|image| (image % CLASSES) as u16).collect();
     let source = Images { channels: 1, height: 28, width: 28, pixels, labels, classes: CLASSES };
     let (mean, deviation) = (vec![0.5; 3], vec![0.25; 3]);
-    let input = Input { channels: 3, size: IMAGE, mean, deviation };
+    let input = Input { channels: 3, size: side, mean, deviation };
     let all: Vec<usize> = (0..count).collect();
-    Ok(ImageSet::new(&source, &all, &input, Device::Cpu)?)
+    Ok(ImageSet::new(&source, &all, &input, device)?)
 }
 
 fn network(precision: Precision) -> Result<(nn::VarStore, Network), Error> {

@@ -5,10 +5,15 @@ use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
 use clap::Args;
+use tch::Device;
 
+use super::device::DeviceArg;
 use super::say::say;
 use super::{Failure, print};
-use crate::bench::{Bench, Case, Ensemble, Holding, Ratio, Step};
+use crate::bench::{
+    Bench, Case, DeviceStep, Ensemble, Holding, Ratio, SHAPES, Step, device_csv, device_json,
+    steps_on,
+};
 use crate::experiment::write_results;
 
 /// Measure the optimizers and a training step beside libtorch's own
@@ -16,6 +21,7 @@ use crate::experiment::write_results;
 #[command(after_help = "Examples:
   polarity bench                            about five minutes, also written to results/bench/*.csv
   polarity bench --json --threads 2         one JSON object
+  polarity bench --device cuda:0            a training step on a GPU, part by part: gpu.csv
 
 Run it on an idle machine: cases are timed in turn, but a busy machine slows them unevenly.")]
 pub(super) struct BenchCommand {
@@ -25,6 +31,9 @@ pub(super) struct BenchCommand {
     /// CPU threads [default: all cores]
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
+    /// What to measure: all there is on the `cpu`, or a training step on a GPU, cuda:0
+    #[arg(long, default_value = "cpu")]
+    device: DeviceArg,
     /// The folder of the CSV files
     #[arg(long, value_name = "DIR", default_value = "results/bench")]
     out: PathBuf,
@@ -35,6 +44,10 @@ impl BenchCommand {
         // A folder that cannot be written is better known before the minutes than after them.
         std::fs::create_dir_all(&self.out)
             .map_err(|error| Failure::Input(anyhow!("--out {}: {error}", self.out.display())))?;
+        let device = self.device.resolve()?;
+        if device.is_cuda() {
+            return self.on_gpu(device);
+        }
         let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         let threads = self.threads.unwrap_or(cores);
         let bench = Bench::run(threads, &mut |what| say(&format!("measuring {what}")))
@@ -48,6 +61,19 @@ impl BenchCommand {
             return print(&format!("{text}\n"));
         }
         print(&tables(&bench))
+    }
+}
+
+impl BenchCommand {
+    fn on_gpu(self, device: Device) -> Result<(), Failure> {
+        say("measuring training steps of AlexNet");
+        let steps = steps_on(device, &SHAPES).map_err(Failure::work)?;
+        write(&self.out, "gpu.csv", device_csv(&steps))?;
+        if self.json {
+            let text = serde_json::to_string_pretty(&device_json(&steps)).map_err(Failure::work)?;
+            return print(&format!("{text}\n"));
+        }
+        print(&device_table(&steps))
     }
 }
 
@@ -118,6 +144,34 @@ fn training_line(step: &Step) -> String {
         ms(step.forward.median),
         ms(step.backward.median),
         ms(step.optimizer.median),
+        step.images_per_second()
+    )
+}
+
+/// Free steps with the held ones below, and what holding costs of the optimizer's time and of the whole.
+fn device_table(steps: &[DeviceStep]) -> String {
+    let mut text = String::from("Training AlexNet, 61.1 million weights: ms a step, medians\n\n");
+    for pair in steps.chunks(2) {
+        pair.iter().for_each(|step| text += &device_line(step));
+        if let [free, held] = pair {
+            let ratio = |of: fn(&DeviceStep) -> f64| of(held) / of(free);
+            let (optimizer, whole) = (ratio(|it| it.parts[3].median), ratio(|it| it.total.median));
+            text += &format!("    held / free: optimizer {optimizer:.3}, step {whole:.3}\n");
+        }
+    }
+    text
+}
+
+fn device_line(step: &DeviceStep) -> String {
+    let [data, forward, backward, optimizer] = step.parts.map(|part| 1e3 * part.median);
+    let DeviceStep { shape, precision, .. } = step;
+    let held = if step.held { "held" } else { "free" };
+    format!(
+        "  {} px, batch {}, {precision}, {held}:{:9.2}  data {data:.2}, forward {forward:.2}, \
+         backward {backward:.2}, optimizer {optimizer:.2}; {:.0} images/s\n",
+        shape.side,
+        shape.batch,
+        1e3 * step.total.median,
         step.images_per_second()
     )
 }
