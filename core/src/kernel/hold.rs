@@ -2,8 +2,8 @@
 
 use crate::kernel::draw::{Draws, ResetKey};
 use crate::kernel::order::Order;
-use crate::kernel::sides::{Lanes, Sides, WORD};
-use crate::kernel::violators::{BATCH, Violators};
+use crate::kernel::sides::{Sides, WORD};
+use crate::kernel::violators::{LINE, Noted, Violators};
 use crate::sign::{Reset, SignMask};
 
 /// The signs one tensor is held to, and what becomes of a weight that left its own.
@@ -115,55 +115,64 @@ impl Part<'_> {
     /// Replaces `violators` among the part's `weights` as [`Reset::apply`] does, forgets them, and
     /// gives back the sign flips among those that had been violators before the step.
     #[inline(always)]
-    pub(super) fn reset<L: Lanes>(
-        &self,
-        violators: &mut Violators,
-        weights: &mut [[f32; WORD]],
-    ) -> u64 {
-        let (flat, batches) = (weights.as_flattened_mut(), violators.batches());
-        match self.reset {
-            Reset::Zero => replace(flat, batches, |_, _| 0.0),
-            Reset::Flip => replace(flat, batches, |weight, _| -weight),
+    pub(super) fn reset(&self, violators: &mut Violators, weights: &mut [[f32; WORD]]) -> u64 {
+        let (weights, lines) = (weights.as_flattened_mut().as_chunks_mut().0, violators.lines());
+        let flips = match self.reset {
+            Reset::Zero => replace(weights, lines, |_, _| 0.0),
+            Reset::Flip => replace(weights, lines, |weight, _| -weight),
             Reset::Constant(magnitude) => {
-                replace(flat, batches, |weight, _| opposite(magnitude.get(), weight))
+                replace(weights, lines, |weight, _| opposite(magnitude.get(), weight))
             }
             Reset::Uniform(max) => match self.order {
-                None => replace(flat, batches, |weight, place| {
+                None => replace(weights, lines, |weight, place| {
                     let draw = self.draws.uniform((self.start as u32).wrapping_add(place));
                     opposite(max.get() * draw, weight)
                 }),
-                Some(order) => replace(flat, batches, |weight, place| {
+                Some(order) => replace_each(weights, lines, |weight, place| {
                     let index = order.row_major(self.start + place as usize);
                     opposite(max.get() * self.key.uniform(index as u64), weight)
                 }),
             },
-        }
-        let mut flips = 0;
-        for noted in violators.again() {
-            let Sides { below, above } = L::sides(&weights[noted.word]);
-            flips += u64::from((noted.again & (below | above)).count_ones());
-        }
+        };
         violators.clear();
         flips
     }
 }
 
-/// Replaces the weight at each place by `reset(weight, place)`. Each batch is read before it is
-/// written, so that a place may stand twice in it.
+/// Replaces each violator by `reset(weight, place)`, and counts those that had been violators before
+/// and are on the other side of zero now. All weights of a line are computed, and those that are no
+/// violators kept: that takes less time than to go from one violator to the next.
 #[inline(always)]
-fn replace(weights: &mut [f32], batches: &[[u32; BATCH]], reset: impl Fn(f32, u32) -> f32) {
-    for places in batches {
-        let mut new = [0.0; BATCH];
-        for (new, &place) in new.iter_mut().zip(places) {
-            *new = weights[place as usize];
-        }
-        for (new, &place) in new.iter_mut().zip(places) {
-            *new = reset(*new, place);
-        }
-        for (&new, &place) in new.iter().zip(places) {
-            weights[place as usize] = new;
+fn replace(weights: &mut [[f32; LINE]], lines: &[Noted], reset: impl Fn(f32, u32) -> f32) -> u64 {
+    let mut flips = [0_u32; LINE];
+    for &Noted { line, violated, again } in lines {
+        let weights = &mut weights[line as usize];
+        for (lane, (weight, flips)) in weights.iter_mut().zip(&mut flips).enumerate() {
+            let is_in = |bits: u16| u32::from(bits) >> lane & 1;
+            let new = reset(*weight, line * LINE as u32 + lane as u32);
+            *flips += is_in(again) & u32::from(new != 0.0);
+            *weight = if is_in(violated) == 1 { new } else { *weight };
         }
     }
+    flips.iter().sum::<u32>().into()
+}
+
+/// The same for a `reset` that is costly.
+#[inline(always)]
+fn replace_each(
+    weights: &mut [[f32; LINE]],
+    lines: &[Noted],
+    reset: impl Fn(f32, u32) -> f32,
+) -> u64 {
+    let mut flips = 0;
+    for &Noted { line, violated, again } in lines {
+        for lane in (0..LINE).filter(|lane| violated >> lane & 1 == 1) {
+            let weight = &mut weights[line as usize][lane];
+            *weight = reset(*weight, line * LINE as u32 + lane as u32);
+            flips += u64::from(again >> lane & u16::from(*weight != 0.0));
+        }
+    }
+    flips
 }
 
 /// `value`, which has no sign, on the other side of zero than `weight`.

@@ -6,7 +6,7 @@ use crate::kernel::hold::{Counts, Hold, Part};
 use crate::kernel::parallel::CHUNK;
 use crate::kernel::path::Kernel;
 use crate::kernel::sides::{Lanes, WORD};
-use crate::kernel::violators::{Noted, Violators};
+use crate::kernel::violators::Violators;
 
 /// One tensor to project.
 #[derive(Debug)]
@@ -65,11 +65,10 @@ fn project<L: Lanes>(weights: &mut [[f32; WORD]], hold: &Part<'_>) -> Counts {
     for first in (0..weights.len()).step_by(BLOCK) {
         for (word, weights) in weights.iter().enumerate().skip(first).take(BLOCK) {
             let violated = hold.violated(word, L::sides(weights));
-            violators.note(Noted { word, violated, again: violated });
+            violators.note(word, violated, violated);
             counts.resets += u64::from(violated.count_ones());
         }
-        violators.list();
-        counts.sign_flips += hold.reset::<L>(&mut violators, weights);
+        counts.sign_flips += hold.reset(&mut violators, weights);
     }
     counts
 }

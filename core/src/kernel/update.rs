@@ -1,11 +1,11 @@
 //! The pass all optimizers share; a [`Rule`] says what they do with one weight.
 
-use crate::kernel::block::{BLOCK, padded, prefetch};
+use crate::kernel::block::{BLOCK, padded};
 use crate::kernel::hold::{Counts, Hold, Part};
 use crate::kernel::parallel::CHUNK;
 use crate::kernel::path::Kernel;
 use crate::kernel::sides::{Lanes, Sides, WORD};
-use crate::kernel::violators::{Noted, Violators};
+use crate::kernel::violators::Violators;
 
 /// What an optimizer does with one weight that has `N` numbers of state.
 ///
@@ -115,7 +115,7 @@ impl<R: Rule<N>, const N: usize> Kernel for Update<'_, R, N> {
     }
 }
 
-/// One step of whole words. Violators are put back a block after they are found.
+/// One step of whole words. Violators are put back at the end of their block.
 #[inline(always)]
 fn blocks<L: Lanes, R: Rule<N>, const N: usize>(
     weights: &mut [[f32; WORD]],
@@ -125,9 +125,8 @@ fn blocks<L: Lanes, R: Rule<N>, const N: usize>(
     hold: Option<Part<'_>>,
 ) -> Counts {
     let mut counts = Counts::default();
-    let mut violators = [Violators::none(), Violators::none()];
-    for (number, first) in (0..weights.len()).step_by(BLOCK).enumerate() {
-        let [now, last] = if number % 2 == 0 { [0, 1] } else { [1, 0] };
+    let mut violators = Violators::none();
+    for first in (0..weights.len()).step_by(BLOCK) {
         for word in first..weights.len().min(first + BLOCK) {
             let state = state.each_mut().map(|state| &mut state[word]);
             let signs = match &hold {
@@ -139,21 +138,14 @@ fn blocks<L: Lanes, R: Rule<N>, const N: usize>(
             let mut crossed = before.crossed(after);
             if let Some(hold) = &hold {
                 let violated = hold.violated(word, after);
-                let again = violated & hold.violated(word, before);
-                violators[now].note(Noted { word, violated, again });
+                violators.note(word, violated, violated & hold.violated(word, before));
                 counts.resets += u64::from(violated.count_ones());
                 crossed &= !violated;
             }
             counts.sign_flips += u64::from(crossed.count_ones());
         }
         if let Some(hold) = &hold {
-            violators[now].list();
-            counts.sign_flips += hold.reset::<L>(&mut violators[last], weights);
-        }
-    }
-    if let Some(hold) = &hold {
-        for violators in &mut violators {
-            counts.sign_flips += hold.reset::<L>(violators, weights);
+            counts.sign_flips += hold.reset(&mut violators, weights);
         }
     }
     counts
@@ -168,11 +160,6 @@ fn word<L: Lanes, R: Rule<N>, const N: usize>(
     state: [&mut [f32; WORD]; N],
     rule: &R,
 ) -> [Sides; 2] {
-    prefetch(weights);
-    prefetch(gradient);
-    for state in &state {
-        prefetch(state);
-    }
     let before = L::sides(weights);
     for lane in 0..WORD {
         let old = std::array::from_fn(|index| state[index][lane]);

@@ -248,7 +248,7 @@ class FrozenOptimizer(torch.optim.Optimizer):
 
     def _finish(self, work: Work, resets: int | Tensor, sign_flips: int | Tensor) -> None:
         """Notes that a parameter's step is done; one that is refused leaves no trace."""
-        state = self.state[work.parameter]
+        state = self.state[work.parameter] if work.state is None else work.state
         if work.buffers:
             state.update(work.buffers)
         if "step" in state:

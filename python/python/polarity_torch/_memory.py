@@ -15,6 +15,8 @@ from torch import Tensor, nn
 
 # Subclasses may mean anything by their memory.
 PLAIN = (nn.Parameter, Tensor)
+# Strided float32 on the CPU, not negated lazily: `isinstance` answers at once what else are four questions.
+FLOATS = torch.FloatTensor
 
 
 def must_be_readable(name: str, tensor: Tensor) -> None:
@@ -121,23 +123,20 @@ class Slices:
     def plain(self, tensors: tuple[Any, ...], shape: torch.Size) -> list[int] | None:
         """The addresses of tensors that are what nearly all are, raw and contiguous, of one shape; `None` where one is
         not, and has to be looked at more carefully. A function for every check would cost more than the kernel."""
-        addresses, length = [], 4 * shape.numel()
+        addresses, keep, length = [], self.storages.append, 4 * shape.numel()
         for tensor in tensors:
             if (
                 type(tensor) not in PLAIN
-                or tensor.dtype is not torch.float32
-                or not tensor.is_cpu
-                or tensor.layout is not torch.strided
+                or not isinstance(tensor, FLOATS)
                 or tensor.shape != shape
                 or not tensor.is_contiguous()
-                or tensor.is_neg()
             ):
                 return None
             storage = tensor.untyped_storage()
             start = 4 * tensor.storage_offset()
             if not 0 < length <= storage.nbytes() - start:
                 return None
-            self.storages.append(storage)
+            keep(storage)
             addresses.append(storage.data_ptr() + start)
         return addresses
 
