@@ -210,3 +210,19 @@ fn minutes_that_are_none_are_refused() {
         assert!(said.contains("expected minutes from 0 to 525600"), "{said}");
     }
 }
+
+#[test]
+fn a_run_that_is_told_to_end_twice_at_once_ends_as_if_it_were_told_once() {
+    let lab = Laboratory::new();
+    let mut command = lab.polarity(&["run", "tiny.yaml", "--threads", "1", LONG]);
+    let mut run = command.stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(run.stderr.take().unwrap()).lines();
+    let ended = |line: std::io::Result<String>| line.unwrap().contains("test error");
+    assert!(lines.by_ref().any(ended), "a cell ends before the run does");
+    // As Slurm does: to the program, and to its shell, which sends it on.
+    signal(&run, "TERM");
+    signal(&run, "TERM");
+    let rest: Vec<String> = lines.map(Result::unwrap).collect();
+    assert!(rest.iter().any(|line| line.starts_with("stopped; ")), "{rest:?}");
+    assert_eq!(run.wait().unwrap().code(), Some(143));
+}

@@ -100,6 +100,25 @@ fn two_copies_of_a_task_come_to_the_tables_of_one_whether_the_second_waits_or_no
 }
 
 #[test]
+fn a_task_of_an_experiment_that_was_edited_is_refused_and_changes_nothing() {
+    let lab = Laboratory::of_points();
+    lab.run(&[]);
+    let (tables, id) = (lab.tables(), trials(&lab)[0].key.id.clone());
+    for (line, words) in [
+        (format!("{id} {}", "0".repeat(16)), "`0000000000000000` is no cell of this experiment"),
+        (id[..8].to_owned(), "is no cell of this experiment"),
+        ("\n".into(), "is no cell of this experiment"),
+        (String::new(), "has 0 tasks, counted from 0, and no task 0"),
+    ] {
+        lab.write("cut.tasks", &line);
+        let (code, said) = lab.fails(&["run", "tiny.yaml", "--task", "cut.tasks:0"]);
+        assert_eq!(code, 2, "{said}");
+        assert!(said.contains(words), "{said}");
+    }
+    assert_eq!(lab.tables(), tables);
+}
+
+#[test]
 fn the_command_for_gnu_parallel_in_the_docs_computes_every_cell_once() {
     if Command::new("parallel").arg("--version").output().is_err() {
         eprintln!("passed over: needs GNU parallel; `make test-slurm` installs it");

@@ -6,6 +6,7 @@
 mod common;
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -37,6 +38,15 @@ fn shared() -> Laboratory {
 
 fn dry_run(lab: &Laboratory, more: &[&str]) -> String {
     stdout(lab, &[&["slurm", "submit", "grid.yaml", "--dry-run"], more].concat())
+}
+
+/// Puts a program of this name, which only says a line, into the folder `bin` of `lab`.
+fn add_program(lab: &Laboratory, name: &str, says: &str) {
+    let bin = lab.path("bin");
+    std::fs::create_dir_all(&bin).unwrap();
+    let path = bin.join(name);
+    std::fs::write(&path, format!("#!/bin/sh\necho '{says}'\n")).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
 }
 
 #[test]
@@ -97,6 +107,7 @@ fn what_cannot_be_submitted_is_refused_by_its_key() {
         (&["--sbatch", "array=0-3"][..], "slurm.array: is set by `polarity slurm submit` itself"),
         (&["--time", "soon"], "slurm.time: expected a time"),
         (&["--minutes-per-task", "0"], "slurm.minutes-per-task: expected minutes"),
+        (&["--minutes-per-task", "1e308"], "slurm.minutes-per-task: expected minutes"),
         (&["--max-running", "no"], "slurm.max-running: expected a number"),
         (&["--cpus", "1.5"], "slurm.cpus: expected a whole number of cores"),
     ] {
@@ -110,9 +121,27 @@ fn what_cannot_be_submitted_is_refused_by_its_key() {
     assert!(said.contains("slurm.time: 60 seconds, but cell "), "{said}");
     let own = Laboratory::new();
     own.write("grid.yaml", GRID);
-    let (code, said) = own.fails(&["slurm", "submit", "grid.yaml"]);
-    assert_eq!(code, 2);
+    for (program, says) in [("scontrol", "MaxArraySize = 1001"), ("sinfo", "10.0.0.1")] {
+        add_program(&own, program, says);
+    }
+    let mut command = own.polarity(&["slurm", "submit", "grid.yaml"]);
+    let output = command.env("PATH", own.path("bin")).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{said}");
     assert!(said.contains("every node has a /tmp of its own"), "{said}");
+}
+
+#[test]
+fn the_last_job_of_an_experiment_that_was_edited_leaves_the_table_that_stands_there() {
+    let lab = Laboratory::of_points();
+    let (code, said) = lab.fails(&["slurm", "merge", "tiny.yaml"]);
+    assert_eq!(code, 2, "{said}");
+    assert!(said.contains("nothing has run here yet"), "{said}");
+    lab.run(&[]);
+    let tables = lab.tables();
+    let said = stdout(&lab, &["slurm", "merge", "tiny.yaml", "train.epochs=7"]);
+    assert!(said.contains("left as it is, 4 of its rows"), "{said}");
+    assert_eq!(lab.tables(), tables);
 }
 
 /// A cluster of two nodes on this machine, while it lives.

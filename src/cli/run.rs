@@ -72,7 +72,9 @@ impl Run {
             experiment::run(&mut plan, &options, &stop, &mut |event| progress.show(event));
         progress.finish();
         let summary = summary.map_err(|error| match error {
-            RunError::UnknownCell(_) | RunError::OtherPart { .. } => Failure::input(error),
+            RunError::UnknownCell(_)
+            | RunError::OtherPart { .. }
+            | RunError::UnknownTask { .. } => Failure::input(error),
             other => Failure::work(other),
         })?;
         let table = plan.results().join("trials.csv");
@@ -107,14 +109,14 @@ impl Run {
     }
 }
 
-/// A flag that INT, TERM, USR1 and USR2 set, and the number of the signal that did. A second signal
-/// ends the program at once.
+/// A flag that INT, TERM, USR1 and USR2 set, and the number of the signal that did. A second INT
+/// ends the program at once; a second TERM does not, since Slurm sends it to a task's shell, which sends it on, and to the
+/// program as well.
 pub(super) fn watch_signals() -> std::io::Result<(Arc<AtomicBool>, Arc<AtomicUsize>)> {
     let stop = Arc::new(AtomicBool::new(false));
     let number = Arc::new(AtomicUsize::new(0));
+    signal_hook::flag::register_conditional_shutdown(SIGINT, 128 + SIGINT, stop.clone())?;
     for signal in [SIGINT, SIGTERM, SIGUSR1, SIGUSR2] {
-        let exit_code = 128 + signal;
-        signal_hook::flag::register_conditional_shutdown(signal, exit_code, stop.clone())?;
         signal_hook::flag::register_usize(signal, number.clone(), signal as usize)?;
         signal_hook::flag::register(signal, stop.clone())?;
     }

@@ -27,7 +27,8 @@ pub enum Published {
         /// Rows of other cells that stood there.
         replaced: usize,
     },
-    /// They were left as they are: so many of their rows are cells of the plan that have not run here.
+    /// They were left as they are: so many of their rows are cells that have not run here, of the plan or, where
+    /// none of the plan has, of any.
     Kept {
         /// Rows that would have been lost.
         rows: usize,
@@ -44,8 +45,9 @@ pub fn publish(plan: &Plan) -> Result<Published, store::Error> {
     let records = Records::read(&folder)?;
     let ended = ended(plan, &records);
     let (lost, replaced) = lost_rows(plan, &ended, &folder);
-    if lost > 0 {
-        return Ok(Published::Kept { rows: lost });
+    // Nothing takes no table's place: an experiment that was edited has other cells, and none of them yet.
+    if lost > 0 || (ended.is_empty() && replaced > 0) {
+        return Ok(Published::Kept { rows: lost + replaced });
     }
     let settings = plan.settings();
     // A table at a time, and no row of it longer than it is written: there may be a million of them.

@@ -57,6 +57,13 @@ pub fn largest_array() -> Result<usize, Error> {
     Ok(size.unwrap_or(USUAL_ARRAY_SIZE).max(1))
 }
 
+/// Whether every node of the cluster is this machine, which shares all its folders with itself.
+pub fn is_one_machine() -> bool {
+    let is_here = |address: &str| address == "localhost" || address.starts_with("127.");
+    let said = ask("sinfo", &["--noheader", "--Node", "--format=%o"], "");
+    said.is_ok_and(|said| !said.is_empty() && said.lines().all(|line| is_here(line.trim())))
+}
+
 /// Whether the cluster would take `script`.
 ///
 /// # Errors

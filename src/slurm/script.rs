@@ -80,7 +80,7 @@ impl Array<'_> {
             "requeue".into(),
             format!("signal=B:USR1@{WARNING}"),
             "open-mode=append".into(),
-            format!("output={}", logs.join(format!("{first}+%a.log")).display()),
+            format!("output={}/{first}+%a.log", log_folder(logs)),
         ];
         options.extend(settings.options());
         Ok(format!(
@@ -117,7 +117,7 @@ impl Closing<'_> {
         };
         let mut options = vec![
             format!("job-name={name}-merge"),
-            format!("output={}", logs.join("merge.log").display()),
+            format!("output={}/merge.log", log_folder(logs)),
         ];
         options.extend(settings.options().filter(is_of_place));
         format!(
@@ -141,19 +141,28 @@ fn directives(options: &[String]) -> String {
     lines.join("\n")
 }
 
-/// An option as a line of a script has it: quotes where its value has spaces.
+/// A folder of logs as `sbatch` reads it back, which puts numbers in place of `%a` and the like.
+fn log_folder(logs: &Path) -> String {
+    logs.display().to_string().replace('%', "%%")
+}
+
+/// An option as a line of a script has it: quotes where `sbatch` would read its value otherwise.
 fn line(option: &str) -> String {
     match option.split_once('=') {
-        Some((name, value)) if value.contains(char::is_whitespace) => {
-            format!("{name}=\"{}\"", value.replace('"', "\\\""))
+        Some((name, value)) if !value.chars().all(is_plain) => {
+            format!("{name}=\"{}\"", value.replace('\\', r"\\").replace('"', "\\\""))
         }
         _ => option.to_owned(),
     }
 }
 
+/// Whether neither the shell nor `sbatch` reads anything into it.
+fn is_plain(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "/._-=+:@%,".contains(c)
+}
+
 /// `word` as the shell reads it back.
 fn quoted(word: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-=+:@%,".contains(c);
     match !word.is_empty() && word.chars().all(is_plain) {
         true => word.to_owned(),
         false => format!("'{}'", word.replace('\'', r"'\''")),
@@ -172,6 +181,14 @@ mod tests {
         assert_eq!(quoted("arms.\"a b\".reset=flip"), "'arms.\"a b\".reset=flip'");
         assert_eq!(quoted("it's"), r"'it'\''s'");
         assert_eq!(quoted(""), "''");
+    }
+
+    #[test]
+    fn options_and_logs_are_what_sbatch_reads_back() {
+        assert_eq!(line("qos=low"), "qos=low");
+        assert_eq!(line("comment=a#b 'c'"), "comment=\"a#b 'c'\"");
+        assert_eq!(line("comment=\"a\""), "comment=\"\\\"a\\\"\"");
+        assert_eq!(log_folder(Path::new("results/r%j")), "results/r%%j");
     }
 
     proptest! {

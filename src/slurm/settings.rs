@@ -35,23 +35,34 @@ pub struct SettingsError {
 const MINUTES: &str = "minutes-per-task";
 const RUNNING: &str = "max-running";
 
-/// How the program's short names are called by `sbatch`.
-const SHORT: [(&str, &str); 1] = [("cpus", "cpus-per-task")];
+/// The program's name for cores, and that of `sbatch`.
+const CORES: [&str; 2] = ["cpus", "cpus-per-task"];
 
-/// What the script says itself.
-const TAKEN: [&str; 11] = [
+/// What the script says itself, or what would keep `sbatch` from queueing it and saying so.
+const TAKEN: [&str; 19] = [
     "array",
     "begin",
     "chdir",
     "dependency",
     "error",
+    "help",
     "job-name",
+    "no-requeue",
     "open-mode",
     "output",
     "parsable",
+    "quiet",
     "requeue",
     "signal",
+    "test-only",
+    "usage",
+    "version",
+    "wait",
+    "wrap",
 ];
+
+/// A year: the most minutes of a task.
+const MOST_MINUTES: f64 = 525_600.0;
 
 /// Minutes of a task where nobody says.
 const USUAL_MINUTES: f64 = 30.0;
@@ -60,7 +71,7 @@ impl Settings {
     /// The same with `other` in place of what both say.
     #[must_use]
     pub fn with(mut self, other: Settings) -> Self {
-        self.0.extend(other.0);
+        other.0.into_iter().for_each(|(name, value)| self.put(name, value));
         self
     }
 
@@ -70,7 +81,15 @@ impl Settings {
             "" => Value::Flag(true),
             text => Value::Text(text.into()),
         };
-        self.0.insert(name.into(), value);
+        self.put(name.into(), value);
+    }
+
+    /// Sets a value in place of that of the same name, or of the other name for cores.
+    fn put(&mut self, name: String, value: Value) {
+        if CORES.contains(&name.as_str()) {
+            self.0.retain(|key, _| !CORES.contains(&key.as_str()));
+        }
+        self.0.insert(name, value);
     }
 
     /// Refuses what the script says itself, and what is no option's name or value.
@@ -80,7 +99,8 @@ impl Settings {
     pub fn check(&self) -> Result<(), SettingsError> {
         for (key, value) in &self.0 {
             let wrong = |what: &str| SettingsError { key: key.clone(), what: what.into() };
-            if TAKEN.contains(&key.as_str()) {
+            // `sbatch` takes the beginning of a name for the name.
+            if TAKEN.iter().any(|taken| !key.is_empty() && taken.starts_with(key.as_str())) {
                 return Err(wrong("is set by `polarity slurm submit` itself; leave it out"));
             }
             let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
@@ -108,9 +128,11 @@ impl Settings {
     /// When it is no number above 0.
     pub fn minutes_per_task(&self) -> Result<f64, SettingsError> {
         let minutes = self.number(MINUTES)?.unwrap_or(USUAL_MINUTES);
-        match minutes > 0.0 && minutes.is_finite() {
+        match minutes > 0.0 && minutes <= MOST_MINUTES {
             true => Ok(minutes),
-            false => Err(self.wrong(MINUTES, "expected minutes, more than 0")),
+            false => {
+                Err(self.wrong(MINUTES, "expected minutes, more than 0 and at most 525600, a year"))
+            }
         }
     }
 
@@ -133,7 +155,7 @@ impl Settings {
     /// # Errors
     /// When it is no whole number above 0.
     pub fn cores(&self) -> Result<usize, SettingsError> {
-        let named = ["cpus", "cpus-per-task"].into_iter().find(|key| self.0.contains_key(*key));
+        let named = CORES.into_iter().find(|key| self.0.contains_key(*key));
         let Some(key) = named else { return Ok(1) };
         match self.number(key)? {
             Some(cores) if cores >= 1.0 && cores.fract() == 0.0 && cores <= 65536.0 => {
@@ -156,8 +178,8 @@ impl Settings {
     pub fn options(&self) -> impl Iterator<Item = String> {
         let ours = |key: &str| key == MINUTES || key == RUNNING;
         self.0.iter().filter(move |(key, _)| !ours(key)).filter_map(|(key, value)| {
-            let name =
-                SHORT.iter().find(|(short, _)| short == key).map_or(&**key, |(_, long)| long);
+            let [ours, theirs] = CORES;
+            let name = if key == ours { theirs } else { key };
             match value {
                 Value::Flag(false) => None,
                 Value::Flag(true) => Some(name.to_owned()),
@@ -209,6 +231,9 @@ mod tests {
             options,
             ["contiguous", "cpus-per-task=4", "gres=gpu:1", "partition=gpu", "qos=low"]
         );
+        let last = all.clone().with(settings("{cpus-per-task: 2}"));
+        assert_eq!(last.cores(), Ok(2));
+        assert!(last.options().any(|option| option == "cpus-per-task=2"));
         assert_eq!(all.minutes_per_task(), Ok(20.0));
         assert_eq!((all.max_running(), all.walltime()), (Ok(None), Ok(None)));
     }
@@ -220,6 +245,8 @@ mod tests {
             ("{Partition: x}", "slurm.Partition: expected the long name of an option"),
             ("{qos: \"a\\nb\"}", "slurm.qos: a value is one line"),
             ("{minutes-per-task: 0}", "slurm.minutes-per-task: expected minutes"),
+            ("{minutes-per-task: 1e308}", "slurm.minutes-per-task: expected minutes"),
+            ("{arra: '0-1'}", "slurm.arra: is set by `polarity slurm submit` itself"),
             ("{minutes-per-task: soon}", "slurm.minutes-per-task: expected a number"),
             ("{max-running: 1.5}", "slurm.max-running: expected a whole number"),
             ("{time: soon}", "slurm.time: expected a time"),

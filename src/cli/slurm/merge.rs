@@ -1,5 +1,6 @@
 //! `polarity slurm merge`: the tables of what there is.
 
+use anyhow::anyhow;
 use clap::Args;
 
 use crate::cli::device::DeviceArg;
@@ -23,6 +24,13 @@ pub(in crate::cli) struct Merge {
 impl Merge {
     pub(super) fn run(self) -> Result<(), Failure> {
         let plan = self.experiment.plan_for(self.device.planned(false))?;
+        if !plan.results().join("cells").exists() {
+            let (results, file) = (plan.results(), self.experiment.file.display());
+            return Err(Failure::Input(anyhow!(
+                "{}: nothing has run here yet; `polarity slurm submit {file}` or `polarity run {file}`",
+                results.display()
+            )));
+        }
         let published = publish(&plan).map_err(Failure::work)?;
         let records = Records::read(&plan.results()).map_err(Failure::work)?;
         let missing: Vec<&Cell> =
@@ -31,7 +39,14 @@ impl Merge {
         let table = plan.results().join("trials.csv");
         let mut text = format!("{name}: {} of {all} cells\n", all - missing.len());
         match published {
-            Published::Written { .. } => text += &format!("results: {}\n", table.display()),
+            Published::Written { replaced } => {
+                text += &format!("results: {}\n", table.display());
+                if replaced > 0 {
+                    text += &format!(
+                        "{replaced} rows of cells that this experiment does not have were replaced\n"
+                    );
+                }
+            }
             Published::Kept { rows } => {
                 text += &format!(
                     "{}: left as it is, {rows} of its rows are missing here\n",

@@ -80,7 +80,7 @@ impl Status {
 }
 
 /// The newest task of every cell that was submitted.
-fn tasks_of(submissions: &[(usize, Submission)]) -> HashMap<&str, (&Submission, usize)> {
+fn tasks_of(submissions: &[(u32, Submission)]) -> HashMap<&str, (&Submission, usize)> {
     let mut tasks = HashMap::new();
     for (_, submission) in submissions {
         for (index, cells) in submission.tasks.iter().enumerate() {

@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use serde::{Deserialize, Serialize};
 
+use crate::cli::Failure;
 use crate::files::write_atomically;
-use crate::slurm::queue::States;
+use crate::slurm::queue::{self, States};
 
 /// One call of `polarity slurm submit`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,32 +30,57 @@ pub(super) struct Submitted {
 
 impl Submission {
     /// All submissions of the results folder `results`, the newest last.
-    pub(super) fn all(results: &Path) -> anyhow::Result<Vec<(usize, Self)>> {
+    pub(super) fn all(results: &Path) -> anyhow::Result<Vec<(u32, Self)>> {
         let folder = folder(results);
         let mut all = Vec::new();
         for entry in std::fs::read_dir(&folder).into_iter().flatten() {
-            let path = entry.with_context(|| folder.display().to_string())?.path();
+            let path = entry.map_err(|error| anyhow!("{}: {error}", folder.display()))?.path();
             if path.extension().is_none_or(|ending| ending != "json") {
                 continue;
             }
             let number = path.file_stem().and_then(|stem| stem.to_str()?.parse().ok());
-            let number = number.ok_or_else(|| anyhow!("{}: no submission", path.display()))?;
-            let text =
-                std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-            let read = serde_json::from_str(&text);
-            let one =
-                read.with_context(|| format!("{}: cut off or altered; remove it", path.display()))?;
+            let strange = || anyhow!("{}: is no submission; move it away", path.display());
+            let number = number.ok_or_else(strange)?;
+            let text = std::fs::read_to_string(&path)
+                .map_err(|error| anyhow!("{}: {error}", path.display()))?;
+            let one = serde_json::from_str(&text).map_err(|error| {
+                anyhow!("{}: cut off or altered ({error}); remove it", path.display())
+            })?;
             all.push((number, one));
         }
         all.sort_by_key(|(number, _)| *number);
         Ok(all)
     }
 
+    /// The number of the next submission of the results folder: none that stands there, finished or begun.
+    pub(super) fn next_number(results: &Path) -> u32 {
+        let files = std::fs::read_dir(folder(results)).into_iter().flatten().flatten();
+        let number = |path: PathBuf| path.file_stem()?.to_str()?.parse::<u32>().ok();
+        files
+            .filter_map(|entry| number(entry.path()))
+            .max()
+            .map_or(1, |last| last.saturating_add(1))
+    }
+
     /// Keeps it as the submission `number` of the results folder.
-    pub(super) fn write(&self, results: &Path, number: usize) -> anyhow::Result<()> {
+    pub(super) fn write(&self, results: &Path, number: u32) -> anyhow::Result<()> {
         let path = folder(results).join(format!("{number}.json"));
         let text = serde_json::to_string_pretty(self)?;
-        write_atomically(&path, text.as_bytes()).with_context(|| path.display().to_string())
+        write_atomically(&path, text.as_bytes())
+            .map_err(|error| anyhow!("{}: {error}", path.display()))
+    }
+
+    /// That Slurm refused the rest of it.
+    pub(super) fn cut_off(&self, error: queue::Error) -> Failure {
+        let jobs: Vec<String> = self.arrays.iter().map(|array| array.job.to_string()).collect();
+        Failure::Work(match jobs.is_empty() {
+            true => error.into(),
+            false => anyhow!(
+                "{error}; jobs {} are in the queue all the same: `scancel` them, or submit what is left once they \
+                 have ended",
+                jobs.join(" ")
+            ),
+        })
     }
 
     /// The state of the task `index` in the queue; none where it has ended.

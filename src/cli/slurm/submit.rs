@@ -1,7 +1,7 @@
 //! `polarity slurm submit`: what is left, as a job array.
 
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use anyhow::{Context, anyhow};
 use clap::Args;
@@ -11,7 +11,6 @@ use crate::cli::device::DeviceArg;
 use crate::cli::say::say;
 use crate::cli::{ExperimentArgs, Failure, print};
 use crate::experiment::{Basis, Bundle, Cell, Estimate, Plan, Records, bundled};
-use crate::files::write_atomically;
 use crate::slurm::{Array, Closing, Command, Settings, Walltime, queue};
 
 /// Submit what an experiment has not finished yet as a job array
@@ -72,7 +71,7 @@ struct Work<'a> {
     /// The ids of the cells of each task; a source is a task of its own, and these come first.
     tasks: Vec<Vec<String>>,
     /// Which submission of the results folder it is.
-    number: usize,
+    number: u32,
     name: String,
 }
 
@@ -91,18 +90,19 @@ impl Submit {
             return print("nothing is left: all cells are finished\n");
         }
         let estimate = estimate(&plan, &records, &[&left[..], &firsts].concat())?;
-        check_walltime(&plan, &estimate, &settings, left.iter().chain(&firsts))?;
+        let bundles = bundled(&plan, &left);
+        check_walltime(&bundles, &estimate, &settings)?;
+        check_walltime(&bundled(&plan, &firsts), &estimate, &settings)?;
         let cores = settings.cores().map_err(Failure::input)?;
         let seconds = 60.0 * settings.minutes_per_task().map_err(Failure::input)?;
         let of_sources = firsts.iter().map(|cell| vec![cell.id.clone()]);
-        let of_cells =
-            tasks(&bundled(&plan, &left), &estimate, seconds * plan.workers(cores) as f64);
+        let of_cells = tasks(&bundles, &estimate, seconds * plan.workers(cores) as f64);
         let work = Work {
             plan: &plan,
             settings: &settings,
             command: self.command(&plan)?,
             tasks: of_sources.chain(of_cells).collect(),
-            number: submissions.last().map_or(1, |(number, _)| number + 1),
+            number: Submission::next_number(&plan.results()),
             name: format!("polarity-{}", plan.experiment().name),
         };
         if self.dry_run {
@@ -111,9 +111,10 @@ impl Submit {
             let scripts: Vec<String> = scripts.into_iter().map(|(.., script)| script).collect();
             return print(&format!("{}\n{}", scripts.join("\n"), work.closing()));
         }
+        let largest = queue::largest_array().map_err(Failure::input)?;
         refuse_twice(&submissions, &work.name)?;
-        check_shared(&plan.results())?;
-        let jobs = work.submit()?;
+        check_shared(&[&plan.results(), &work.command.folder])?;
+        let jobs = work.submit(largest)?;
         let (tasks, cells) = (work.tasks.len(), left.len() + firsts.len());
         let file = self.experiment.file.display();
         print(&format!(
@@ -123,7 +124,7 @@ impl Submit {
 
     fn settings(&self) -> Result<Settings, Failure> {
         let experiment = crate::cli::load(&self.experiment.file, &self.experiment.overrides)?;
-        let mut settings = users_own()?.with(experiment.slurm);
+        let mut settings = Settings::default().with(users_own()?).with(experiment.slurm);
         for (name, value) in [
             ("partition", &self.partition),
             ("account", &self.account),
@@ -191,12 +192,11 @@ fn tasks(bundles: &[Bundle], estimate: &Estimate, seconds: f64) -> Vec<Vec<Strin
     tasks
 }
 
-/// Refuses a time that one cell does not fit into.
-fn check_walltime<'a>(
-    plan: &Plan,
+/// Refuses a time that one of the `bundles`, which are computed side by side, does not fit into.
+fn check_walltime(
+    bundles: &[Bundle],
     estimate: &Estimate,
     settings: &Settings,
-    cells: impl Iterator<Item = &'a &'a Cell>,
 ) -> Result<(), Failure> {
     let Some(Walltime(allowed)) = settings.walltime().map_err(Failure::input)? else {
         return Ok(());
@@ -205,12 +205,12 @@ fn check_walltime<'a>(
     if allowed == 0 {
         return Ok(());
     }
-    let takes = |cell: &&&Cell| estimate.seconds(plan, cell);
-    let Some(longest) = cells.max_by(|a, b| takes(a).total_cmp(&takes(b))) else { return Ok(()) };
-    let seconds = takes(&longest);
+    let timed = bundles.iter().map(|bundle| (bundle, estimate.seconds_of(bundle)));
+    let Some((longest, seconds)) = timed.max_by(|a, b| a.1.total_cmp(&b.1)) else { return Ok(()) };
     if seconds <= allowed as f64 {
         return Ok(());
     }
+    let longest = longest.cells[0];
     Err(Failure::Input(anyhow!(
         "slurm.time: {allowed} seconds, but cell {} of arm {} takes about {:.0}; ask for --time {:.0}",
         longest.id,
@@ -221,7 +221,7 @@ fn check_walltime<'a>(
 }
 
 /// Refuses a grid that is in the queue already.
-fn refuse_twice(submissions: &[(usize, Submission)], name: &str) -> Result<(), Failure> {
+fn refuse_twice(submissions: &[(u32, Submission)], name: &str) -> Result<(), Failure> {
     if submissions.is_empty() {
         return Ok(());
     }
@@ -241,18 +241,26 @@ fn refuse_twice(submissions: &[(usize, Submission)], name: &str) -> Result<(), F
     Ok(())
 }
 
-/// Refuses a results folder that every machine has for itself.
-fn check_shared(results: &Path) -> Result<(), Failure> {
-    let place =
-        std::path::absolute(results).context("the results folder").map_err(Failure::Work)?;
-    let own = ["/tmp", "/var/tmp", "/dev/shm", "/run"].iter().find(|own| place.starts_with(own));
-    match own {
-        None => Ok(()),
-        Some(own) => Err(Failure::Input(anyhow!(
-            "{}: every node has a {own} of its own; choose a folder that the nodes share with `results=DIR`",
-            place.display()
-        ))),
+/// Refuses folders that every machine has for itself, links into them too.
+fn check_shared(folders: &[&Path]) -> Result<(), Failure> {
+    if queue::is_one_machine() {
+        return Ok(());
     }
+    for folder in folders {
+        let place = std::path::absolute(folder)
+            .map_err(|error| Failure::Work(anyhow!("{}: {error}", folder.display())))?;
+        let real = place.ancestors().find_map(|it| it.canonicalize().ok());
+        let place = real.unwrap_or(place);
+        let own = ["/tmp", "/var/tmp", "/dev/shm", "/run"];
+        if let Some(own) = own.iter().find(|own| place.starts_with(own)) {
+            return Err(Failure::Input(anyhow!(
+                "{}: every node has a {own} of its own; submit from a folder that the nodes share, with results there \
+                 (`results=DIR`)",
+                place.display()
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// The settings of the user's own file, if there is one.
@@ -266,7 +274,8 @@ fn users_own() -> Result<Settings, Failure> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             return Ok(Settings::default());
         }
-        text => text.with_context(|| path.display().to_string()).map_err(Failure::Input)?,
+        Err(error) => return Err(Failure::Input(anyhow!("{}: {error}", path.display()))),
+        Ok(text) => text,
     };
     serde_yaml::from_str(&text).map_err(|error| {
         Failure::Input(anyhow!(
@@ -303,10 +312,9 @@ impl Work<'_> {
         Closing { name, command, logs: &self.logs(), settings }.script()
     }
 
-    /// Puts all into the queue; gives back the numbers of the jobs.
-    fn submit(&self) -> Result<String, Failure> {
-        let size = queue::largest_array().map_err(Failure::input)?;
-        let scripts = self.scripts(size).map_err(Failure::Input)?;
+    /// Puts all into the queue, in arrays of at most `largest` tasks; gives back the numbers of the jobs.
+    fn submit(&self, largest: usize) -> Result<String, Failure> {
+        let scripts = self.scripts(largest).map_err(Failure::Input)?;
         let closing = self.closing();
         let results = self.plan.results();
         for script in scripts.iter().map(|(.., script)| script).chain([&closing]) {
@@ -314,20 +322,35 @@ impl Work<'_> {
         }
         let lines: Vec<String> = self.tasks.iter().map(|ids| ids.join(" ") + "\n").collect();
         let tasks = self.tasks_file();
-        let written = fs::create_dir_all(self.logs())
-            .and_then(|()| write_atomically(&tasks, lines.concat().as_bytes()));
-        written.with_context(|| tasks.display().to_string()).map_err(Failure::Work)?;
+        self.take_number(&tasks)?;
+        fs::write(&tasks, lines.concat())
+            .map_err(|error| Failure::Work(anyhow!("{}: {error}", tasks.display())))?;
         let (name, tasks) = (self.name.clone(), self.tasks.clone());
         let mut submission = Submission { name, tasks, arrays: Vec::new() };
         for (first, count, script) in scripts {
-            let job = queue::submit(&script, &[]).map_err(Failure::work)?;
+            let job = queue::submit(&script, &[]).map_err(|error| submission.cut_off(error))?;
             submission.arrays.push(Submitted { job, first, count });
             // At once, so that what is in the queue is known whatever comes next.
             submission.write(&results, self.number).map_err(Failure::Work)?;
         }
         let jobs: Vec<u64> = submission.arrays.iter().map(|array| array.job).collect();
-        queue::submit(&closing, &jobs).map_err(Failure::work)?;
+        queue::submit(&closing, &jobs).map_err(|error| submission.cut_off(error))?;
         Ok(jobs.iter().map(u64::to_string).collect::<Vec<_>>().join(" "))
+    }
+
+    /// Makes the file of the tasks, which no other submission may have made.
+    fn take_number(&self, tasks: &Path) -> Result<(), Failure> {
+        let made = fs::create_dir_all(self.logs()).and_then(|()| fs::File::create_new(tasks));
+        match made {
+            Ok(_) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                Err(Failure::Input(anyhow!(
+                    "{}: another submission of this grid has just begun; wait for it",
+                    tasks.display()
+                )))
+            }
+            Err(error) => Err(Failure::Work(anyhow!("{}: {error}", tasks.display()))),
+        }
     }
 
     fn tasks_file(&self) -> PathBuf {

@@ -131,6 +131,17 @@ pub enum Error {
         /// The part that has it.
         part: Shard,
     },
+    /// A task names what is no cell of the plan.
+    #[error(
+        "--task {task}: `{id}` is no cell of this experiment: the experiment was edited since it was submitted, or \
+         the file was cut off; put the experiment back, or submit it again"
+    )]
+    UnknownTask {
+        /// The file's name and the line.
+        task: String,
+        /// The first id that is unknown.
+        id: String,
+    },
 }
 
 /// Runs the cells of `plan` that are not finished, and publishes the tables.
@@ -147,6 +158,7 @@ pub fn run(
     report: &mut dyn FnMut(Event),
 ) -> Result<Summary, Error> {
     check_redo(plan, options)?;
+    options.part.check(plan)?;
     let store = Store::open(&plan.results(), &options.part.writer(), options.redo.as_deref())?;
     if !store.set_aside().is_empty() {
         report(Event::Damaged(store.set_aside()));

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::Error;
 use super::shard::Shard;
 use crate::experiment::plan::Plan;
 
@@ -36,14 +37,14 @@ pub enum TaskError {
         what: String,
     },
     /// The file has no such line.
-    #[error("{path}: has tasks 0 to {last}, not {line}")]
+    #[error("{path}: has {tasks} tasks, counted from 0, and no task {line}")]
     NoLine {
         /// The file.
         path: PathBuf,
         /// The line that was asked for.
         line: usize,
-        /// Its last line.
-        last: usize,
+        /// How many lines it has.
+        tasks: usize,
     },
 }
 
@@ -60,7 +61,7 @@ impl Task {
         let found = text.lines().nth(line).ok_or_else(|| TaskError::NoLine {
             path: path.to_owned(),
             line,
-            last: text.lines().count().saturating_sub(1),
+            tasks: text.lines().count(),
         })?;
         let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let ids = found.split_whitespace().map(str::to_owned).collect();
@@ -75,6 +76,21 @@ impl Part {
             Part::Shard(shard) => shard.writer(),
             Part::Task(Task { name: (file, line), .. }) => format!("task-{file}-{line}"),
         }
+    }
+
+    /// # Errors
+    /// When a task names what is no cell of `plan`, or nothing.
+    pub(super) fn check(&self, plan: &Plan) -> Result<(), Error> {
+        let Part::Task(Task { name: (file, line), ids }) = self else { return Ok(()) };
+        let known: HashSet<&str> = plan.all_cells().map(|cell| cell.id.as_str()).collect();
+        let mut unknown: Vec<&String> =
+            ids.iter().filter(|id| !known.contains(id.as_str())).collect();
+        unknown.sort();
+        let id = match unknown.first() {
+            None if !ids.is_empty() => return Ok(()),
+            first => first.map_or_else(String::new, |id| id.to_string()),
+        };
+        Err(Error::UnknownTask { task: format!("{file}:{line}"), id })
     }
 
     /// The ids of the cells of `plan` that are of this part, sources that it names among them; none where

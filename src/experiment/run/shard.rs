@@ -17,6 +17,9 @@ pub struct Shard {
     parts: usize,
 }
 
+/// The most parts, which are as many as an experiment may have cells.
+const MOST: usize = 1_000_000;
+
 impl Shard {
     /// All cells.
     pub const WHOLE: Shard = Shard { index: 0, parts: 1 };
@@ -66,8 +69,10 @@ impl FromStr for Shard {
             Some(Shard { index: index.parse().ok()?, parts: parts.parse().ok()? })
         });
         match numbers {
-            Some(shard) if shard.index < shard.parts => Ok(shard),
-            _ => Err("expected I/N with I from 0 to N - 1, for example 0/4".into()),
+            Some(shard) if shard.index < shard.parts && shard.parts <= MOST => Ok(shard),
+            _ => Err(format!(
+                "expected I/N with I from 0 to N - 1 and N up to {MOST}, for example 0/4"
+            )),
         }
     }
 }
@@ -79,7 +84,9 @@ mod tests {
     #[test]
     fn a_shard_is_one_of_its_parts() {
         assert_eq!("1/4".parse(), Ok(Shard { index: 1, parts: 4 }));
-        for wrong in ["4/4", "0/0", "1", "a/b", "-1/2", "1/2/3"] {
+        for wrong in
+            ["4/4", "0/0", "0/2000000", "0/18446744073709551615", "1", "a/b", "-1/2", "1/2/3"]
+        {
             assert!(wrong.parse::<Shard>().is_err(), "{wrong}");
         }
     }
