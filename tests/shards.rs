@@ -94,6 +94,9 @@ fn two_copies_of_a_task_come_to_the_tables_of_one_whether_the_second_waits_or_no
     let codes = copies.map(|mut copy| copy.wait().unwrap().code());
     // The second finds the task's file held by the first and leaves, or comes when all is done.
     assert!(codes.contains(&Some(0)) && codes.iter().all(|code| *code <= Some(1)), "{codes:?}");
+    // A task leaves the tables to the last job.
+    assert!(!lab.path("copies/xor5d-reset/trials.csv").exists());
+    stdout(&lab, &["slurm", "merge", RESETS, "seeds=0..4", &parts("copies")]);
     let [whole, copies] =
         ["whole", "copies"].map(|name| lab.read(&format!("{name}/xor5d-reset/trials.csv")));
     assert_eq!(whole, copies);

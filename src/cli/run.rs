@@ -80,13 +80,13 @@ impl Run {
         let table = plan.results().join("trials.csv");
         let table = table.display();
         match summary.published {
-            Published::Written { replaced: 0 } => {}
-            Published::Written { replaced } => {
+            None | Some(Published::Written { replaced: 0 }) => {}
+            Some(Published::Written { replaced }) => {
                 say(&format!(
                     "{table}: {replaced} rows of cells that this experiment does not have were replaced"
                 ));
             }
-            Published::Kept { rows } => say(&format!(
+            Some(Published::Kept { rows }) => say(&format!(
                 "{table}: left as it is, since {rows} of its rows are cells that have not run here; it \
                  is written anew when all have"
             )),
@@ -104,7 +104,11 @@ impl Run {
                 "{count} cells failed, cell {id} first: {reason}; `polarity run {file}` tries them again"
             )));
         }
-        say(&format!("results: {table}"));
+        say(&match summary.published {
+            Some(_) => format!("results: {table}"),
+            None => "all cells of the task are finished; `polarity slurm merge` writes the tables"
+                .into(),
+        });
         Ok(())
     }
 }

@@ -110,8 +110,8 @@ pub struct Summary {
     pub failed: Vec<(String, String)>,
     /// Whether a signal ended the run early.
     pub interrupted: bool,
-    /// What became of the tables.
-    pub published: Published,
+    /// What became of the tables; none after a task, which leaves them to the last job of its submission.
+    pub published: Option<Published>,
 }
 
 /// Why a run could not start or go on.
@@ -144,7 +144,7 @@ pub enum Error {
     },
 }
 
-/// Runs the cells of `plan` that are not finished, and publishes the tables.
+/// Runs the cells of `plan` that are not finished, and publishes the tables, unless it was a task.
 ///
 /// `stop` is looked at after every optimizer step: once it is set, cells under way are given up, what
 /// is finished is kept, and the tables are written.
@@ -189,7 +189,10 @@ pub fn run(
         dead: HashMap::new(),
     };
     let (failed, interrupted) = session.run(&mut **ground, firsts, is_ours, &part, workers)?;
-    let published = publish(plan)?;
+    let published = match options.part {
+        Part::Shard(_) => Some(publish(plan)?),
+        Part::Task(_) => None,
+    };
     Ok(Summary { failed, interrupted, published })
 }
 
