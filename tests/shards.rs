@@ -21,6 +21,11 @@ fn part(lab: &Laboratory, results: &str, shard: &str) -> Child {
     spawn(lab, &["run", RESETS, "seeds=0..4", &format!("results={results}"), "--shard", shard])
 }
 
+/// The table of the study of reset rules in the results folder of this name.
+fn resets(lab: &Laboratory, results: &str) -> String {
+    lab.read(&format!("{results}/xor5d-reset/trials.csv"))
+}
+
 fn ended(mut run: Child) {
     assert!(run.wait().unwrap().success());
 }
@@ -51,12 +56,12 @@ fn alter_cells_of_the_source(path: &Path, changes: &[(&str, &str)]) {
 fn two_shards_at_once_publish_the_cells_of_both_whoever_ends_last() {
     let lab = Laboratory::new();
     ended(part(&lab, "whole", "0/1"));
-    let expected = lab.read("whole/xor5d-reset/trials.csv");
+    let expected = resets(&lab, "whole");
     assert_eq!(expected.lines().count(), 241);
     for round in ["first", "second", "third"] {
         let runs = ["0/2", "1/2"].map(|shard| part(&lab, round, shard));
         runs.into_iter().for_each(ended);
-        assert_eq!(lab.read(&format!("{round}/xor5d-reset/trials.csv")), expected, "{round}");
+        assert_eq!(resets(&lab, round), expected, "{round}");
     }
 }
 
@@ -70,9 +75,7 @@ fn a_shard_that_is_killed_and_started_again_loses_no_row_of_the_others() {
     killed.wait().unwrap();
     [one, two].into_iter().for_each(ended);
     ended(part(&lab, "parts", "1/3"));
-    let [whole, parts] =
-        ["whole", "parts"].map(|name| lab.read(&format!("{name}/xor5d-reset/trials.csv")));
-    assert_eq!(whole, parts);
+    assert_eq!(resets(&lab, "whole"), resets(&lab, "parts"));
 }
 
 #[test]
@@ -97,9 +100,7 @@ fn two_copies_of_a_task_come_to_the_tables_of_one_whether_the_second_waits_or_no
     // A task leaves the tables to the last job.
     assert!(!lab.path("copies/xor5d-reset/trials.csv").exists());
     stdout(&lab, &["slurm", "merge", RESETS, "seeds=0..4", &parts("copies")]);
-    let [whole, copies] =
-        ["whole", "copies"].map(|name| lab.read(&format!("{name}/xor5d-reset/trials.csv")));
-    assert_eq!(whole, copies);
+    assert_eq!(resets(&lab, "whole"), resets(&lab, "copies"));
 }
 
 #[test]
@@ -145,9 +146,7 @@ fn the_command_for_gnu_parallel_in_the_docs_computes_every_cell_once() {
     assert!(output.status.success(), "{said}");
     assert!(said.contains("240 cells: 240 finished, 0 to run"), "{said}");
     ended(part(&lab, "whole", "0/1"));
-    let [whole, parallel] =
-        ["whole", "parallel"].map(|name| lab.read(&format!("{name}/xor5d-reset/trials.csv")));
-    assert_eq!(whole, parallel);
+    assert_eq!(resets(&lab, "whole"), resets(&lab, "parallel"));
 }
 
 #[test]

@@ -176,7 +176,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_precision_is_timed_held_and_free_and_its_parts_are_its_time() {
+    fn a_held_step_is_timed_in_parts_that_come_to_its_time() {
         let shape = Shape { side: 64, batch: 1 };
         let mut held = Subject::new(shape, PRECISIONS[0], true, Device::Cpu).unwrap();
         let set = images(1, 64, Device::Cpu).unwrap();

@@ -62,9 +62,7 @@ impl BenchCommand {
         }
         print(&tables(&bench))
     }
-}
 
-impl BenchCommand {
     fn on_gpu(self, device: Device) -> Result<(), Failure> {
         say("measuring training steps of AlexNet");
         let steps = steps_on(device, &SHAPES).map_err(Failure::work)?;
