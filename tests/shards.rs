@@ -150,13 +150,36 @@ fn the_command_for_gnu_parallel_in_the_docs_computes_every_cell_once() {
 }
 
 #[test]
-fn a_writer_starts_while_another_segment_is_held_and_read() {
+fn a_shard_beside_which_another_is_at_work_does_its_cells_and_leaves_the_tables_to_the_other() {
+    let lab = Laboratory::new();
+    lab.run(&["--shard", "0/2"]);
+    let lock = |writer: &str| {
+        let path = lab.path(&format!("results/tiny/cells/{writer}.lock"));
+        let file = std::fs::File::options().create(true).append(true).open(path).unwrap();
+        file.lock().unwrap();
+        file
+    };
+    let other = lock("shard-0-of-2");
+    let said = lab.run(&["--shard", "1/2"]);
+    assert!(said.contains("the last part that ends writes the tables"), "{said}");
+    assert_eq!(trials(&lab).len(), 6);
+    drop(other);
+    // A task writes no tables, so nothing is left to it.
+    let task = lock("task-1-0");
+    lab.write("results/tiny/cells/task-1-0.jsonl", "");
+    assert!(lab.run(&["--shard", "0/2"]).contains("0 to run"));
+    assert_eq!(trials(&lab).len(), 12);
+    drop(task);
+}
+
+#[test]
+fn a_run_of_all_cells_writes_the_tables_whoever_else_is_at_work() {
     let lab = Laboratory::new();
     lab.run(&["--shard", "0/2"]);
     let other = lab.path("results/tiny/cells/shard-0-of-2.lock");
     let other = std::fs::File::options().append(true).open(other).unwrap();
     other.lock().unwrap();
-    lab.run(&["--shard", "1/2"]);
+    lab.run(&[]);
     assert_eq!(trials(&lab).len(), 12);
 }
 

@@ -132,6 +132,40 @@ fn what_cannot_be_submitted_is_refused_by_its_key() {
 }
 
 #[test]
+fn jobs_of_a_submission_that_was_cut_off_are_named_and_not_submitted_twice() {
+    let lab = Laboratory::of_points();
+    let path = std::env::var("PATH").unwrap();
+    let path = format!("{}:{path}", lab.path("bin").display());
+    for (program, says) in [
+        ("scontrol", "MaxArraySize = 1001"),
+        ("sinfo", "localhost"),
+        ("sbatch", "78"),
+        ("squeue", "77 0 PENDING"),
+    ] {
+        add_program(&lab, program, says);
+    }
+    let said = |arguments: &[&str]| {
+        let output = lab.polarity(arguments).env("PATH", &path).output().unwrap();
+        String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
+    };
+    // Another experiment of the same name has a job in the queue; it is no business of this one.
+    assert!(said(&["slurm", "submit", "tiny.yaml"]).contains("4 cells in 1 tasks, job 78"));
+    let note = lab.path("results/tiny/slurm/1.json");
+    assert!(!said(&["slurm", "status", "tiny.yaml"]).contains("77"));
+    // As if it had been killed after `sbatch`.
+    let text = std::fs::read_to_string(&note).unwrap();
+    let (begun, _) = text.split_once("\"arrays\"").unwrap();
+    std::fs::write(&note, format!("{begun}\"arrays\": []}}")).unwrap();
+    for command in ["status", "submit"] {
+        let said = said(&["slurm", command, "tiny.yaml"]);
+        assert!(
+            said.contains("cut off before it noted its jobs") && said.contains("`scancel 77`"),
+            "{said}"
+        );
+    }
+}
+
+#[test]
 fn the_last_job_of_an_experiment_that_was_edited_leaves_the_table_that_stands_there() {
     let lab = Laboratory::of_points();
     let (code, said) = lab.fails(&["slurm", "merge", "tiny.yaml"]);

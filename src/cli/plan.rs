@@ -7,7 +7,7 @@ use indicatif::HumanDuration;
 
 use super::device::DeviceArg;
 use super::{ExperimentArgs, Failure, print};
-use crate::experiment::{Basis, Cell, Estimate, Plan, Records, Shape};
+use crate::experiment::{Basis, Cell, Estimate, Plan, Records, Shape, bundled};
 use crate::results::Status;
 use crate::train::Rate;
 
@@ -65,8 +65,10 @@ fn summary(plan: &Plan, records: &Records) -> String {
     match Estimate::of_finished(plan, records) {
         _ if left == 0 => {}
         Some(estimate) => {
-            let cells = plan.all_cells().filter(|cell| records.finished(cell).is_none());
-            let seconds = cells.map(|cell| estimate.seconds(plan, cell)).sum();
+            let is_left = |cell: &&Cell| records.finished(cell).is_none();
+            let cells: Vec<&Cell> = plan.all_cells().filter(is_left).collect();
+            let bundles = bundled(plan, &cells);
+            let seconds = bundles.iter().map(|bundle| estimate.seconds_of(bundle)).sum();
             text += &said(plan, seconds, estimate.basis);
         }
         None => {

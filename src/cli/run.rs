@@ -106,8 +106,14 @@ impl Run {
         }
         say(&match summary.published {
             Some(_) => format!("results: {table}"),
-            None => "all cells of the task are finished; `polarity slurm merge` writes the tables"
-                .into(),
+            None if self.task.is_some() => {
+                "all cells of the task are finished; `polarity slurm merge` writes the tables"
+                    .into()
+            }
+            None => format!(
+                "all cells of part {} are finished; the last part that ends writes the tables",
+                self.shard
+            ),
         });
         Ok(())
     }

@@ -131,6 +131,12 @@ fn lines(plan: &Plan, stated: &Stated, checks: &[Check]) -> String {
             stated.reasons().join(", and ")
         );
     }
+    text += &match stated.failed() {
+        0 => String::new(),
+        failed => format!(
+            "\nnot looked at: {failed} rows of cells that failed; `polarity run` computes them again"
+        ),
+    };
     text + "\n"
 }
 

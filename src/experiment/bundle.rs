@@ -16,13 +16,16 @@ pub struct Bundle<'a> {
     pub cells: Vec<&'a Cell>,
     /// What they cost, in the study's unit.
     pub cost: f64,
+    /// The same on this machine, where a part of a vector register may stay empty.
+    pub cost_here: f64,
 }
 
 /// `cells` in bundles, in their order.
 pub(crate) fn bundles<'a>(ground: &dyn Ground, cells: &[&'a Cell]) -> Vec<Bundle<'a>> {
     let bundle = |cells: Vec<&'a Cell>| {
         let cost = cells.iter().map(|cell| ground.cost(cell)).sum();
-        Bundle { cells, cost }
+        let cost_here = ground.cost_here(&cells);
+        Bundle { cells, cost, cost_here }
     };
     ground.bundles(cells).into_iter().map(bundle).collect()
 }

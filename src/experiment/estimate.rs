@@ -74,23 +74,18 @@ impl Estimate {
         for ((batch, holds), cells) in alike {
             tch::set_num_threads(cells[0].spec.train.threads as i32);
             let pace = plan.ground.pace(cells[0])?;
-            let total = pace * cells.iter().map(|cell| plan.ground.cost(cell)).sum::<f64>();
+            let total = pace * cost_of(plan, &cells);
             shapes.push(Shape { batch, holds, cells: cells.len(), total });
         }
         let seconds: f64 = shapes.iter().map(|shape| shape.total).sum();
-        let cost: f64 = cells.iter().map(|cell| plan.ground.cost(cell)).sum();
+        let cost = cost_of(plan, cells);
         let pace = if cost > 0.0 { seconds / cost } else { 0.0 };
         Ok((Estimate { pace, basis: Basis::Rehearsed }, shapes))
     }
 
-    /// Seconds of `cell`.
-    pub fn seconds(&self, plan: &Plan, cell: &Cell) -> f64 {
-        self.pace * plan.ground.cost(cell)
-    }
-
     /// Seconds of a bundle, its cells one after the other.
     pub fn seconds_of(&self, bundle: &Bundle) -> f64 {
-        self.pace * bundle.cost
+        self.pace * bundle.cost_here
     }
 }
 
@@ -103,6 +98,11 @@ pub fn bundled<'a>(plan: &Plan, cells: &[&'a Cell]) -> Vec<Bundle<'a>> {
 #[derive(Debug, thiserror::Error)]
 #[error("the steps could not be timed: {0}")]
 pub struct CalibrationError(#[from] Failure);
+
+/// What `cells` cost on this machine, bundle by bundle.
+fn cost_of(plan: &Plan, cells: &[&Cell]) -> f64 {
+    bundled(plan, cells).iter().map(|bundle| bundle.cost_here).sum()
+}
 
 fn holds(cell: &Cell) -> bool {
     cell.spec.arm.as_ref().is_some_and(|arm| arm.hold != Hold::None)

@@ -2,7 +2,7 @@
 //!
 //! Tables are rewritten whole, from the plan's cells in the plan's order, so resumed, sharded and
 //! uninterrupted runs give the same bytes. Who publishes waits for its turn and then reads all segments
-//! again: of runs that end at the same time, the last to publish has the cells of all.
+//! again. Of shards that run at the same time only the last to end publishes, once for all of them.
 //!
 //! A table is not replaced by one that lacks cells of the same plan: an interrupted run beside tables
 //! that were published elsewhere leaves them as they are.
@@ -12,7 +12,7 @@ use std::path::Path;
 
 use super::cell::Cell;
 use super::plan::Plan;
-use super::store::{self, Record, Records, Staged, Turn};
+use super::store::{self, Record, Records, Staged, Store, Turn};
 use crate::results::TIMINGS;
 use crate::results::table::{self, CellTime, CurveRow, Key, Trial};
 
@@ -40,8 +40,36 @@ pub enum Published {
 /// # Errors
 /// When the segments cannot be read, contradict each other, or a file cannot be written.
 pub fn publish(plan: &Plan) -> Result<Published, store::Error> {
+    let _turn = turn(plan)?;
+    write_tables(plan)
+}
+
+/// Ends the run that wrote `store`, and writes the tables of `plan` unless another run of those that `publish_too`,
+/// by the names of their segments, is at work.
+///
+/// A run gives its segment up in its turn, so of several that end together one finds itself the last.
+///
+/// # Errors
+/// As [`publish`].
+pub(super) fn publish_last(
+    plan: &Plan,
+    store: Store,
+    publish_too: impl Fn(&str) -> bool,
+) -> Result<Option<Published>, store::Error> {
+    let _turn = turn(plan)?;
+    match store.leave_to_others(publish_too)? {
+        true => Ok(None),
+        false => write_tables(plan).map(Some),
+    }
+}
+
+/// The right to write the tables of `plan`, which one process has at a time.
+fn turn(plan: &Plan) -> Result<Option<Turn>, store::Error> {
+    Turn::wait(&plan.results().join("cells/publish.lock"), || true)
+}
+
+fn write_tables(plan: &Plan) -> Result<Published, store::Error> {
     let folder = plan.results();
-    let _turn = Turn::wait(&folder.join("cells/publish.lock"), || true)?;
     let records = Records::read(&folder)?;
     let ended = ended(plan, &records);
     let (lost, replaced) = lost_rows(plan, &ended, &folder);

@@ -13,11 +13,18 @@ pub struct Settings(BTreeMap<String, Value>);
 
 /// The value of a setting.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "expected a word, a number, or `true` for an option that has no value"
+)]
 enum Value {
     /// An option that has no value, or is not given.
     Flag(bool),
-    /// A number.
+    /// A whole number, each digit of which counts.
+    Whole(u64),
+    /// One below zero.
+    Negative(i64),
+    /// Any other number, `1e3` for example: how it was written is not known any more.
     Number(f64),
     /// A word.
     Text(String),
@@ -75,12 +82,9 @@ impl Settings {
         self
     }
 
-    /// Sets an option by its name, `""` for one without a value.
-    pub fn set(&mut self, name: &str, value: &str) {
-        let value = match value {
-            "" => Value::Flag(true),
-            text => Value::Text(text.into()),
-        };
+    /// Sets an option by its name, to a value if it has one.
+    pub fn set(&mut self, name: &str, value: Option<&str>) {
+        let value = value.map_or(Value::Flag(true), |text| Value::Text(text.into()));
         self.put(name.into(), value);
     }
 
@@ -109,10 +113,17 @@ impl Settings {
                     "expected the long name of an option of `sbatch`, without dashes",
                 ));
             }
-            if let Value::Text(text) = value
-                && text.chars().any(char::is_control)
-            {
-                return Err(wrong("a value is one line"));
+            match value {
+                Value::Text(text) if text.is_empty() => return Err(wrong("expected a value")),
+                Value::Text(text) if text.chars().any(char::is_control) => {
+                    return Err(wrong("a value is one line"));
+                }
+                Value::Number(number) if ![MINUTES, RUNNING].contains(&key.as_str()) => {
+                    return Err(wrong(&format!(
+                        "YAML reads it as the number {number}; put it in quotes"
+                    )));
+                }
+                _ => {}
             }
         }
         self.minutes_per_task()?;
@@ -190,10 +201,11 @@ impl Settings {
 
     fn number(&self, key: &str) -> Result<Option<f64>, SettingsError> {
         let number = |value: &Value| match value {
-            Value::Number(number) => Ok(*number),
-            other => other.written().parse().map_err(|_| self.wrong(key, "expected a number")),
+            Value::Number(number) => Some(*number),
+            other => other.written().parse().ok(),
         };
-        self.0.get(key).map(number).transpose()
+        let known = |value| number(value).ok_or_else(|| self.wrong(key, "expected a number"));
+        self.0.get(key).map(known).transpose()
     }
 
     fn wrong(&self, key: &str, what: &str) -> SettingsError {
@@ -205,6 +217,8 @@ impl Value {
     fn written(&self) -> String {
         match self {
             Value::Flag(flag) => flag.to_string(),
+            Value::Whole(number) => number.to_string(),
+            Value::Negative(number) => number.to_string(),
             Value::Number(number) => number.to_string(),
             Value::Text(text) => text.clone(),
         }
@@ -223,14 +237,19 @@ mod tests {
     fn later_settings_take_the_place_of_earlier_ones_and_options_keep_their_names() {
         let mut all = settings("{partition: cpu, cpus: 4, minutes-per-task: 20, exclusive: true}")
             .with(settings("{partition: gpu, gres: 'gpu:1', exclusive: false}"));
-        all.set("qos", "low");
-        all.set("contiguous", "");
+        all.set("qos", Some("low"));
+        all.set("contiguous", None);
         assert_eq!(all.check(), Ok(()));
         let options: Vec<String> = all.options().collect();
         assert_eq!(
             options,
             ["contiguous", "cpus-per-task=4", "gres=gpu:1", "partition=gpu", "qos=low"]
         );
+        let numbers = settings("{account: 12345678901234567890, nice: -5, minutes-per-task: 0.5}");
+        assert_eq!(numbers.check(), Ok(()));
+        assert_eq!(numbers.minutes_per_task(), Ok(0.5));
+        let options: Vec<String> = numbers.options().collect();
+        assert_eq!(options, ["account=12345678901234567890", "nice=-5"]);
         let last = all.clone().with(settings("{cpus-per-task: 2}"));
         assert_eq!(last.cores(), Ok(2));
         assert!(last.options().any(|option| option == "cpus-per-task=2"));
@@ -244,6 +263,8 @@ mod tests {
             ("{array: '0-3'}", "slurm.array: is set by `polarity slurm submit` itself"),
             ("{Partition: x}", "slurm.Partition: expected the long name of an option"),
             ("{qos: \"a\\nb\"}", "slurm.qos: a value is one line"),
+            ("{qos: ''}", "slurm.qos: expected a value"),
+            ("{account: 1e3}", "slurm.account: YAML reads it as the number 1000"),
             ("{minutes-per-task: 0}", "slurm.minutes-per-task: expected minutes"),
             ("{minutes-per-task: 1e308}", "slurm.minutes-per-task: expected minutes"),
             ("{arra: '0-1'}", "slurm.arra: is set by `polarity slurm submit` itself"),

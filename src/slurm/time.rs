@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-/// How long a task may run, in seconds.
+/// How long a task may run, in seconds; 0 for as long as the partition allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Walltime(pub u64);
 
@@ -10,8 +10,11 @@ impl FromStr for Walltime {
     type Err = String;
 
     /// `minutes`, `minutes:seconds`, `hours:minutes:seconds`, `days-hours`, `days-hours:minutes` and
-    /// `days-hours:minutes:seconds`, as `man sbatch` has them.
+    /// `days-hours:minutes:seconds`, as `man sbatch` has them, or `UNLIMITED`.
     fn from_str(text: &str) -> Result<Self, String> {
+        if ["unlimited", "infinite"].iter().any(|word| text.eq_ignore_ascii_case(word)) {
+            return Ok(Walltime(0));
+        }
         let seconds = || -> Option<u64> {
             let (days, rest) = match text.split_once('-') {
                 Some((days, rest)) => (days.parse::<u64>().ok()?, rest),
@@ -50,6 +53,7 @@ mod tests {
             ("1-12", 36 * 3600),
             ("1-0:30", 86_400 + 1800),
             ("2-1:02:03", 2 * 86_400 + 3723),
+            ("UNLIMITED", 0),
         ] {
             assert_eq!(text.parse(), Ok(Walltime(seconds)), "{text}");
         }

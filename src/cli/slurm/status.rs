@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use clap::Args;
 
-use super::submission::Submission;
+use super::submission::{Submission, listed, strays};
 use crate::cli::device::DeviceArg;
 use crate::cli::{ExperimentArgs, Failure, print};
 use crate::experiment::{Cell, Records};
@@ -68,6 +68,14 @@ impl Status {
             if queued > 0 {
                 text += &format!("submission {number}: {queued} of {all} tasks in the queue\n");
             }
+        }
+        let strays = strays(&submissions, &states);
+        if !strays.is_empty() {
+            text += &format!(
+                "a submission was cut off before it noted its jobs; {0} of the same name are in the queue: `scancel {0}`, \
+                 or wait for them\n",
+                listed(&strays)
+            );
         }
         let again: usize =
             ["failed", "lost", "not submitted"].iter().filter_map(|state| counts.get(state)).sum();

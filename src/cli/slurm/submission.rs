@@ -70,17 +70,27 @@ impl Submission {
             .map_err(|error| anyhow!("{}: {error}", path.display()))
     }
 
+    /// Whether whoever submitted it may have ended before the last of its arrays was noted.
+    fn is_cut_off(&self) -> bool {
+        self.arrays.iter().map(|array| array.count).sum::<usize>() < self.tasks.len()
+    }
+
     /// That Slurm refused the rest of it.
     pub(super) fn cut_off(&self, error: queue::Error) -> Failure {
-        let jobs: Vec<String> = self.arrays.iter().map(|array| array.job.to_string()).collect();
+        let jobs = self.jobs();
         Failure::Work(match jobs.is_empty() {
             true => error.into(),
             false => anyhow!(
                 "{error}; jobs {} are in the queue all the same: `scancel` them, or submit what is left once they \
                  have ended",
-                jobs.join(" ")
+                listed(&jobs)
             ),
         })
+    }
+
+    /// The numbers of its arrays.
+    pub(super) fn jobs(&self) -> Vec<u64> {
+        self.arrays.iter().map(|array| array.job).collect()
     }
 
     /// The state of the task `index` in the queue; none where it has ended.
@@ -94,6 +104,25 @@ impl Submission {
     pub(super) fn queued(&self, states: &States) -> usize {
         (0..self.tasks.len()).filter(|index| self.state(*index, states).is_some()).count()
     }
+}
+
+/// The jobs in the queue that none of the `submissions` notes, where one was cut off that may have begun them.
+pub(super) fn strays(submissions: &[(u32, Submission)], states: &States) -> Vec<u64> {
+    if !submissions.iter().any(|(_, submission)| submission.is_cut_off()) {
+        return Vec::new();
+    }
+    let arrays = submissions.iter().flat_map(|(_, submission)| &submission.arrays);
+    let noted: Vec<u64> = arrays.map(|array| array.job).collect();
+    let mut jobs: Vec<u64> = states.keys().map(|(job, _)| *job).collect();
+    jobs.dedup();
+    jobs.retain(|job| !noted.contains(job));
+    jobs
+}
+
+/// The numbers of `jobs` as `scancel` takes them.
+pub(super) fn listed(jobs: &[u64]) -> String {
+    let jobs: Vec<String> = jobs.iter().map(u64::to_string).collect();
+    jobs.join(" ")
 }
 
 /// Where submissions are kept.

@@ -6,7 +6,7 @@ use std::{fs, io};
 use anyhow::{Context, anyhow};
 use clap::Args;
 
-use super::submission::{Submission, Submitted, folder};
+use super::submission::{Submission, Submitted, folder, listed, strays};
 use crate::cli::device::DeviceArg;
 use crate::cli::say::say;
 use crate::cli::{ExperimentArgs, Failure, print};
@@ -58,7 +58,8 @@ pub(in crate::cli) struct Submit {
     /// What the nodes compute on: auto (a GPU where --gres asks for one), cpu or cuda:0
     #[arg(long, default_value = "auto")]
     device: DeviceArg,
-    /// Print the scripts, and submit nothing
+    /// Print the scripts, and submit nothing; an array that is larger than the cluster's MaxArraySize is split
+    /// when it is submitted
     #[arg(long)]
     dry_run: bool,
 }
@@ -113,7 +114,7 @@ impl Submit {
         }
         let largest = queue::largest_array().map_err(Failure::input)?;
         refuse_twice(&submissions, &work.name)?;
-        check_shared(&[&plan.results(), &work.command.folder])?;
+        check_shared(&[&plan.results(), &work.command.folder, &work.command.program])?;
         let jobs = work.submit(largest)?;
         let (tasks, cells) = (work.tasks.len(), left.len() + firsts.len());
         let file = self.experiment.file.display();
@@ -136,12 +137,14 @@ impl Submit {
             ("minutes-per-task", &self.minutes_per_task),
         ] {
             if let Some(value) = value {
-                settings.set(name, value);
+                settings.set(name, Some(value));
             }
         }
         for option in &self.sbatch {
-            let (name, value) = option.split_once('=').unwrap_or((option, ""));
-            settings.set(name, value);
+            match option.split_once('=') {
+                Some((name, value)) => settings.set(name, Some(value)),
+                None => settings.set(option, None),
+            }
         }
         settings.check().map_err(Failure::input)?;
         Ok(settings)
@@ -229,16 +232,21 @@ fn refuse_twice(submissions: &[(u32, Submission)], name: &str) -> Result<(), Fai
     for (number, submission) in submissions {
         let queued = submission.queued(&states);
         if queued > 0 {
-            let jobs: Vec<String> =
-                submission.arrays.iter().map(|array| array.job.to_string()).collect();
             return Err(Failure::Input(anyhow!(
                 "{queued} tasks of submission {number} are in the queue; wait for them, or \
                  `scancel {}` first",
-                jobs.join(" ")
+                listed(&submission.jobs())
             )));
         }
     }
-    Ok(())
+    match strays(submissions, &states) {
+        strays if strays.is_empty() => Ok(()),
+        strays => Err(Failure::Input(anyhow!(
+            "a submission of this grid was cut off before it noted its jobs, and jobs {0} of the name {name} are in the \
+             queue; wait for them, or `scancel {0}` first",
+            listed(&strays)
+        ))),
+    }
 }
 
 /// Refuses folders that every machine has for itself, links into them too.
@@ -254,8 +262,8 @@ fn check_shared(folders: &[&Path]) -> Result<(), Failure> {
         let own = ["/tmp", "/var/tmp", "/dev/shm", "/run"];
         if let Some(own) = own.iter().find(|own| place.starts_with(own)) {
             return Err(Failure::Input(anyhow!(
-                "{}: every node has a {own} of its own; submit from a folder that the nodes share, with results there \
-                 (`results=DIR`)",
+                "{}: every node has a {own} of its own; build and submit in a folder that the nodes share, with results \
+                 there (`results=DIR`)",
                 place.display()
             )));
         }
@@ -313,6 +321,9 @@ impl Work<'_> {
     }
 
     /// Puts all into the queue, in arrays of at most `largest` tasks; gives back the numbers of the jobs.
+    ///
+    /// The submission is noted before its first array and again after each, so that what is in the queue is known
+    /// whatever comes next.
     fn submit(&self, largest: usize) -> Result<String, Failure> {
         let scripts = self.scripts(largest).map_err(Failure::Input)?;
         let closing = self.closing();
@@ -327,15 +338,15 @@ impl Work<'_> {
             .map_err(|error| Failure::Work(anyhow!("{}: {error}", tasks.display())))?;
         let (name, tasks) = (self.name.clone(), self.tasks.clone());
         let mut submission = Submission { name, tasks, arrays: Vec::new() };
+        submission.write(&results, self.number).map_err(Failure::Work)?;
         for (first, count, script) in scripts {
             let job = queue::submit(&script, &[]).map_err(|error| submission.cut_off(error))?;
             submission.arrays.push(Submitted { job, first, count });
-            // At once, so that what is in the queue is known whatever comes next.
             submission.write(&results, self.number).map_err(Failure::Work)?;
         }
-        let jobs: Vec<u64> = submission.arrays.iter().map(|array| array.job).collect();
+        let jobs = submission.jobs();
         queue::submit(&closing, &jobs).map_err(|error| submission.cut_off(error))?;
-        Ok(jobs.iter().map(u64::to_string).collect::<Vec<_>>().join(" "))
+        Ok(listed(&jobs))
     }
 
     /// Makes the file of the tasks, which no other submission may have made.

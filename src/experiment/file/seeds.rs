@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::limits::MOST_CELLS;
+
 /// The seeds of an experiment: `0..20` (the end excluded) or a list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "SeedsText", into = "Vec<u64>")]
@@ -26,8 +28,11 @@ impl TryFrom<SeedsText> for Seeds {
             Some((from.trim().parse::<u64>().ok()?, to.trim().parse::<u64>().ok()?))
         });
         match ends {
-            Some((from, to)) if from < to && to - from <= 1_000_000 => {
+            Some((from, to)) if from < to && to - from <= MOST_CELLS => {
                 Ok(Seeds((from..to).collect()))
+            }
+            Some((from, to)) if from < to => {
+                Err(format!("expected at most {MOST_CELLS} seeds, got `{range}`"))
             }
             _ => Err(format!(
                 "expected a range like `0..20` or a list like `[0, 1, 2]`, got `{range}`"

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use super::cell::Cell;
 use super::plan::Plan;
-use super::publish::{Published, publish};
+use super::publish::{Published, publish, publish_last};
 use super::savepoint::{Keeping, SetAside};
 use super::store::{self, Damage, Record, Store};
 use super::study::{Computed, Failure, Ground, Job, News};
@@ -110,7 +110,8 @@ pub struct Summary {
     pub failed: Vec<(String, String)>,
     /// Whether a signal ended the run early.
     pub interrupted: bool,
-    /// What became of the tables; none after a task, which leaves them to the last job of its submission.
+    /// What became of the tables; none after a task, which leaves them to the last job of its submission, and after
+    /// a shard beside which others are still at work: the last of them writes them.
     pub published: Option<Published>,
 }
 
@@ -144,7 +145,8 @@ pub enum Error {
     },
 }
 
-/// Runs the cells of `plan` that are not finished, and publishes the tables, unless it was a task.
+/// Runs the cells of `plan` that are not finished, and publishes the tables, unless that is left to others; see
+/// [`Summary::published`].
 ///
 /// `stop` is looked at after every optimizer step: once it is set, cells under way are given up, what
 /// is finished is kept, and the tables are written.
@@ -176,7 +178,7 @@ pub fn run(
     if let Some(id) = &options.redo {
         keeping.remove(id).map_err(kept(&keeping))?;
     }
-    let session = Session {
+    let mut session = Session {
         store,
         kept: keeping.cells().into_iter().collect(),
         keeping,
@@ -188,9 +190,11 @@ pub fn run(
         taken: HashMap::new(),
         dead: HashMap::new(),
     };
-    let (failed, interrupted) = session.run(&mut **ground, firsts, is_ours, &part, workers)?;
+    session.run(&mut **ground, firsts, is_ours, &part, workers)?;
+    let Session { store, failed, interrupted, .. } = session;
     let published = match options.part {
-        Part::Shard(_) => Some(publish(plan)?),
+        Part::Shard(Shard::WHOLE) => Some(publish(plan)?),
+        Part::Shard(_) => publish_last(plan, store, Shard::is_writer)?,
         Part::Task(_) => None,
     };
     Ok(Summary { failed, interrupted, published })
@@ -237,16 +241,16 @@ struct Session<'a, 'r> {
 }
 
 impl Session<'_, '_> {
-    /// Runs what of `part` is not finished, after the `firsts` that it needs and those that are of it; gives
-    /// back what failed, and whether the run was stopped. Cells of a source that another run is at come last.
+    /// Runs what of `part` is not finished, after the `firsts` that it needs and those that are of it. Cells of a
+    /// source that another run is at come last.
     fn run(
-        mut self,
+        &mut self,
         ground: &mut dyn Ground,
         firsts: &[Cell],
         is_ours: impl Fn(&Cell) -> bool,
         part: &[&Cell],
         workers: usize,
-    ) -> Result<(Vec<(String, String)>, bool), Error> {
+    ) -> Result<(), Error> {
         for first in firsts {
             if let Some(weights) = self.store.records().in_use(&first.id) {
                 self.taken.insert(first.id.clone(), weights.to_owned());
@@ -272,8 +276,7 @@ impl Session<'_, '_> {
             self.work_off(ground, later, workers)?;
         }
         self.interrupted |= self.is_stopped() && !self.unfinished(part).is_empty();
-        self.store.sync()?;
-        Ok((self.failed, self.interrupted))
+        Ok(self.store.sync()?)
     }
 
     /// Runs `cells`, but for those whose source has no weights: they fail.

@@ -17,6 +17,10 @@ pub struct Shard {
     parts: usize,
 }
 
+/// The name of the segment of a run of all cells, and how that of a part begins.
+const MAIN: &str = "main";
+const PART: &str = "shard-";
+
 /// The most parts, which are as many as an experiment may have cells.
 const MOST: usize = 1_000_000;
 
@@ -51,7 +55,12 @@ impl Shard {
     /// The name of the segment that this part's run writes.
     pub(super) fn writer(self) -> String {
         let Shard { index, parts } = self;
-        if parts == 1 { "main".into() } else { format!("shard-{index}-of-{parts}") }
+        if parts == 1 { MAIN.into() } else { format!("{PART}{index}-of-{parts}") }
+    }
+
+    /// Whether a shard writes the segment of this name, and not a task.
+    pub(super) fn is_writer(name: &str) -> bool {
+        name == MAIN || name.starts_with(PART)
     }
 }
 

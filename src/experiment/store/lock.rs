@@ -1,6 +1,7 @@
 //! Locks that processes share: a file of its own beside what it guards, locked as long as it is open.
 
 use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
@@ -22,6 +23,22 @@ impl Turn {
     /// When the file cannot be made, or the file system knows no locks.
     pub(crate) fn wait(path: &Path, go_on: impl FnMut() -> bool) -> Result<Option<Self>, Error> {
         Ok(locked(path, go_on)?.map(|file| Turn { _file: file }))
+    }
+}
+
+/// Whether a process has locked the file at `path`. Those that only ask are not in each other's way.
+///
+/// # Errors
+/// When the file cannot be read, or the file system knows no locks.
+pub(super) fn is_held(path: &Path) -> Result<bool, Error> {
+    let file = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        file => file.map_err(io_error(path))?,
+    };
+    match file.try_lock_shared() {
+        Ok(()) => Ok(false),
+        Err(TryLockError::WouldBlock) => Ok(true),
+        Err(TryLockError::Error(source)) => Err(Error::NoLocks { path: path.to_owned(), source }),
     }
 }
 

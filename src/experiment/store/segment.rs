@@ -45,6 +45,19 @@ impl Segment {
         Ok(segments)
     }
 
+    /// The name of its one writer.
+    pub(super) fn writer(&self) -> String {
+        self.path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
+    /// Whether a run holds it now.
+    ///
+    /// # Errors
+    /// When its lock cannot be asked.
+    pub(super) fn is_held(&self) -> Result<bool, Error> {
+        lock::is_held(&self.path.with_extension("lock"))
+    }
+
     /// Takes the segment for oneself, as long as the file given back lives. The lock is a file of its
     /// own, because a segment that is mended is replaced.
     ///

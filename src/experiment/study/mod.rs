@@ -103,6 +103,9 @@ pub(crate) trait Ground: Debug + Send + Sync {
     /// they cost.
     fn cost(&self, cell: &Cell) -> f64;
 
+    /// What the cells of a bundle cost together on this machine.
+    fn cost_here(&self, bundle: &[&Cell]) -> f64;
+
     /// Draws or prepares what `cells` need; called once before they are computed.
     fn prepare(&mut self, cells: &[&Cell]);
 

@@ -175,6 +175,11 @@ impl Stated {
         self.rows.iter().filter(is_finished).count()
     }
 
+    /// How many cells failed, which have nothing to compare.
+    pub fn failed(&self) -> usize {
+        self.rows.len() - self.finished()
+    }
+
     /// The finished rows that `options` chooses, in the order of the table.
     pub(super) fn chosen(&self, options: &Options) -> Vec<&Trial> {
         let finished: Vec<&Trial> = self.rows.iter().filter(is_finished).collect();

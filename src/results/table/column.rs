@@ -65,7 +65,7 @@ pub(super) fn optional<V: ToString>(value: Option<V>) -> String {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The file cannot be opened or read.
-    #[error("{path}: {source}")]
+    #[error("{path}: {source}; `polarity run` writes it anew")]
     Io {
         /// The table.
         path: PathBuf,

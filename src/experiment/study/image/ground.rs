@@ -92,6 +92,10 @@ impl Ground for ImageGround {
         (learned + self.evaluated(cell, spec)) as f64
     }
 
+    fn cost_here(&self, bundle: &[&Cell]) -> f64 {
+        bundle.iter().map(|cell| self.cost(cell)).sum()
+    }
+
     fn prepare(&mut self, _: &[&Cell]) {}
 
     fn learn(&mut self, first: &Cell, weights: Checkpoint) -> Result<(), Failure> {

@@ -82,6 +82,12 @@ impl Ground for XorGround {
         (given.course.epochs * (3 * train_size + validation) as u64) as f64 * given.width() as f64
     }
 
+    /// A lane without a cell takes as long as one with.
+    fn cost_here(&self, bundle: &[&Cell]) -> f64 {
+        let lanes = bundle.len().next_multiple_of(ensemble::lanes());
+        bundle.first().map_or(0.0, |cell| self.cost(cell) * lanes as f64)
+    }
+
     fn prepare(&mut self, cells: &[&Cell]) {
         self.lessons = Lessons::new(cells);
     }
@@ -237,5 +243,37 @@ fn judged((given, trained): (&Given, &Trained)) -> Outcome {
             epochs_to_90: learned.map(|point| point.step / epoch),
         }),
         ..Outcome::failed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use crate::experiment::{Checked, Experiment, Plan, bundled};
+
+    use super::*;
+
+    const STUDY: &str = "
+name: points
+data: {name: xor-5d, train_sizes: [8], validation: 40, test: 40}
+model: {name: mlp}
+arms:
+  frozen: {signs: informed, hold: all}
+train: {optimizer: {adam: {lr: 0.03}}, batch: 8, epochs: 3}
+seeds: 0..16
+";
+
+    #[test]
+    fn a_bundle_that_leaves_lanes_empty_takes_as_long_as_one_that_fills_them() {
+        let file = Path::new("points.yaml");
+        let experiment = Experiment::parse(STUDY, file, &[]).unwrap();
+        let checked = Checked::new(experiment, file).unwrap();
+        let plan = Plan::new(checked, file, Device::Cpu, Path::new("no-cache")).unwrap();
+        let cells: Vec<&Cell> = plan.cells().iter().collect();
+        let here = |count: usize| bundled(&plan, &cells[..count])[0].cost_here;
+        let lanes = ensemble::lanes();
+        assert_eq!((here(1), here(lanes - 1)), (here(lanes), here(lanes)));
+        assert_eq!(here(lanes), bundled(&plan, &cells[..lanes])[0].cost);
     }
 }
