@@ -97,10 +97,8 @@ test-python: wheel ## The Python package's tests, one wheel beside each PyTorch 
 	  --ignore python/tests/test_bench.py --ignore python/tests/test_examples.py
 
 test-slurm: setup ## The tests of `polarity slurm` on a real cluster of two nodes here (root; Debian's packages)
-	@command -v slurmctld slurmd munged parallel > /dev/null || { test "$$(id -u)" = 0 && command -v apt-get > /dev/null && \
-	  { apt-get update -qq; apt-get install -y -qq slurm-wlm munge parallel > /dev/null; }; } || \
-	  echo "test-slurm: skipped but for the scripts: install slurm-wlm, munge and parallel, as root"
-	cargo test --release --locked --test slurm --test shards
+	@tests/slurm/packages.sh
+	cargo test --release --locked --test slurm --test shards -- --ignored --nocapture
 
 test-cuda: setup ## What needs a GPU: agreement with the CPU, a small study (says "skipped: no device" where there is none)
 	cargo test --release --locked --test cuda -- --nocapture --test-threads 1

@@ -123,6 +123,7 @@ fn a_task_of_an_experiment_that_was_edited_is_refused_and_changes_nothing() {
 }
 
 #[test]
+#[ignore = "needs GNU parallel: `make test-slurm`"]
 fn the_command_for_gnu_parallel_in_the_docs_computes_every_cell_once() {
     if Command::new("parallel").arg("--version").output().is_err() {
         eprintln!("passed over: needs GNU parallel; `make test-slurm` installs it");

@@ -4,6 +4,7 @@ mod merge;
 mod status;
 mod submission;
 mod submit;
+mod work;
 
 use clap::Subcommand;
 

@@ -131,6 +131,10 @@ fn lines(plan: &Plan, stated: &Stated, checks: &[Check]) -> String {
             stated.reasons().join(", and ")
         );
     }
+    text += &match plan.all_cells().count() - stated.cells() {
+        0 => String::new(),
+        missing => format!("\nnot looked at: {missing} cells that have no row"),
+    };
     text += &match stated.failed() {
         0 => String::new(),
         failed => format!(

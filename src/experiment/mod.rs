@@ -33,10 +33,11 @@ pub use estimate::{Basis, CalibrationError, Estimate, Shape, bundled};
 pub use file::{Error as FileError, Experiment, apply_overrides};
 pub use plan::Plan;
 pub use problem::{Mistakes, Problem};
-pub use publish::{Published, publish};
+pub use publish::{Published, is_published, publish};
 pub use run::{
     Error as RunError, Event, Options as RunOptions, Part, Shard, Summary, Task, TaskError, run,
 };
+pub(crate) use store::Turn;
 pub use store::{
     Contradiction, Damage, Error as StoreError, Record, Records, Store, write as write_results,
 };

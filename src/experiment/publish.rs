@@ -44,6 +44,13 @@ pub fn publish(plan: &Plan) -> Result<Published, store::Error> {
     write_tables(plan)
 }
 
+/// Whether the table has a row of every cell of `plan`.
+pub fn is_published(plan: &Plan) -> bool {
+    let rows = table::read_ids(&plan.results().join("trials.csv")).unwrap_or_default();
+    let rows: HashSet<String> = rows.into_iter().collect();
+    plan.all_cells().all(|cell| rows.contains(&cell.id))
+}
+
 /// Ends the run that wrote `store`, and writes the tables of `plan` unless another run of those that `publish_too`,
 /// by the names of their segments, is at work.
 ///

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 /// Why Slurm could not be asked.
@@ -38,8 +39,17 @@ pub enum Error {
     },
 }
 
-/// What tasks of arrays are doing, by array and task; `PENDING`, `RUNNING` and the like.
-pub type States = BTreeMap<(u64, usize), String>;
+/// What tasks of arrays are doing, by array and task.
+pub type States = BTreeMap<(u64, usize), Task>;
+
+/// A task in the queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Task {
+    /// `PENDING`, `RUNNING` and the like.
+    pub state: String,
+    /// The folder that it works in, by which it is known whose it is.
+    pub folder: PathBuf,
+}
 
 /// Arrays that Slurm allows no more tasks in than this, where it does not say.
 const USUAL_ARRAY_SIZE: usize = 1001;
@@ -90,12 +100,13 @@ pub fn submit(script: &str, after: &[u64]) -> Result<u64, Error> {
     number.ok_or(Error::Unread { program: "sbatch", said })
 }
 
-/// What the tasks of all jobs of the name `name` are doing now; those that have ended are not there.
+/// What the tasks of all jobs of the name `name` are doing now, of whatever results folder and user; those that have
+/// ended are not there.
 ///
 /// # Errors
 /// When Slurm cannot be asked.
 pub fn states(name: &str) -> Result<States, Error> {
-    let arguments = ["--noheader", "--array", "--format=%F %K %T", &format!("--name={name}")];
+    let arguments = ["--noheader", "--array", "--format=%F %K %T %Z", &format!("--name={name}")];
     parse(&ask("squeue", &arguments, "")?)
 }
 
@@ -103,12 +114,13 @@ fn parse(said: &str) -> Result<States, Error> {
     let mut states = States::new();
     for line in said.lines().filter(|line| !line.trim().is_empty()) {
         let unread = || Error::Unread { program: "squeue", said: line.into() };
-        let words: Vec<&str> = line.split_whitespace().collect();
-        let [job, task, state] = words[..] else { return Err(unread()) };
+        let words: Vec<&str> = line.splitn(4, ' ').collect();
+        let [job, task, state, folder] = words[..] else { return Err(unread()) };
         // A job that is no array has no task.
         let task = if task == "N/A" { "0" } else { task };
         let (job, task) = (job.parse(), task.parse());
-        states.insert((job.map_err(|_| unread())?, task.map_err(|_| unread())?), state.into());
+        let what = Task { state: state.into(), folder: folder.into() };
+        states.insert((job.map_err(|_| unread())?, task.map_err(|_| unread())?), what);
     }
     Ok(states)
 }
@@ -119,7 +131,14 @@ fn ask(program: &'static str, arguments: &[&str], input: &str) -> Result<String,
         io::ErrorKind::NotFound => Error::Missing(program),
         _ => Error::Io { program, source },
     };
-    let mut child = Command::new(program)
+    // A user's own way to look at the queue would hide tasks of it.
+    let of_users = std::env::vars_os().map(|(name, _)| name);
+    let of_users = of_users.filter(|name| name.to_string_lossy().starts_with("SQUEUE_"));
+    let mut command = Command::new(program);
+    of_users.for_each(|name| {
+        command.env_remove(name);
+    });
+    let mut child = command
         .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -134,7 +153,13 @@ fn ask(program: &'static str, arguments: &[&str], input: &str) -> Result<String,
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
     match output.status.success() {
         true => Ok(text(&output.stdout)),
-        false => Err(Error::Refused { program, said: text(&output.stderr) }),
+        false => Err(Error::Refused {
+            program,
+            said: match text(&output.stderr) {
+                nothing if nothing.is_empty() => output.status.to_string(),
+                said => said,
+            },
+        }),
     }
 }
 
@@ -144,10 +169,13 @@ mod tests {
 
     #[test]
     fn the_queue_is_read_task_by_task() {
-        let states = parse("12 0 RUNNING\n12 3 PENDING\n\n13 N/A PENDING\n").unwrap();
-        let of = |job, task| states.get(&(job, task)).map(String::as_str);
+        let states = parse("12 0 RUNNING /a\n12 3 PENDING /a b\n\n13 N/A PENDING /\n").unwrap();
+        let of = |job, task| states.get(&(job, task)).map(|task| task.state.as_str());
         assert_eq!(of(12, 0), Some("RUNNING"));
         assert_eq!((of(12, 3), of(13, 0), of(12, 1)), (Some("PENDING"), Some("PENDING"), None));
-        assert!(parse("12 x RUNNING").is_err() && parse("12 RUNNING").is_err());
+        assert_eq!(states[&(12, 3)].folder, PathBuf::from("/a b"));
+        for wrong in ["12 x RUNNING /a", "12 0 RUNNING", "12 RUNNING"] {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
     }
 }

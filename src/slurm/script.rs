@@ -80,6 +80,8 @@ impl Array<'_> {
             "requeue".into(),
             format!("signal=B:USR1@{WARNING}"),
             "open-mode=append".into(),
+            // The queue shows it: by it the jobs of this results folder are known.
+            format!("chdir={}", logs.display()),
             format!("output={}/{first}+%a.log", log_folder(logs)),
         ];
         options.extend(settings.options());

@@ -107,6 +107,11 @@ impl Settings {
             if TAKEN.iter().any(|taken| !key.is_empty() && taken.starts_with(key.as_str())) {
                 return Err(wrong("is set by `polarity slurm submit` itself; leave it out"));
             }
+            if !key.is_empty() && "clusters".starts_with(key.as_str()) {
+                return Err(wrong(
+                    "jobs of another cluster cannot be followed from here; submit on a login node of that one",
+                ));
+            }
             let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
             if key.is_empty() || !key.chars().all(is_name) {
                 return Err(wrong(
@@ -263,6 +268,7 @@ mod tests {
             ("{array: '0-3'}", "slurm.array: is set by `polarity slurm submit` itself"),
             ("{Partition: x}", "slurm.Partition: expected the long name of an option"),
             ("{qos: \"a\\nb\"}", "slurm.qos: a value is one line"),
+            ("{clusters: east}", "slurm.clusters: jobs of another cluster cannot be followed"),
             ("{qos: ''}", "slurm.qos: expected a value"),
             ("{account: 1e3}", "slurm.account: YAML reads it as the number 1000"),
             ("{minutes-per-task: 0}", "slurm.minutes-per-task: expected minutes"),

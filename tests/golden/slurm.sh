@@ -4,6 +4,7 @@
 #SBATCH --requeue
 #SBATCH --signal=B:USR1@90
 #SBATCH --open-mode=append
+#SBATCH --chdir=FOLDER/results/grid/slurm/1
 #SBATCH --output=FOLDER/results/grid/slurm/1/0+%a.log
 #SBATCH --gres=tmp:1
 #SBATCH --partition=main

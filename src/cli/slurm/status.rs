@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use clap::Args;
 
-use super::submission::{Submission, listed, strays};
+use super::submission::{Submission, listed, not_published, strays};
 use crate::cli::device::DeviceArg;
 use crate::cli::{ExperimentArgs, Failure, print};
-use crate::experiment::{Cell, Records};
+use crate::experiment::{Cell, Records, is_published};
 use crate::slurm::queue::{self, States};
 
 /// Say which cells are done, running, queued, failed and lost
@@ -69,11 +69,11 @@ impl Status {
                 text += &format!("submission {number}: {queued} of {all} tasks in the queue\n");
             }
         }
-        let strays = strays(&submissions, &states);
+        let strays = strays(&plan.results(), &submissions, &states);
         if !strays.is_empty() {
             text += &format!(
-                "a submission was cut off before it noted its jobs; {0} of the same name are in the queue: `scancel {0}`, \
-                 or wait for them\n",
+                "a submission was cut off before it noted its jobs, and {0} are in the queue: `scancel {0}`, or wait for \
+                 them\n",
                 listed(&strays)
             );
         }
@@ -82,6 +82,9 @@ impl Status {
         if again > 0 {
             let file = self.experiment.file.display();
             text += &format!("{again} cells are to be submitted: `polarity slurm submit {file}`\n");
+        }
+        if again == 0 && !is_published(&plan) {
+            text += &not_published(&self.experiment.file);
         }
         print(&text)
     }
@@ -92,7 +95,9 @@ fn tasks_of(submissions: &[(u32, Submission)]) -> HashMap<&str, (&Submission, us
     let mut tasks = HashMap::new();
     for (_, submission) in submissions {
         for (index, cells) in submission.tasks.iter().enumerate() {
-            tasks.extend(cells.iter().map(|id| (id.as_str(), (submission, index))));
+            if submission.was_queued(index) {
+                tasks.extend(cells.iter().map(|id| (id.as_str(), (submission, index))));
+            }
         }
     }
     tasks

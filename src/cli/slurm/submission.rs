@@ -6,8 +6,9 @@ use anyhow::anyhow;
 use serde::{Deserialize, Serialize};
 
 use crate::cli::Failure;
+use crate::experiment::Turn;
 use crate::files::write_atomically;
-use crate::slurm::queue::{self, States};
+use crate::slurm::queue::{self, States, Task};
 
 /// One call of `polarity slurm submit`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,6 +53,14 @@ impl Submission {
         Ok(all)
     }
 
+    /// The right to submit to the results folder, which one process has at a time.
+    pub(super) fn turn(results: &Path) -> anyhow::Result<Option<Turn>> {
+        let folder = folder(results);
+        std::fs::create_dir_all(&folder)
+            .map_err(|error| anyhow!("{}: {error}", folder.display()))?;
+        Ok(Turn::wait(&folder.join("submit.lock"), || true)?)
+    }
+
     /// The number of the next submission of the results folder: none that stands there, finished or begun.
     pub(super) fn next_number(results: &Path) -> u32 {
         let files = std::fs::read_dir(folder(results)).into_iter().flatten().flatten();
@@ -70,19 +79,14 @@ impl Submission {
             .map_err(|error| anyhow!("{}: {error}", path.display()))
     }
 
-    /// Whether whoever submitted it may have ended before the last of its arrays was noted.
-    fn is_cut_off(&self) -> bool {
-        self.arrays.iter().map(|array| array.count).sum::<usize>() < self.tasks.len()
-    }
-
-    /// That Slurm refused the rest of it.
+    /// That Slurm refused the rest of it, which only the last job is where it has all its arrays.
     pub(super) fn cut_off(&self, error: queue::Error) -> Failure {
         let jobs = self.jobs();
         Failure::Work(match jobs.is_empty() {
             true => error.into(),
             false => anyhow!(
-                "{error}; jobs {} are in the queue all the same: `scancel` them, or submit what is left once they \
-                 have ended",
+                "{error}; jobs {} are in the queue all the same, without one that writes the tables: `scancel` them, or \
+                 once they have ended submit what is left, or say `polarity slurm merge`",
                 listed(&jobs)
             ),
         })
@@ -95,9 +99,20 @@ impl Submission {
 
     /// The state of the task `index` in the queue; none where it has ended.
     pub(super) fn state<'s>(&self, index: usize, states: &'s States) -> Option<&'s str> {
-        let holds = |array: &&Submitted| (array.first..array.first + array.count).contains(&index);
-        let array = self.arrays.iter().find(holds)?;
-        states.get(&(array.job, index - array.first)).map(String::as_str)
+        let array = self.array(index)?;
+        states.get(&(array.job, index - array.first)).map(|task| task.state.as_str())
+    }
+
+    /// Whether the task `index` was put into the queue.
+    pub(super) fn was_queued(&self, index: usize) -> bool {
+        self.array(index).is_some()
+    }
+
+    fn array(&self, index: usize) -> Option<&Submitted> {
+        let holds = |array: &&Submitted| {
+            index.checked_sub(array.first).is_some_and(|place| place < array.count)
+        };
+        self.arrays.iter().find(holds)
     }
 
     /// How many of its tasks are in the queue.
@@ -106,16 +121,23 @@ impl Submission {
     }
 }
 
-/// The jobs in the queue that none of the `submissions` notes, where one was cut off that may have begun them.
-pub(super) fn strays(submissions: &[(u32, Submission)], states: &States) -> Vec<u64> {
-    if !submissions.iter().any(|(_, submission)| submission.is_cut_off()) {
-        return Vec::new();
-    }
-    let arrays = submissions.iter().flat_map(|(_, submission)| &submission.arrays);
-    let noted: Vec<u64> = arrays.map(|array| array.job).collect();
-    let mut jobs: Vec<u64> = states.keys().map(|(job, _)| *job).collect();
+/// The jobs in the queue that work for the results folder `results` and that none of its `submissions` notes: whoever
+/// submitted them was cut off.
+pub(super) fn strays(
+    results: &Path,
+    submissions: &[(u32, Submission)],
+    states: &States,
+) -> Vec<u64> {
+    let Ok(place) = folder(results).canonicalize() else { return Vec::new() };
+    let is_here = |task: &Task| {
+        let of_task = task.folder.parent().map(Path::canonicalize);
+        of_task.is_some_and(|found| found.is_ok_and(|found| found == place))
+    };
+    let noted: Vec<u64> =
+        submissions.iter().flat_map(|(_, submission)| submission.jobs()).collect();
+    let here = states.iter().filter(|(_, task)| is_here(task)).map(|((job, _), _)| *job);
+    let mut jobs: Vec<u64> = here.filter(|job| !noted.contains(job)).collect();
     jobs.dedup();
-    jobs.retain(|job| !noted.contains(job));
     jobs
 }
 
@@ -123,6 +145,14 @@ pub(super) fn strays(submissions: &[(u32, Submission)], states: &States) -> Vec<
 pub(super) fn listed(jobs: &[u64]) -> String {
     let jobs: Vec<String> = jobs.iter().map(u64::to_string).collect();
     jobs.join(" ")
+}
+
+/// That cells are finished of which the table has no row.
+pub(super) fn not_published(file: &Path) -> String {
+    format!(
+        "the tables lack some of them: the last job writes them; where it did not, `polarity slurm merge {}` does\n",
+        file.display()
+    )
 }
 
 /// Where submissions are kept.

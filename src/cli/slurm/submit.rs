@@ -1,17 +1,18 @@
 //! `polarity slurm submit`: what is left, as a job array.
 
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::{fs, io};
 
 use anyhow::{Context, anyhow};
 use clap::Args;
 
-use super::submission::{Submission, Submitted, folder, listed, strays};
+use super::submission::{Submission, listed, not_published, strays};
+use super::work::Work;
 use crate::cli::device::DeviceArg;
 use crate::cli::say::say;
 use crate::cli::{ExperimentArgs, Failure, print};
-use crate::experiment::{Basis, Bundle, Cell, Estimate, Plan, Records, bundled};
-use crate::slurm::{Array, Closing, Command, Settings, Walltime, queue};
+use crate::experiment::{Basis, Bundle, Cell, Estimate, Plan, Records, bundled, is_published};
+use crate::slurm::{Command, Settings, Walltime, queue};
 
 /// Submit what an experiment has not finished yet as a job array
 #[derive(Debug, Args)]
@@ -64,18 +65,6 @@ pub(in crate::cli) struct Submit {
     dry_run: bool,
 }
 
-/// What goes into the queue.
-struct Work<'a> {
-    plan: &'a Plan,
-    settings: &'a Settings,
-    command: Command,
-    /// The ids of the cells of each task; a source is a task of its own, and these come first.
-    tasks: Vec<Vec<String>>,
-    /// Which submission of the results folder it is.
-    number: u32,
-    name: String,
-}
-
 impl Submit {
     pub(super) fn run(self) -> Result<(), Failure> {
         let settings = self.settings()?;
@@ -83,12 +72,15 @@ impl Submit {
             settings.options().any(|option| option.starts_with("g") && option.contains("gpu"));
         let plan = self.experiment.plan_for(self.device.planned(asks_for_gpu))?;
         let records = Records::read(&plan.results()).map_err(Failure::work)?;
-        let submissions = Submission::all(&plan.results()).map_err(Failure::Work)?;
         let is_left = |cell: &&Cell| records.finished(cell).is_none();
         let left: Vec<&Cell> = plan.cells().iter().filter(is_left).collect();
         let firsts: Vec<&Cell> = plan.sources().iter().filter(is_left).collect();
         if left.is_empty() && firsts.is_empty() {
-            return print("nothing is left: all cells are finished\n");
+            let mut text = "nothing is left: all cells are finished\n".to_owned();
+            if !is_published(&plan) {
+                text += &not_published(&self.experiment.file);
+            }
+            return print(&text);
         }
         let estimate = estimate(&plan, &records, &[&left[..], &firsts].concat())?;
         let bundles = bundled(&plan, &left);
@@ -113,8 +105,11 @@ impl Submit {
             return print(&format!("{}\n{}", scripts.join("\n"), work.closing()));
         }
         let largest = queue::largest_array().map_err(Failure::input)?;
-        refuse_twice(&submissions, &work.name)?;
         check_shared(&[&plan.results(), &work.command.folder, &work.command.program])?;
+        work.try_out(largest)?;
+        let _turn = Submission::turn(&plan.results()).map_err(Failure::Work)?;
+        refuse_twice(&plan.results(), &work.name)?;
+        let work = Work { number: Submission::next_number(&plan.results()), ..work };
         let jobs = work.submit(largest)?;
         let (tasks, cells) = (work.tasks.len(), left.len() + firsts.len());
         let file = self.experiment.file.display();
@@ -224,27 +219,32 @@ fn check_walltime(
 }
 
 /// Refuses a grid that is in the queue already.
-fn refuse_twice(submissions: &[(u32, Submission)], name: &str) -> Result<(), Failure> {
+fn refuse_twice(results: &Path, name: &str) -> Result<(), Failure> {
+    let submissions = Submission::all(results).map_err(Failure::Work)?;
     if submissions.is_empty() {
         return Ok(());
     }
     let states = queue::states(name).map_err(Failure::work)?;
-    for (number, submission) in submissions {
-        let queued = submission.queued(&states);
-        if queued > 0 {
-            return Err(Failure::Input(anyhow!(
-                "{queued} tasks of submission {number} are in the queue; wait for them, or \
-                 `scancel {}` first",
-                listed(&submission.jobs())
-            )));
-        }
+    let queued = submissions.iter().filter(|(_, submission)| submission.queued(&states) > 0);
+    let (mut said, mut jobs) = (Vec::new(), Vec::new());
+    for (number, submission) in queued {
+        let (queued, of) = (submission.queued(&states), submission.jobs());
+        said.push(format!("{queued} tasks of submission {number} are in the queue"));
+        jobs.extend(of);
     }
-    match strays(submissions, &states) {
-        strays if strays.is_empty() => Ok(()),
-        strays => Err(Failure::Input(anyhow!(
-            "a submission of this grid was cut off before it noted its jobs, and jobs {0} of the name {name} are in the \
-             queue; wait for them, or `scancel {0}` first",
-            listed(&strays)
+    let strays = strays(results, &submissions, &states);
+    if !strays.is_empty() {
+        said.push(
+            "jobs are in the queue of a submission that was cut off before it noted them".into(),
+        );
+        jobs.extend(strays);
+    }
+    match said.is_empty() {
+        true => Ok(()),
+        false => Err(Failure::Input(anyhow!(
+            "{}; wait for them, or `scancel {}` first",
+            said.join(", and "),
+            listed(&jobs)
         ))),
     }
 }
@@ -285,94 +285,12 @@ fn users_own() -> Result<Settings, Failure> {
         Err(error) => return Err(Failure::Input(anyhow!("{}: {error}", path.display()))),
         Ok(text) => text,
     };
-    serde_yaml::from_str(&text).map_err(|error| {
-        Failure::Input(anyhow!(
-            "{}: {error}; expected `partition: cpu` and the like",
-            path.display()
-        ))
-    })
-}
-
-impl Work<'_> {
-    /// The scripts of arrays of at most `size` tasks, with the task each begins at and their number.
-    fn scripts(&self, size: usize) -> Result<Vec<(usize, usize, String)>, anyhow::Error> {
-        let tasks = self.tasks_file();
-        let logs = self.logs();
-        let starts = (0..self.tasks.len()).step_by(size);
-        let scripts = starts.map(|first| {
-            let count = size.min(self.tasks.len() - first);
-            let array = Array {
-                name: &self.name,
-                command: &self.command,
-                tasks: &tasks,
-                first,
-                count,
-                logs: &logs,
-                settings: self.settings,
-            };
-            Ok((first, count, array.script()?))
-        });
-        scripts.collect()
-    }
-
-    fn closing(&self) -> String {
-        let (name, command, settings) = (&*self.name, &self.command, self.settings);
-        Closing { name, command, logs: &self.logs(), settings }.script()
-    }
-
-    /// Puts all into the queue, in arrays of at most `largest` tasks; gives back the numbers of the jobs.
-    ///
-    /// The submission is noted before its first array and again after each, so that what is in the queue is known
-    /// whatever comes next.
-    fn submit(&self, largest: usize) -> Result<String, Failure> {
-        let scripts = self.scripts(largest).map_err(Failure::Input)?;
-        let closing = self.closing();
-        let results = self.plan.results();
-        for script in scripts.iter().map(|(.., script)| script).chain([&closing]) {
-            queue::would_take(script).map_err(Failure::input)?;
-        }
-        let lines: Vec<String> = self.tasks.iter().map(|ids| ids.join(" ") + "\n").collect();
-        let tasks = self.tasks_file();
-        self.take_number(&tasks)?;
-        fs::write(&tasks, lines.concat())
-            .map_err(|error| Failure::Work(anyhow!("{}: {error}", tasks.display())))?;
-        let (name, tasks) = (self.name.clone(), self.tasks.clone());
-        let mut submission = Submission { name, tasks, arrays: Vec::new() };
-        submission.write(&results, self.number).map_err(Failure::Work)?;
-        for (first, count, script) in scripts {
-            let job = queue::submit(&script, &[]).map_err(|error| submission.cut_off(error))?;
-            submission.arrays.push(Submitted { job, first, count });
-            submission.write(&results, self.number).map_err(Failure::Work)?;
-        }
-        let jobs = submission.jobs();
-        queue::submit(&closing, &jobs).map_err(|error| submission.cut_off(error))?;
-        Ok(listed(&jobs))
-    }
-
-    /// Makes the file of the tasks, which no other submission may have made.
-    fn take_number(&self, tasks: &Path) -> Result<(), Failure> {
-        let made = fs::create_dir_all(self.logs()).and_then(|()| fs::File::create_new(tasks));
-        match made {
-            Ok(_) => Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                Err(Failure::Input(anyhow!(
-                    "{}: another submission of this grid has just begun; wait for it",
-                    tasks.display()
-                )))
-            }
-            Err(error) => Err(Failure::Work(anyhow!("{}: {error}", tasks.display()))),
-        }
-    }
-
-    fn tasks_file(&self) -> PathBuf {
-        self.place(format!("{}.tasks", self.number))
-    }
-
-    fn logs(&self) -> PathBuf {
-        self.place(format!("{}", self.number))
-    }
-
-    fn place(&self, name: String) -> PathBuf {
-        self.command.folder.join(folder(&self.plan.results())).join(name)
-    }
+    let refused = |error: &dyn std::fmt::Display| {
+        Failure::Input(anyhow!("{}: {error}; a line there is `partition: cpu`", path.display()))
+    };
+    let settings = serde_yaml::Deserializer::from_str(&text);
+    let settings: Settings =
+        serde_path_to_error::deserialize(settings).map_err(|error| refused(&error))?;
+    settings.check().map_err(|error| refused(&error))?;
+    Ok(settings)
 }

@@ -190,14 +190,20 @@ pub fn run(
         taken: HashMap::new(),
         dead: HashMap::new(),
     };
-    session.run(&mut **ground, firsts, is_ours, &part, workers)?;
+    let ended = session.run(&mut **ground, firsts, is_ours, &part, workers);
     let Session { store, failed, interrupted, .. } = session;
     let published = match options.part {
-        Part::Shard(Shard::WHOLE) => Some(publish(plan)?),
-        Part::Shard(_) => publish_last(plan, store, Shard::is_writer)?,
-        Part::Task(_) => None,
+        Part::Shard(Shard::WHOLE) => {
+            // Before it reads what there is: a shard that ends after that would leave its cells to this run.
+            drop(store);
+            publish(plan).map(Some)
+        }
+        Part::Shard(_) => publish_last(plan, store, Shard::is_writer),
+        Part::Task(_) => Ok(None),
     };
-    Ok(Summary { failed, interrupted, published })
+    // After the tables: others may have left them to this run.
+    ended?;
+    Ok(Summary { failed, interrupted, published: published? })
 }
 
 /// Whether the cell that is to be computed again is one of this run.

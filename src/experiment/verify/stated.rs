@@ -175,6 +175,11 @@ impl Stated {
         self.rows.iter().filter(is_finished).count()
     }
 
+    /// How many cells have a row.
+    pub fn cells(&self) -> usize {
+        self.rows.len()
+    }
+
     /// How many cells failed, which have nothing to compare.
     pub fn failed(&self) -> usize {
         self.rows.len() - self.finished()
