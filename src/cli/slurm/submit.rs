@@ -71,51 +71,49 @@ impl Submit {
         let asks_for_gpu =
             settings.options().any(|option| option.starts_with("g") && option.contains("gpu"));
         let plan = self.experiment.plan_for(self.device.planned(asks_for_gpu))?;
-        let records = Records::read(&plan.results()).map_err(Failure::work)?;
-        let is_left = |cell: &&Cell| records.finished(cell).is_none();
-        let left: Vec<&Cell> = plan.cells().iter().filter(is_left).collect();
-        let firsts: Vec<&Cell> = plan.sources().iter().filter(is_left).collect();
-        if left.is_empty() && firsts.is_empty() {
+        let (work, file) = (self.work(&plan, &settings)?, self.experiment.file.display());
+        if work.tasks.is_empty() {
             let mut text = "nothing is left: all cells are finished\n".to_owned();
             if !is_published(&plan) {
                 text += &not_published(&self.experiment.file);
             }
             return print(&text);
         }
-        let estimate = estimate(&plan, &records, &[&left[..], &firsts].concat())?;
-        let bundles = bundled(&plan, &left);
-        check_walltime(&bundles, &estimate, &settings)?;
-        check_walltime(&bundled(&plan, &firsts), &estimate, &settings)?;
-        let cores = settings.cores().map_err(Failure::input)?;
-        let seconds = 60.0 * settings.minutes_per_task().map_err(Failure::input)?;
-        let of_sources = firsts.iter().map(|cell| vec![cell.id.clone()]);
-        let of_cells = tasks(&bundles, &estimate, seconds * plan.workers(cores) as f64);
-        let work = Work {
-            plan: &plan,
-            settings: &settings,
-            command: self.command(&plan)?,
-            tasks: of_sources.chain(of_cells).collect(),
-            number: Submission::next_number(&plan.results()),
-            name: format!("polarity-{}", plan.experiment().name),
-        };
         if self.dry_run {
-            let size = work.tasks.len();
-            let scripts = work.scripts(size).map_err(Failure::input)?;
-            let scripts: Vec<String> = scripts.into_iter().map(|(.., script)| script).collect();
-            return print(&format!("{}\n{}", scripts.join("\n"), work.closing()));
+            return print(&work.printed().map_err(Failure::Input)?);
         }
-        let largest = queue::largest_array().map_err(Failure::input)?;
-        check_shared(&[&plan.results(), &work.command.folder, &work.command.program])?;
-        work.try_out(largest)?;
-        let _turn = Submission::turn(&plan.results()).map_err(Failure::Work)?;
-        refuse_twice(&plan.results(), &work.name)?;
-        let work = Work { number: Submission::next_number(&plan.results()), ..work };
-        let jobs = work.submit(largest)?;
-        let (tasks, cells) = (work.tasks.len(), left.len() + firsts.len());
-        let file = self.experiment.file.display();
+        let (tasks, cells) = (work.tasks.len(), work.tasks.iter().map(Vec::len).sum::<usize>());
+        let jobs = queued(work)?;
         print(&format!(
             "{cells} cells in {tasks} tasks, job {jobs}; `polarity slurm status {file}` says how far they are\n"
         ))
+    }
+
+    /// What of `plan` is not finished, in tasks.
+    fn work<'a>(&self, plan: &'a Plan, settings: &'a Settings) -> Result<Work<'a>, Failure> {
+        let records = Records::read(&plan.results()).map_err(Failure::work)?;
+        let is_left = |cell: &&Cell| records.finished(cell).is_none();
+        let left: Vec<&Cell> = plan.cells().iter().filter(is_left).collect();
+        let firsts: Vec<&Cell> = plan.sources().iter().filter(is_left).collect();
+        let mut work = Work {
+            plan,
+            settings,
+            command: self.command(plan)?,
+            tasks: firsts.iter().map(|cell| vec![cell.id.clone()]).collect(),
+            number: Submission::next_number(&plan.results()),
+            name: format!("polarity-{}", plan.experiment().name),
+        };
+        if left.is_empty() && firsts.is_empty() {
+            return Ok(work);
+        }
+        let estimate = estimate(plan, &records, &[&left[..], &firsts].concat())?;
+        let bundles = bundled(plan, &left);
+        check_walltime(&bundles, &estimate, settings)?;
+        check_walltime(&bundled(plan, &firsts), &estimate, settings)?;
+        let cores = settings.cores().map_err(Failure::input)?;
+        let seconds = 60.0 * settings.minutes_per_task().map_err(Failure::input)?;
+        work.tasks.extend(tasks(&bundles, &estimate, seconds * plan.workers(cores) as f64));
+        Ok(work)
     }
 
     fn settings(&self) -> Result<Settings, Failure> {
@@ -216,6 +214,18 @@ fn check_walltime(
         seconds,
         (seconds * 1.5 / 60.0).ceil()
     )))
+}
+
+/// Puts `work` into the queue once nothing keeps it from there; gives back the numbers of its jobs.
+fn queued(work: Work) -> Result<String, Failure> {
+    let largest = queue::largest_array().map_err(Failure::input)?;
+    let results = work.plan.results();
+    check_shared(&[&results, &work.command.folder, &work.command.program])?;
+    work.try_out(largest)?;
+    let _turn = Submission::turn(&results).map_err(Failure::Work)?;
+    refuse_twice(&results, &work.name)?;
+    let work = Work { number: Submission::next_number(&results), ..work };
+    work.submit(largest)
 }
 
 /// Refuses a grid that is in the queue already.

@@ -24,10 +24,7 @@ pub(super) struct Work<'a> {
 
 impl Work<'_> {
     /// The scripts of arrays of at most `size` tasks, with the task each begins at and their number.
-    pub(super) fn scripts(
-        &self,
-        size: usize,
-    ) -> Result<Vec<(usize, usize, String)>, anyhow::Error> {
+    fn scripts(&self, size: usize) -> anyhow::Result<Vec<(usize, usize, String)>> {
         let tasks = self.tasks_file();
         let logs = self.logs();
         let is_odd = |c: char| c == '\\' || c.is_control();
@@ -55,9 +52,16 @@ impl Work<'_> {
         scripts.collect()
     }
 
-    pub(super) fn closing(&self) -> String {
+    fn closing(&self) -> String {
         let (name, command, settings) = (&*self.name, &self.command, self.settings);
         Closing { name, command, logs: &self.logs(), settings }.script()
+    }
+
+    /// The scripts, those of the tasks as one array.
+    pub(super) fn printed(&self) -> anyhow::Result<String> {
+        let scripts = self.scripts(self.tasks.len())?;
+        let scripts: Vec<String> = scripts.into_iter().map(|(.., script)| script).collect();
+        Ok(format!("{}\n{}", scripts.join("\n"), self.closing()))
     }
 
     /// Asks whether the cluster would take it, and puts nothing into the queue.

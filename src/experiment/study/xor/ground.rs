@@ -254,23 +254,15 @@ mod tests {
 
     use super::*;
 
-    const STUDY: &str = "
-name: points
-data: {name: xor-5d, train_sizes: [8], validation: 40, test: 40}
-model: {name: mlp}
-arms:
-  frozen: {signs: informed, hold: all}
-train: {optimizer: {adam: {lr: 0.03}}, batch: 8, epochs: 3}
-seeds: 0..16
-";
-
     #[test]
     fn a_bundle_that_leaves_lanes_empty_takes_as_long_as_one_that_fills_them() {
-        let file = Path::new("points.yaml");
-        let experiment = Experiment::parse(STUDY, file, &[]).unwrap();
+        let file = Path::new("experiments/xor5d.yaml");
+        let experiment = Experiment::load(file, &["seeds=0..16".into()]).unwrap();
         let checked = Checked::new(experiment, file).unwrap();
         let plan = Plan::new(checked, file, Device::Cpu, Path::new("no-cache")).unwrap();
         let cells: Vec<&Cell> = plan.cells().iter().collect();
+        let cells = bundled(&plan, &cells).swap_remove(0).cells;
+        assert_eq!(cells.len(), 16);
         let here = |count: usize| bundled(&plan, &cells[..count])[0].cost_here;
         let lanes = ensemble::lanes();
         assert_eq!((here(1), here(lanes - 1)), (here(lanes), here(lanes)));
