@@ -82,7 +82,7 @@ python: wheel    ## The Python package in an environment of its own, python/.ven
 	@python/.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --force-reinstall $(WHEEL)/*.whl
 	@echo "python/.venv/bin/python has polarity_torch beside PyTorch $(lastword $(TORCH))"
 
-test: setup      ## Every test of Rust
+test: setup      ## Every test of Rust but those on a real cluster, test-slurm
 	cargo test --workspace --exclude polarity-torch --release --locked
 
 test-python: wheel ## The Python package's tests, one wheel beside each PyTorch of TORCH="2.2.2 2.11.0"
