@@ -48,9 +48,9 @@ impl PlanCommand {
 
 fn summary(plan: &Plan, records: &Records) -> String {
     let total = plan.all_cells().count();
-    let left = plan.all_cells().filter(|cell| records.finished(cell).is_none()).count();
-    let (name, done) = (&plan.experiment().name, total - left);
-    let mut text = format!("{name}: {total} cells, {done} done, {left} left\n");
+    let left = records.unfinished(plan.all_cells());
+    let (name, done) = (&plan.experiment().name, total - left.len());
+    let mut text = format!("{name}: {total} cells, {done} done, {} left\n", left.len());
     for (arm, spec) in &plan.experiment().arms {
         text += &format!("  {arm}: {}\n", spec.explain());
     }
@@ -63,11 +63,9 @@ fn summary(plan: &Plan, records: &Records) -> String {
         text += "the learning rate falls along a cosine\n";
     }
     match Estimate::of_finished(plan, records) {
-        _ if left == 0 => {}
+        _ if left.is_empty() => {}
         Some(estimate) => {
-            let is_left = |cell: &&Cell| records.finished(cell).is_none();
-            let cells: Vec<&Cell> = plan.all_cells().filter(is_left).collect();
-            let bundles = bundled(plan, &cells);
+            let bundles = bundled(plan, &left);
             let seconds = bundles.iter().map(|bundle| estimate.seconds_of(bundle)).sum();
             text += &said(plan, seconds, estimate.basis);
         }
@@ -89,8 +87,7 @@ fn summary(plan: &Plan, records: &Records) -> String {
 
 /// What is left, from a few steps of each shape of cell.
 fn calibration(plan: &Plan, records: &Records) -> Result<String, Failure> {
-    let left = |cell: &&Cell| records.finished(cell).is_none();
-    let cells: Vec<&Cell> = plan.all_cells().filter(left).collect();
+    let cells = records.unfinished(plan.all_cells());
     let (estimate, shapes) = Estimate::rehearsed(plan, &cells).map_err(Failure::work)?;
     let mut text = String::new();
     for Shape { batch, holds, cells, total } in &shapes {

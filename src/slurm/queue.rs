@@ -131,13 +131,13 @@ fn ask(program: &'static str, arguments: &[&str], input: &str) -> Result<String,
         io::ErrorKind::NotFound => Error::Missing(program),
         _ => Error::Io { program, source },
     };
-    // A user's own way to look at the queue would hide tasks of it.
-    let of_users = std::env::vars_os().map(|(name, _)| name);
-    let of_users = of_users.filter(|name| name.to_string_lossy().starts_with("SQUEUE_"));
     let mut command = Command::new(program);
-    of_users.for_each(|name| {
-        command.env_remove(name);
-    });
+    for (name, _) in std::env::vars_os() {
+        // A user's own way to look at the queue would hide tasks of it.
+        if name.to_string_lossy().starts_with("SQUEUE_") {
+            command.env_remove(name);
+        }
+    }
     let mut child = command
         .args(arguments)
         .stdin(Stdio::piped())

@@ -38,9 +38,11 @@ pub struct SettingsError {
     what: String,
 }
 
-/// Ours; all others are options of `sbatch`.
 const MINUTES: &str = "minutes-per-task";
 const RUNNING: &str = "max-running";
+
+/// Ours; all others are options of `sbatch`.
+const OURS: [&str; 2] = [MINUTES, RUNNING];
 
 /// The program's name for cores, and that of `sbatch`.
 const CORES: [&str; 2] = ["cpus", "cpus-per-task"];
@@ -104,10 +106,11 @@ impl Settings {
         for (key, value) in &self.0 {
             let wrong = |what: &str| SettingsError { key: key.clone(), what: what.into() };
             // `sbatch` takes the beginning of a name for the name.
-            if TAKEN.iter().any(|taken| !key.is_empty() && taken.starts_with(key.as_str())) {
+            let is_short_for = |name: &&str| !key.is_empty() && name.starts_with(key.as_str());
+            if TAKEN.iter().any(is_short_for) {
                 return Err(wrong("is set by `polarity slurm submit` itself; leave it out"));
             }
-            if !key.is_empty() && "clusters".starts_with(key.as_str()) {
+            if is_short_for(&"clusters") {
                 return Err(wrong(
                     "jobs of another cluster cannot be followed from here; submit on a login node of that one",
                 ));
@@ -123,7 +126,7 @@ impl Settings {
                 Value::Text(text) if text.chars().any(char::is_control) => {
                     return Err(wrong("a value is one line"));
                 }
-                Value::Number(number) if ![MINUTES, RUNNING].contains(&key.as_str()) => {
+                Value::Number(number) if !OURS.contains(&key.as_str()) => {
                     return Err(wrong(&format!(
                         "YAML reads it as the number {number}; put it in quotes"
                     )));
@@ -192,8 +195,7 @@ impl Settings {
 
     /// The options of `sbatch`, `partition=main` or `exclusive`, in the order of their names.
     pub fn options(&self) -> impl Iterator<Item = String> {
-        let ours = |key: &str| key == MINUTES || key == RUNNING;
-        self.0.iter().filter(move |(key, _)| !ours(key)).filter_map(|(key, value)| {
+        self.0.iter().filter(|(key, _)| !OURS.contains(&key.as_str())).filter_map(|(key, value)| {
             let [ours, theirs] = CORES;
             let name = if key == ours { theirs } else { key };
             match value {

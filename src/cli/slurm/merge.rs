@@ -5,7 +5,7 @@ use clap::Args;
 
 use crate::cli::device::DeviceArg;
 use crate::cli::{ExperimentArgs, Failure, print};
-use crate::experiment::{Cell, Published, Records, publish};
+use crate::experiment::{Published, Records, publish};
 
 /// Write the tables of what there is, and say what is missing
 #[derive(Debug, Args)]
@@ -33,8 +33,7 @@ impl Merge {
         }
         let published = publish(&plan).map_err(Failure::work)?;
         let records = Records::read(&plan.results()).map_err(Failure::work)?;
-        let missing: Vec<&Cell> =
-            plan.all_cells().filter(|cell| records.finished(cell).is_none()).collect();
+        let missing = records.unfinished(plan.all_cells());
         let (name, all) = (&plan.experiment().name, plan.all_cells().count());
         let table = plan.results().join("trials.csv");
         let mut text = format!("{name}: {} of {all} cells\n", all - missing.len());

@@ -83,7 +83,7 @@ impl Status {
             let file = self.experiment.file.display();
             text += &format!("{again} cells are to be submitted: `polarity slurm submit {file}`\n");
         }
-        if again == 0 && !is_published(&plan) {
+        if counts.get("done") == Some(&all) && !is_published(&plan) {
             text += &not_published(&self.experiment.file);
         }
         print(&text)

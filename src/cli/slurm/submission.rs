@@ -1,5 +1,6 @@
 //! What was submitted: `results/<name>/slurm/<number>.json` beside the file of its tasks.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
@@ -35,15 +36,14 @@ impl Submission {
         let folder = folder(results);
         let mut all = Vec::new();
         for entry in std::fs::read_dir(&folder).into_iter().flatten() {
-            let path = entry.map_err(|error| anyhow!("{}: {error}", folder.display()))?.path();
+            let path = entry.map_err(at(&folder))?.path();
             if path.extension().is_none_or(|ending| ending != "json") {
                 continue;
             }
             let number = path.file_stem().and_then(|stem| stem.to_str()?.parse().ok());
             let strange = || anyhow!("{}: is no submission; move it away", path.display());
             let number = number.ok_or_else(strange)?;
-            let text = std::fs::read_to_string(&path)
-                .map_err(|error| anyhow!("{}: {error}", path.display()))?;
+            let text = std::fs::read_to_string(&path).map_err(at(&path))?;
             let one = serde_json::from_str(&text).map_err(|error| {
                 anyhow!("{}: cut off or altered ({error}); remove it", path.display())
             })?;
@@ -56,8 +56,7 @@ impl Submission {
     /// The right to submit to the results folder, which one process has at a time.
     pub(super) fn turn(results: &Path) -> anyhow::Result<Option<Turn>> {
         let folder = folder(results);
-        std::fs::create_dir_all(&folder)
-            .map_err(|error| anyhow!("{}: {error}", folder.display()))?;
+        std::fs::create_dir_all(&folder).map_err(at(&folder))?;
         Ok(Turn::wait(&folder.join("submit.lock"), || true)?)
     }
 
@@ -75,8 +74,7 @@ impl Submission {
     pub(super) fn write(&self, results: &Path, number: u32) -> anyhow::Result<()> {
         let path = folder(results).join(format!("{number}.json"));
         let text = serde_json::to_string_pretty(self)?;
-        write_atomically(&path, text.as_bytes())
-            .map_err(|error| anyhow!("{}: {error}", path.display()))
+        write_atomically(&path, text.as_bytes()).map_err(at(&path))
     }
 
     /// That Slurm refused the rest of it, which only the last job is where it has all its arrays.
@@ -153,6 +151,12 @@ pub(super) fn not_published(file: &Path) -> String {
         "the tables lack some of them: the last job writes them; where it did not, `polarity slurm merge {}` does\n",
         file.display()
     )
+}
+
+/// What the system said of the file or folder at `path`.
+pub(super) fn at(path: &Path) -> impl FnOnce(io::Error) -> anyhow::Error + use<> {
+    let path = path.to_owned();
+    move |error| anyhow!("{}: {error}", path.display())
 }
 
 /// Where submissions are kept.

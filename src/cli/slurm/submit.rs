@@ -3,10 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use clap::Args;
 
-use super::submission::{Submission, listed, not_published, strays};
+use super::submission::{Submission, at, listed, not_published, strays};
 use super::work::Work;
 use crate::cli::device::DeviceArg;
 use crate::cli::say::say;
@@ -92,9 +92,8 @@ impl Submit {
     /// What of `plan` is not finished, in tasks.
     fn work<'a>(&self, plan: &'a Plan, settings: &'a Settings) -> Result<Work<'a>, Failure> {
         let records = Records::read(&plan.results()).map_err(Failure::work)?;
-        let is_left = |cell: &&Cell| records.finished(cell).is_none();
-        let left: Vec<&Cell> = plan.cells().iter().filter(is_left).collect();
-        let firsts: Vec<&Cell> = plan.sources().iter().filter(is_left).collect();
+        let left = records.unfinished(plan.cells());
+        let firsts = records.unfinished(plan.sources());
         let mut work = Work {
             plan,
             settings,
@@ -145,11 +144,11 @@ impl Submit {
 
     /// How a task calls the program, here and with this experiment.
     fn command(&self, plan: &Plan) -> Result<Command, Failure> {
+        let unknown = |what, error| Failure::Work(anyhow!("{what}: {error}"));
         let program =
-            std::env::current_exe().context("the program's own path").map_err(Failure::Work)?;
-        let here = std::env::current_dir()
-            .context("the folder it was called in")
-            .map_err(Failure::Work)?;
+            std::env::current_exe().map_err(|it| unknown("the program's own path", it))?;
+        let here =
+            std::env::current_dir().map_err(|it| unknown("the folder it was called in", it))?;
         let file = self.experiment.file.display().to_string();
         let mut experiment = vec![file];
         experiment.extend(self.experiment.overrides.iter().cloned());
@@ -265,8 +264,7 @@ fn check_shared(folders: &[&Path]) -> Result<(), Failure> {
         return Ok(());
     }
     for folder in folders {
-        let place = std::path::absolute(folder)
-            .map_err(|error| Failure::Work(anyhow!("{}: {error}", folder.display())))?;
+        let place = std::path::absolute(folder).map_err(at(folder)).map_err(Failure::Work)?;
         let real = place.ancestors().find_map(|it| it.canonicalize().ok());
         let place = real.unwrap_or(place);
         let own = ["/tmp", "/var/tmp", "/dev/shm", "/run"];

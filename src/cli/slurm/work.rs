@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::anyhow;
 
-use super::submission::{Submission, Submitted, folder, listed};
+use super::submission::{Submission, Submitted, at, folder, listed};
 use crate::cli::Failure;
 use crate::experiment::Plan;
 use crate::slurm::{Array, Closing, Command, Settings, queue};
@@ -99,7 +99,7 @@ impl Work<'_> {
         let file = self.tasks_file();
         fs::create_dir_all(self.logs())
             .and_then(|()| fs::write(&file, lines.concat()))
-            .map_err(|error| anyhow!("{}: {error}", file.display()))
+            .map_err(at(&file))
     }
 
     fn tasks_file(&self) -> PathBuf {

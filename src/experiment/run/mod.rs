@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use super::cell::Cell;
 use super::plan::Plan;
-use super::publish::{Published, publish, publish_last};
+use super::publish::{Published, publish_last};
 use super::savepoint::{Keeping, SetAside};
 use super::store::{self, Damage, Record, Store};
 use super::study::{Computed, Failure, Ground, Job, News};
@@ -193,11 +193,8 @@ pub fn run(
     let ended = session.run(&mut **ground, firsts, is_ours, &part, workers);
     let Session { store, failed, interrupted, .. } = session;
     let published = match options.part {
-        Part::Shard(Shard::WHOLE) => {
-            // Before it reads what there is: a shard that ends after that would leave its cells to this run.
-            drop(store);
-            publish(plan).map(Some)
-        }
+        // A run of all cells leaves nothing to others.
+        Part::Shard(Shard::WHOLE) => publish_last(plan, store, |_| false),
         Part::Shard(_) => publish_last(plan, store, Shard::is_writer),
         Part::Task(_) => Ok(None),
     };

@@ -77,6 +77,11 @@ impl Records {
         self.ended(cell).filter(|record| record.is_finished())
     }
 
+    /// Those of `cells` that are not [finished](Self::finished), in their order.
+    pub fn unfinished<'c>(&self, cells: impl IntoIterator<Item = &'c Cell>) -> Vec<&'c Cell> {
+        cells.into_iter().filter(|cell| self.finished(cell).is_none()).collect()
+    }
+
     /// The weights of the source `id` that the tables are made with: those that most cells took, of
     /// equally many the first by digest. None where it has not been trained here.
     pub(crate) fn in_use(&self, id: &str) -> Option<&str> {
